@@ -1,0 +1,389 @@
+//! The board: how every pair, host and run stands now, for all to read without asking an actor.
+//!
+//! A pair's row is written by its `TaskActor`, a host's by its `HostActor`. A Result is on the board before it is in
+//! the store, so that whoever sees it stored sees its status too; its run leaves the board after.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::oneshot;
+
+use super::figures::Figures;
+use crate::model::{
+    Host, HostState, HostStatus, MAX_ATTEMPTS, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState,
+    State, StatusRow, StatusSummary, Timestamp,
+};
+use crate::store::{HostKeyRecord, OpenRun, PairRecord};
+
+/// How everything stands now.
+#[derive(Debug, Default)]
+pub struct Board(RwLock<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    pairs: BTreeMap<(Name, Name), Pair>,
+    hosts: BTreeMap<Name, HostRow>,
+    runs: HashMap<RunId, Run>,
+    figures: Figures,
+}
+
+#[derive(Debug, Default)]
+struct Pair {
+    linked: bool,
+    status: PairStatus,
+    claimed_until: Option<Timestamp>,
+    next_run_at: Option<Timestamp>,
+    running: HashSet<RunId>,
+}
+
+#[derive(Debug, Default)]
+struct HostRow {
+    state: Option<HostState>,
+    attempt: u32,
+    since: Option<Timestamp>,
+    reason: Option<Reason>,
+    message: Option<String>,
+    learned: Option<HostKeyRecord>,
+}
+
+#[derive(Debug)]
+struct Run {
+    host: Name,
+    task: Name,
+    open: OpenRun,
+    started_at: Option<Timestamp>,
+    /// Its end is on the board; the store has it soon.
+    storing: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Board {
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what the store knew at the start. Open runs stand as runs that nobody runs: they are settled as aborted
+    /// by who owns their pair.
+    pub fn restore(&self, pairs: Vec<PairRecord>, host_keys: Vec<HostKeyRecord>) {
+        let mut inner = self.write();
+        for record in pairs {
+            for open in record.open {
+                inner.runs.insert(open.id, Run::new(&record.host, &record.task, open));
+            }
+            let pair = Pair { status: record.status, claimed_until: record.claimed_until, ..Pair::default() };
+            inner.pairs.insert((record.host, record.task), pair);
+        }
+        for record in host_keys {
+            let name = record.host.clone();
+            inner.hosts.entry(name).or_default().learned = Some(record);
+        }
+    }
+
+    /// A pair is linked: shown in Status from now on. Answers what the ledger knows of it.
+    pub(super) fn link(&self, host: &Name, task: &Name) -> (PairStatus, Option<Timestamp>) {
+        let mut inner = self.write();
+        let pair = inner.pairs.entry((host.clone(), task.clone())).or_default();
+        pair.linked = true;
+        (pair.status.clone(), pair.claimed_until)
+    }
+
+    /// A pair is linked no more: its row goes.
+    pub(super) fn unlink(&self, host: &Name, task: &Name) {
+        self.write().pairs.remove(&(host.clone(), task.clone()));
+    }
+
+    /// When a pair is due next.
+    pub(super) fn set_next(&self, host: &Name, task: &Name, next: Option<Timestamp>) {
+        if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
+            pair.next_run_at = next;
+        }
+    }
+
+    /// How far the ledger of a pair has come.
+    pub(super) fn set_claimed(&self, host: &Name, task: &Name, until: Timestamp) {
+        if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
+            pair.claimed_until = pair.claimed_until.max(Some(until));
+        }
+    }
+
+    /// A run begins to wait.
+    pub(super) fn open(&self, host: &Name, task: &Name, open: OpenRun) {
+        let mut inner = self.write();
+        if let Some(pair) = inner.pairs.get_mut(&(host.clone(), task.clone())) {
+            pair.running.insert(open.id);
+        }
+        inner.runs.insert(open.id, Run::new(host, task, open));
+    }
+
+    /// A run's command has started.
+    pub(super) fn started(&self, id: RunId, at: Timestamp) {
+        let mut inner = self.write();
+        if let Some(run) = inner.runs.get_mut(&id) {
+            run.started_at = Some(at);
+            let lateness = at.millis() - run.open.due_at.millis();
+            inner.figures.started(at, lateness);
+        }
+    }
+
+    /// A run that came to nothing leaves without a Result (its claim was refused).
+    pub(super) fn withdraw(&self, id: RunId) {
+        let mut inner = self.write();
+        inner.forget(id);
+    }
+
+    /// A run's Result is known: it counts as ended for Status and overlap; the store has it soon.
+    pub(super) fn storing(&self, result: &RunResult, status: Option<&PairStatus>) {
+        let mut inner = self.write();
+        if let Some(run) = inner.runs.get_mut(&result.id) {
+            run.storing = true;
+        }
+        if let Some(pair) = inner.pairs.get_mut(&(result.host.clone(), result.task.clone())) {
+            pair.running.remove(&result.id);
+            if let Some(status) = status {
+                pair.status.clone_from(status);
+            }
+        }
+    }
+
+    /// A run's Result is stored: it leaves the board, and who waits for it is told.
+    pub(super) fn stored(&self, id: RunId) {
+        self.write().forget(id);
+    }
+
+    /// Runs of a pair that are neither ended nor among those that somebody still runs.
+    pub(super) fn orphans(&self, host: &Name, task: Option<&Name>, alive: &HashSet<RunId>) -> Vec<(Name, OpenRun)> {
+        let inner = self.read();
+        let mut orphans: Vec<_> = inner
+            .runs
+            .values()
+            .filter(|run| run.host == *host && task.is_none_or(|task| run.task == *task))
+            .filter(|run| !run.storing && !alive.contains(&run.open.id))
+            .map(|run| (run.task.clone(), run.open.clone()))
+            .collect();
+        orphans.sort_by_key(|(_, open)| open.id);
+        orphans
+    }
+
+    /// All hosts that have runs on the board.
+    pub(super) fn hosts_with_runs(&self) -> HashSet<Name> {
+        self.read().runs.values().map(|run| run.host.clone()).collect()
+    }
+
+    /// All pairs the ledger knows.
+    pub(super) fn pairs(&self) -> Vec<(Name, Name)> {
+        self.read().pairs.keys().cloned().collect()
+    }
+
+    /// A host was connected to.
+    pub(super) fn host_up(&self, host: &Name, at: Timestamp) {
+        let mut inner = self.write();
+        let row = inner.hosts.entry(host.clone()).or_default();
+        if row.state != Some(HostState::Up) {
+            row.since = Some(at);
+        }
+        (row.state, row.attempt, row.reason, row.message) = (Some(HostState::Up), 0, None, None);
+    }
+
+    /// A host could not be connected to, or was lost.
+    pub(super) fn host_down(&self, host: &Name, at: Timestamp, reason: Reason, message: &str) {
+        let mut inner = self.write();
+        let row = inner.hosts.entry(host.clone()).or_default();
+        if row.state != Some(HostState::Down) {
+            row.since = Some(at);
+        }
+        row.attempt += 1;
+        (row.state, row.reason, row.message) = (Some(HostState::Down), Some(reason), Some(message.to_owned()));
+    }
+
+    /// A host is new or another one: nothing is known of it.
+    pub(super) fn host_unknown(&self, host: &Name) {
+        let mut inner = self.write();
+        let row = inner.hosts.entry(host.clone()).or_default();
+        *row = HostRow { learned: row.learned.take(), ..HostRow::default() };
+    }
+
+    /// A host is gone with all that is known of it.
+    pub(super) fn forget_host(&self, host: &Name) {
+        self.write().hosts.remove(host);
+    }
+
+    /// A host's key was learnt.
+    pub(super) fn learn(&self, record: HostKeyRecord) {
+        let name = record.host.clone();
+        self.write().hosts.entry(name).or_default().learned = Some(record);
+    }
+
+    /// The keys learnt from a host where it is now; those of another address or port do not count.
+    pub fn learned_keys(&self, host: &Host) -> Vec<PublicKey> {
+        let inner = self.read();
+        let learned = inner.hosts.get(&host.meta.name).and_then(|row| row.learned.as_ref());
+        learned
+            .filter(|record| record.address == host.address() && record.port == host.port)
+            .map(|record| record.keys.clone())
+            .unwrap_or_default()
+    }
+
+    /// Tells when a run is stored; none if it is not on the board.
+    pub fn ended(&self, id: RunId) -> Option<oneshot::Receiver<()>> {
+        let mut inner = self.write();
+        let run = inner.runs.get_mut(&id)?;
+        let (tell, told) = oneshot::channel();
+        run.waiting.push(tell);
+        Some(told)
+    }
+
+    /// Runs that have not ended, and those that have and are on their way to the store.
+    pub fn runs(&self) -> (Vec<RunRow>, Vec<RunRow>) {
+        let inner = self.read();
+        let (storing, open): (Vec<_>, Vec<_>) = inner.runs.values().partition(|run| run.storing);
+        (open.into_iter().map(Run::row).collect(), storing.into_iter().map(Run::row).collect())
+    }
+
+    /// One run, and whether it is on its way to the store.
+    pub fn run(&self, id: RunId) -> Option<(RunRow, bool)> {
+        self.read().runs.get(&id).map(|run| (run.row(), run.storing))
+    }
+
+    /// How many runs run, and how many wait.
+    pub fn in_flight(&self) -> (u64, u64) {
+        let inner = self.read();
+        let open = inner.runs.values().filter(|run| !run.storing);
+        open.fold((0, 0), |(running, queued), run| match run.started_at {
+            Some(_) => (running + 1, queued),
+            None => (running, queued + 1),
+        })
+    }
+
+    /// How many runs are on the board, those on their way to the store included.
+    pub fn unsettled(&self) -> usize {
+        self.read().runs.len()
+    }
+
+    /// How all linked pairs stand, by host and task.
+    pub fn status(&self, last: usize) -> Vec<StatusRow> {
+        let inner = self.read();
+        inner.pairs.iter().filter(|(_, pair)| pair.linked).map(|(key, pair)| pair.row(key, last)).collect()
+    }
+
+    /// How one linked pair stands.
+    pub fn pair_status(&self, host: &Name, task: &Name, last: usize) -> Option<StatusRow> {
+        let inner = self.read();
+        let key = (host.clone(), task.clone());
+        inner.pairs.get(&key).filter(|pair| pair.linked).map(|pair| pair.row(&key, last))
+    }
+
+    /// How a host stands.
+    pub fn host_status(&self, host: &Name) -> Option<HostStatus> {
+        let inner = self.read();
+        let row = inner.hosts.get(host)?;
+        Some(HostStatus {
+            host: host.clone(),
+            state: row.state,
+            attempt: row.attempt,
+            since: row.since,
+            reason: row.reason,
+            message: row.message.clone(),
+        })
+    }
+
+    /// How many pairs and hosts are in each state.
+    pub fn summary(&self) -> StatusSummary {
+        let inner = self.read();
+        let mut summary = StatusSummary::default();
+        for pair in inner.pairs.values().filter(|pair| pair.linked) {
+            summary.total += 1;
+            summary.running += u64::from(!pair.running.is_empty());
+            *match pair.status.state {
+                Some(State::Ok) => &mut summary.ok,
+                Some(State::Warning) => &mut summary.warning,
+                Some(State::Critical) => &mut summary.critical,
+                Some(State::Unknown) => &mut summary.unknown,
+                None => &mut summary.pending,
+            } += 1;
+        }
+        for host in inner.hosts.values() {
+            *match host.state {
+                Some(HostState::Up) => &mut summary.hosts_up,
+                Some(HostState::Down) => &mut summary.hosts_down,
+                None => &mut summary.hosts_pending,
+            } += 1;
+        }
+        summary
+    }
+
+    /// Runs a minute over the last 1, 5 and 15 minutes.
+    pub fn runs_per_minute(&self, now: Timestamp) -> [f64; 3] {
+        self.read().figures.runs_per_minute(now)
+    }
+
+    /// Lateness of the last runs in milliseconds: p50 and p99.
+    pub fn lateness_ms(&self) -> Option<(i64, i64)> {
+        self.read().figures.lateness_ms()
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, id: RunId) {
+        if let Some(run) = self.runs.remove(&id) {
+            if let Some(pair) = self.pairs.get_mut(&(run.host, run.task)) {
+                pair.running.remove(&id);
+            }
+            for waiting in run.waiting {
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+impl Pair {
+    fn row(&self, (host, task): &(Name, Name), last: usize) -> StatusRow {
+        let status = &self.status;
+        StatusRow {
+            host: host.clone(),
+            task: task.clone(),
+            state: status.state,
+            outcome: status.outcome,
+            hard: status.hard,
+            attempt: status.attempt,
+            max_attempts: MAX_ATTEMPTS,
+            since: status.since,
+            running: !self.running.is_empty(),
+            next_run_at: self.next_run_at,
+            last_executed_at: status.last_executed_at,
+            skipped_in_row: status.skipped_in_row,
+            last: status.last.iter().take(last).cloned().collect(),
+        }
+    }
+}
+
+impl Run {
+    fn new(host: &Name, task: &Name, open: OpenRun) -> Self {
+        Self {
+            host: host.clone(),
+            task: task.clone(),
+            open,
+            started_at: None,
+            storing: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    fn row(&self) -> RunRow {
+        RunRow {
+            id: self.open.id,
+            host: self.host.clone(),
+            task: self.task.clone(),
+            schedule: self.open.schedule.clone(),
+            trigger: self.open.trigger,
+            by: self.open.by.clone(),
+            state: if self.started_at.is_some() { RunState::Running } else { RunState::Queued },
+            scheduled_at: self.open.scheduled_at,
+            due_at: self.open.due_at,
+            started_at: self.started_at,
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! `CatalogActor`: the only writer of definitions in this process. Each write is one store transaction, conditional on
+//! the catalog's revision; who loses reads again and tries again.
+
+use std::sync::Arc;
+
+use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture as _};
+
+use super::definitions::{read_rows, to_row};
+use super::error::AlfError;
+use super::node::NodeActor;
+use super::published::Published;
+use super::supervision::{Obituary, Slot};
+use crate::clock::Clock;
+use crate::for_each_noun;
+use crate::model::{
+    AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Fault, Host, HostTask, Key, Noun, Reference,
+    Schedule, Secrets, Task, TaskSchedule, Timestamp,
+};
+use crate::store::{DefinitionChange, Store, StoreError};
+use crate::vault::Vault;
+
+/// How often a write that lost a race is tried.
+const TRIES: u32 = 5;
+
+/// What must hold for a write to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    None,
+    /// It is not there (`POST`, `If-None-Match: *`).
+    Absent,
+    /// It is there (`If-Match: *`).
+    Exists,
+    /// It is at one of these versions (`If-Match`).
+    Version(Vec<u64>),
+}
+
+/// Creates or replaces a definition: checks every reference, persists, publishes.
+#[derive(Message)]
+#[rtype(result = "Result<PutDone, AlfError>")]
+pub struct Put {
+    /// The document.
+    pub draft: Draft,
+    /// What must hold.
+    pub condition: Precondition,
+}
+
+/// What a `Put` came to.
+#[derive(Debug, Clone)]
+pub struct PutDone {
+    /// As it is now.
+    pub definition: AnyDefinition,
+    /// Whether it was not there before.
+    pub created: bool,
+    /// Whether anything is different from before.
+    pub changed: bool,
+}
+
+/// Deletes a definition.
+#[derive(Message)]
+#[rtype(result = "Result<(), AlfError>")]
+pub struct Delete {
+    /// Which.
+    pub what: Reference,
+    /// What must hold.
+    pub condition: Precondition,
+    /// The links that name it are deleted too.
+    pub cascade: bool,
+}
+
+/// To the node: definitions changed, the new snapshot is published.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct CatalogChanged {
+    /// What was put or deleted.
+    pub touched: Vec<Reference>,
+}
+
+macro_rules! drafts {
+    ($($kind:ident $field:ident),*) => {
+        /// A document of any kind, not yet checked.
+        #[derive(Debug, Clone)]
+        pub enum Draft {
+            $(#[doc = concat!("For the ", stringify!($field), ".")] $kind(<$kind as Definition>::Document),)*
+        }
+
+        impl Draft {
+            /// Checks the document; secrets that are kept come from the definition it replaces.
+            pub fn check(self, catalog: &Catalog, defaults: &Defaults) -> Result<AnyDefinition, Vec<Fault>> {
+                match self {
+                    $(Self::$kind(document) => {
+                        let kept = document.name.as_ref().and_then(|name| $kind::map(catalog).get(name));
+                        let kept = kept.map(|one| one.secrets()).unwrap_or_default();
+                        checked::<$kind>(document, &kept, defaults)
+                    })*
+                }
+            }
+
+            /// The document of a stored definition.
+            pub(super) fn read(noun: Noun, body: &str) -> Result<Self, serde_json::Error> {
+                Ok(match noun { $(Noun::$kind => Self::$kind(serde_json::from_str(body)?),)* })
+            }
+
+            /// Checks a stored document with its own secrets.
+            pub(super) fn check_stored(self, kept: &Secrets, defaults: &Defaults) -> Result<AnyDefinition, Vec<Fault>> {
+                match self { $(Self::$kind(document) => checked::<$kind>(document, kept, defaults),)* }
+            }
+        }
+
+        /// The same definition with other bookkeeping.
+        pub(super) fn stamped(
+            definition: AnyDefinition,
+            version: u64,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+        ) -> AnyDefinition {
+            match definition {
+                $(AnyDefinition::$kind(mut one) => {
+                    let meta = Arc::make_mut(&mut one).meta_mut();
+                    (meta.version, meta.created_at, meta.updated_at) = (version, Some(created_at), Some(updated_at));
+                    AnyDefinition::$kind(one)
+                })*
+            }
+        }
+
+        /// When a definition was first stored and last changed.
+        fn stamps(definition: &AnyDefinition) -> (Option<Timestamp>, Option<Timestamp>) {
+            match definition {
+                $(AnyDefinition::$kind(one) => (one.meta().created_at, one.meta().updated_at),)*
+            }
+        }
+    };
+}
+for_each_noun!(drafts);
+
+fn checked<T: Catalogued>(
+    document: T::Document,
+    kept: &Secrets,
+    defaults: &Defaults,
+) -> Result<AnyDefinition, Vec<Fault>> {
+    T::check(document, kept, defaults).map(|one| T::any(Arc::new(one)))
+}
+
+/// The only writer of definitions in this process.
+pub struct CatalogActor {
+    parts: Arc<CatalogParts>,
+    _obituary: Obituary,
+}
+
+/// What the catalog actor works with.
+pub struct CatalogParts {
+    /// Where the snapshot stands.
+    pub published: Published,
+    /// Where definitions are kept.
+    pub store: Arc<dyn Store>,
+    /// What seals their secrets.
+    pub vault: Arc<Vault>,
+    /// What stands in for fields left out.
+    pub defaults: Arc<Defaults>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Who is told of changes.
+    pub node: Slot<NodeActor>,
+}
+
+impl CatalogActor {
+    /// With these parts.
+    pub fn new(parts: Arc<CatalogParts>, obituary: Obituary) -> Self {
+        Self { parts, _obituary: obituary }
+    }
+}
+
+impl Actor for CatalogActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Put> for CatalogActor {
+    type Result = AtomicResponse<Self, Result<PutDone, AlfError>>;
+
+    fn handle(&mut self, put: Put, _: &mut Context<Self>) -> Self::Result {
+        let parts = Arc::clone(&self.parts);
+        AtomicResponse::new(Box::pin(async move { parts.put(put).await }.into_actor(self)))
+    }
+}
+
+impl Handler<Delete> for CatalogActor {
+    type Result = AtomicResponse<Self, Result<(), AlfError>>;
+
+    fn handle(&mut self, delete: Delete, _: &mut Context<Self>) -> Self::Result {
+        let parts = Arc::clone(&self.parts);
+        AtomicResponse::new(Box::pin(async move { parts.delete(delete).await }.into_actor(self)))
+    }
+}
+
+impl CatalogParts {
+    async fn put(&self, put: Put) -> Result<PutDone, AlfError> {
+        for _ in 0..TRIES {
+            let catalog = self.published.get();
+            let definition = put.draft.clone().check(&catalog, &self.defaults).map_err(AlfError::Invalid)?;
+            let reference = definition.reference();
+            let previous = catalog.get(reference.noun, &reference.name);
+            holds(&put.condition, &reference, previous.as_ref().map(AnyDefinition::version))?;
+            let faults = catalog.missing_references(&definition);
+            if !faults.is_empty() {
+                return Err(AlfError::Invalid(faults));
+            }
+            let now = Timestamp::from(self.clock.now());
+            let (version, created_at) = match &previous {
+                None => (1, now),
+                Some(previous) => {
+                    let (created_at, updated_at) = stamps(previous);
+                    let (created_at, updated_at) = (created_at.unwrap_or(now), updated_at.unwrap_or(now));
+                    if stamped(definition.clone(), previous.version(), created_at, updated_at) == *previous {
+                        return Ok(PutDone { definition: previous.clone(), created: false, changed: false });
+                    }
+                    (previous.version() + 1, created_at)
+                }
+            };
+            let definition = stamped(definition, version, created_at, now);
+            let row = to_row(&definition, &self.vault).map_err(AlfError::Store)?;
+            if self.write(&catalog, vec![DefinitionChange::Put(row)], &[], Some(definition.clone())).await? {
+                return Ok(PutDone { definition, created: previous.is_none(), changed: true });
+            }
+        }
+        Err(AlfError::Unavailable("others keep changing the definitions; try again".to_owned()))
+    }
+
+    async fn delete(&self, delete: Delete) -> Result<(), AlfError> {
+        for _ in 0..TRIES {
+            let catalog = self.published.get();
+            let what = &delete.what;
+            let Some(previous) = catalog.get(what.noun, &what.name) else {
+                return Err(AlfError::NotFound(what.clone()));
+            };
+            holds(&delete.condition, what, Some(previous.version()))?;
+            let users = catalog.users_of(what);
+            let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.is_link());
+            if !others.is_empty() || !(links.is_empty() || delete.cascade) {
+                return Err(AlfError::InUse { used: what.clone(), users });
+            }
+            let mut gone = links;
+            gone.push(what.clone());
+            let changes = gone.iter().cloned().map(DefinitionChange::Remove).collect();
+            if self.write(&catalog, changes, &gone, None).await? {
+                return Ok(());
+            }
+        }
+        Err(AlfError::Unavailable("others keep changing the definitions; try again".to_owned()))
+    }
+
+    /// Writes a change of this catalog and publishes it; false when somebody else was first and it was read again.
+    async fn write(
+        &self,
+        catalog: &Catalog,
+        changes: Vec<DefinitionChange>,
+        gone: &[Reference],
+        put: Option<AnyDefinition>,
+    ) -> Result<bool, AlfError> {
+        match self.store.change_definitions(catalog.revision, changes).await {
+            Ok(revision) => {
+                let mut next = catalog.clone();
+                next.revision = revision;
+                for what in gone {
+                    next.remove(what.noun, &what.name);
+                }
+                let touched = gone.iter().cloned().chain(put.as_ref().map(AnyDefinition::reference)).collect();
+                if let Some(definition) = put {
+                    next.insert(definition);
+                }
+                self.published.set(Arc::new(next));
+                self.node.get().do_send(CatalogChanged { touched });
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => {
+                let loaded = self.store.load().await?;
+                let next = read_rows(loaded.revision, loaded.definitions, &self.vault, &self.defaults)?;
+                let touched = differences(catalog, &next);
+                self.published.set(Arc::new(next));
+                self.node.get().do_send(CatalogChanged { touched });
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn holds(condition: &Precondition, reference: &Reference, version: Option<u64>) -> Result<(), AlfError> {
+    let good = match condition {
+        Precondition::None => true,
+        Precondition::Absent if version.is_some() => return Err(AlfError::Taken(reference.clone())),
+        Precondition::Absent => true,
+        Precondition::Exists => version.is_some(),
+        Precondition::Version(versions) => version.is_some_and(|version| versions.contains(&version)),
+    };
+    if good { Ok(()) } else { Err(AlfError::Precondition { reference: reference.clone(), version }) }
+}
+
+/// What is different between two snapshots.
+fn differences(old: &Catalog, new: &Catalog) -> Vec<Reference> {
+    macro_rules! each {
+        ($($kind:ident $field:ident),*) => {{
+            let mut touched = Vec::new();
+            $(
+                let names = old.$field.keys().chain(new.$field.keys());
+                touched.extend(
+                    names
+                        .filter(|name| old.$field.get(*name) != new.$field.get(*name))
+                        .map(|name| Reference { noun: Noun::$kind, name: name.clone() }),
+                );
+            )*
+            touched
+        }};
+    }
+    for_each_noun!(each)
+}

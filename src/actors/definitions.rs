@@ -1,0 +1,85 @@
+//! Definitions between the catalog and the store: documents as JSON, secrets apart and sealed.
+
+use std::collections::BTreeMap;
+
+use super::catalog::{Draft, stamped};
+use crate::for_each_noun;
+use crate::model::{
+    AnyDefinition, Catalog, Defaults, Definition, Fault, Noun, SecretText, Secrets, Timestamp,
+};
+use crate::store::{DefinitionRow, StoreError};
+use crate::vault::Vault;
+
+/// Where a definition's secrets belong: nobody can move them to another definition unnoticed.
+fn place(noun: Noun, name: &str) -> String {
+    format!("{}/{name}", noun.singular())
+}
+
+/// A definition as it is kept.
+pub(super) fn to_row(definition: &AnyDefinition, vault: &Vault) -> Result<DefinitionRow, String> {
+    macro_rules! parts {
+        ($($kind:ident $field:ident),*) => {
+            match definition {
+                $(AnyDefinition::$kind(one) => {
+                    (one.meta(), serde_json::to_string(&one.document()), one.secrets())
+                })*
+            }
+        };
+    }
+    let (meta, body, secrets) = for_each_noun!(parts);
+    let noun = definition.reference().noun;
+    let sealed = if secrets.is_empty() {
+        None
+    } else {
+        let clear: BTreeMap<&str, &str> =
+            secrets.iter().map(|(field, secret)| (field.as_str(), secret.reveal())).collect();
+        let clear = zeroize::Zeroizing::new(serde_json::to_vec(&clear).map_err(|error| error.to_string())?);
+        Some(vault.seal(&place(noun, meta.name.as_str()), &clear))
+    };
+    let stamp = |stamp: Option<Timestamp>| stamp.ok_or_else(|| "a definition without its time".to_owned());
+    Ok(DefinitionRow {
+        noun,
+        name: meta.name.clone(),
+        version: meta.version,
+        created_at: stamp(meta.created_at)?,
+        updated_at: stamp(meta.updated_at)?,
+        body: body.map_err(|error| error.to_string())?,
+        sealed,
+    })
+}
+
+/// The catalog that these rows make.
+pub fn read_rows(
+    revision: u64,
+    rows: Vec<DefinitionRow>,
+    vault: &Vault,
+    defaults: &Defaults,
+) -> Result<Catalog, StoreError> {
+    let mut catalog = Catalog { revision, ..Catalog::default() };
+    for row in rows {
+        let what = format!("{} \"{}\"", row.noun, row.name);
+        let definition = read_row(row, vault, defaults)
+            .map_err(|cause| StoreError::Corrupt(format!("{what} cannot be read: {cause}")))?;
+        catalog.insert(definition);
+    }
+    Ok(catalog)
+}
+
+fn read_row(row: DefinitionRow, vault: &Vault, defaults: &Defaults) -> Result<AnyDefinition, String> {
+    let secrets = match &row.sealed {
+        None => Secrets::new(),
+        Some(sealed) => {
+            let clear = vault.open(&place(row.noun, row.name.as_str()), sealed).map_err(|error| error.to_string())?;
+            let clear: BTreeMap<String, String> =
+                serde_json::from_slice(&clear).map_err(|_| "its secrets are not what was sealed".to_owned())?;
+            clear.into_iter().map(|(field, secret)| (field, SecretText::new(secret))).collect()
+        }
+    };
+    let draft = Draft::read(row.noun, &row.body).map_err(|error| error.to_string())?;
+    let definition = draft.check_stored(&secrets, defaults).map_err(|faults| told(&faults))?;
+    Ok(stamped(definition, row.version, row.created_at, row.updated_at))
+}
+
+fn told(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.detail)).collect::<Vec<_>>().join("; ")
+}

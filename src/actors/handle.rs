@@ -1,0 +1,321 @@
+//! `AlfHandle`: the one door into the actor system for HTTP and for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::Board;
+use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put, PutDone};
+use super::error::AlfError;
+use super::host::RunTask;
+use super::node::{FindHost, NodeActor, NodeHealth};
+use super::published::Published;
+use super::store::{StoreActor, StoreHealth, StoreWriter};
+use super::supervision::{ActorHealth, Slot};
+use crate::clock::Clock;
+use crate::model::{
+    AnyDefinition, Catalog, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun, PublicKey, Reference,
+    ResultPage, ResultQuery, RunId, RunResult, RunRow, SecretText, StatusRow, StatusSummary, Timestamp,
+};
+use crate::store::{Store, StoreCounts};
+
+pub use super::catalog::{Draft as AnyDraft, Precondition as If};
+pub use super::error::AlfError as Error;
+pub use super::supervision::ActorHealth as Health;
+
+/// How long an actor may take to answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+
+/// What the door opens to; put together by the composition root.
+pub struct HandleParts {
+    /// The catalog's actor.
+    pub catalog: Slot<CatalogActor>,
+    /// The node's actor.
+    pub node: Slot<NodeActor>,
+    /// The store's actor.
+    pub store_actor: Slot<StoreActor>,
+    /// The way to it.
+    pub writer: StoreWriter,
+    /// For reads.
+    pub store: Arc<dyn Store>,
+    /// The present definitions.
+    pub published: Published,
+    /// How everything stands.
+    pub board: Arc<Board>,
+    /// The time of day.
+    pub clock: Clock,
+    /// What stands in for fields left out.
+    pub defaults: Arc<Defaults>,
+    /// This node's name.
+    pub node_name: Name,
+    /// When this process started.
+    pub started_at: Timestamp,
+}
+
+/// The one door into the actor system. Cheap to clone.
+#[derive(Clone)]
+pub struct AlfHandle(Arc<HandleParts>);
+
+impl std::ops::Deref for AlfHandle {
+    type Target = HandleParts;
+
+    fn deref(&self) -> &HandleParts {
+        &self.0
+    }
+}
+
+/// What `GET /stats` tells.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// How many definitions there are of each noun.
+    pub totals: Vec<(Noun, u64)>,
+    /// Results of runs that executed something, a minute, over the last 1, 5 and 15 minutes.
+    pub runs_per_minute: [f64; 3],
+    /// Runs whose command runs now.
+    pub running: u64,
+    /// Runs that wait.
+    pub queued: u64,
+    /// Hosts by connection: up, down, not yet connected.
+    pub connections: StatusSummary,
+    /// Lateness of the last runs in milliseconds: p50 and p99; none before the first.
+    pub lateness_ms: Option<(i64, i64)>,
+    /// Writes that wait for the store.
+    pub store_queue: u64,
+    /// What the store holds.
+    pub store: StoreCounts,
+}
+
+impl AlfHandle {
+    /// To these parts.
+    pub fn new(parts: HandleParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The definitions as they are now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.published.get()
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().into()
+    }
+
+    /// This node's name.
+    pub fn node_name(&self) -> &Name {
+        &self.0.node_name
+    }
+
+    /// When this process started.
+    pub fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    /// What stands in for fields left out.
+    pub fn defaults(&self) -> &Defaults {
+        &self.0.defaults
+    }
+
+    /// Which store is behind it: `sqlite`, …
+    pub fn store_kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    /// Creates or replaces a definition.
+    pub async fn put(&self, draft: Draft, condition: Precondition) -> Result<PutDone, AlfError> {
+        self.0.catalog.get().send(Put { draft, condition }).timeout(ANSWER).await?
+    }
+
+    /// What is wrong with a document, the things it names included, without storing it.
+    pub fn check(&self, draft: Draft) -> Vec<Fault> {
+        let catalog = self.catalog();
+        match draft.check(&catalog, &self.0.defaults) {
+            Ok(definition) => catalog.missing_references(&definition),
+            Err(faults) => faults,
+        }
+    }
+
+    /// Deletes a definition; with `cascade` the links that name it too.
+    pub async fn delete(&self, what: Reference, condition: Precondition, cascade: bool) -> Result<(), AlfError> {
+        self.0.catalog.get().send(Delete { what, condition, cascade }).timeout(ANSWER).await?
+    }
+
+    /// Makes a key; the secret is returned here and never again.
+    pub async fn create_key(
+        &self,
+        mut document: KeyDocument,
+        condition: Precondition,
+    ) -> Result<(PutDone, SecretText), AlfError> {
+        let secret = super::keys::new_key();
+        document.set_key(&secret);
+        let done = self.put(Draft::Key(document), condition).await?;
+        Ok((done, secret))
+    }
+
+    /// Who shows this key, if it is one.
+    pub fn authenticate(&self, shown: &str) -> Option<Arc<Key>> {
+        let digest = KeyDigest::of(shown);
+        // All are compared, so that the time tells nothing of which one it was.
+        self.catalog().keys.values().fold(None, |found, key| if key.is(&digest) { Some(Arc::clone(key)) } else { found })
+    }
+
+    /// Starts a run of a task on a host now; answers as soon as the run is claimed or refused.
+    pub async fn run(&self, host: Name, task: Name, by: Option<Name>) -> Result<RunId, AlfError> {
+        let catalog = self.catalog();
+        if !catalog.hosts.contains_key(&host) {
+            return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host }));
+        }
+        let Some(task) = catalog.tasks.get(&task).cloned() else {
+            return Err(AlfError::NotFound(Reference { noun: Noun::Task, name: task }));
+        };
+        let actor = self.0.node.get().send(FindHost(host.clone())).timeout(ANSWER).await?;
+        let actor = actor.ok_or(AlfError::Unavailable(format!("host \"{host}\" is being restarted")))?;
+        actor.send(RunTask { task, by }).timeout(ANSWER).await?
+    }
+
+    /// Waits until a run has ended and its Result is stored, at most so long; none if it is not by then.
+    pub async fn wait(&self, run: RunId, at_most: Duration) -> Result<Option<RunResult>, AlfError> {
+        if let Some(ended) = self.board.ended(run)
+            && tokio::time::timeout(at_most, ended).await.is_err()
+        {
+            return Ok(None);
+        }
+        self.result(run).await
+    }
+
+    /// All runs that have not ended, oldest first.
+    pub async fn runs(&self) -> Result<Vec<RunRow>, AlfError> {
+        let (mut open, storing) = self.board.runs();
+        for row in storing {
+            // Between the commit and its word of it a run is both stored and on the board: it has ended then.
+            if self.store.result(row.id).await?.is_none() {
+                open.push(row);
+            }
+        }
+        open.sort_by_key(|row| row.id);
+        Ok(open)
+    }
+
+    /// One run that has not ended.
+    pub async fn open_run(&self, id: RunId) -> Result<RunRow, AlfError> {
+        let (row, storing) = self.board.run(id).ok_or(AlfError::NoRun(id))?;
+        if storing && self.store.result(id).await?.is_some() {
+            return Err(AlfError::NoRun(id));
+        }
+        Ok(row)
+    }
+
+    /// One Result, whole.
+    pub async fn result(&self, id: RunId) -> Result<Option<RunResult>, AlfError> {
+        Ok(self.store.result(id).await?)
+    }
+
+    /// Results, newest first.
+    pub async fn results(&self, query: ResultQuery) -> Result<ResultPage, AlfError> {
+        Ok(self.store.results(query).await?)
+    }
+
+    /// How all linked pairs stand, by host and task; each with its newest `last` Results.
+    pub fn status(&self, last: usize) -> Vec<StatusRow> {
+        self.board.status(last)
+    }
+
+    /// How one pair stands.
+    pub fn pair_status(&self, host: &Name, task: &Name, last: usize) -> Option<StatusRow> {
+        self.board.pair_status(host, task, last)
+    }
+
+    /// How a host stands.
+    pub fn host_status(&self, host: &Name) -> Option<HostStatus> {
+        self.board.host_status(host)
+    }
+
+    /// The keys learnt from a host.
+    pub fn learned_keys(&self, host: &Name) -> Vec<PublicKey> {
+        let catalog = self.catalog();
+        catalog.hosts.get(host).map(|host| self.board.learned_keys(host)).unwrap_or_default()
+    }
+
+    /// How many pairs and hosts are in each state.
+    pub fn summary(&self) -> StatusSummary {
+        self.board.summary()
+    }
+
+    /// Whether Alf can do its work: nothing, or what is wrong.
+    pub async fn ready(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        match self.store_actor.get().send(StoreHealth).timeout(ANSWER).await {
+            Ok(health) => wrong.extend(health.last_error.filter(|_| health.state != "up")),
+            Err(error) => wrong.push(AlfError::from(error).to_string()),
+        }
+        if wrong.is_empty()
+            && let Err(error) = self.store.check().await
+        {
+            wrong.push(error.to_string());
+        }
+        wrong
+    }
+
+    /// The whole live actor tree.
+    pub async fn health(&self) -> ActorHealth {
+        let node = self.0.node.get().send(NodeHealth { host: None }).timeout(ANSWER).await;
+        let mut children = vec![self.0.catalog.health("catalog"), self.store_health().await];
+        match node {
+            Ok(Some(node)) => children.push(node),
+            _ => children.push(self.0.node.health("node")),
+        }
+        ActorHealth { children, ..ActorHealth::up("alf", self.0.node_name.as_str()) }
+    }
+
+    /// One host's branch of the tree.
+    pub async fn host_health(&self, host: &Name) -> Result<Option<ActorHealth>, AlfError> {
+        Ok(self.0.node.get().send(NodeHealth { host: Some(host.clone()) }).timeout(ANSWER).await?)
+    }
+
+    async fn store_health(&self) -> ActorHealth {
+        let kept = self.store_actor.health("store");
+        match self.store_actor.get().send(StoreHealth).timeout(ANSWER).await {
+            Ok(health) => ActorHealth { restarts: kept.restarts, ..health },
+            Err(_) => kept,
+        }
+    }
+
+    /// Figures of the whole.
+    pub async fn stats(&self) -> Result<Stats, AlfError> {
+        let catalog = self.catalog();
+        let totals =
+            Noun::ALL.into_iter().map(|noun| (noun, u64::try_from(catalog.count(noun)).unwrap_or(u64::MAX))).collect();
+        let (running, queued) = self.board.in_flight();
+        Ok(Stats {
+            totals,
+            runs_per_minute: self.board.runs_per_minute(self.now()),
+            running,
+            queued,
+            connections: self.board.summary(),
+            lateness_ms: self.board.lateness_ms(),
+            store_queue: self.writer.waiting(),
+            store: self.store.counts().await?,
+        })
+    }
+
+    /// The node's actor: for the composition root and for tests.
+    pub fn node(&self) -> &Slot<NodeActor> {
+        &self.0.node
+    }
+
+    /// How everything stands: for the composition root and for tests.
+    pub fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// No actor is built anew any more: Alf is stopping.
+    pub fn close_slots(&self) {
+        self.0.catalog.close();
+        self.0.node.close();
+        self.0.store_actor.close();
+    }
+
+    /// The definition, as one of any kind.
+    pub fn definition(&self, what: &Reference) -> Result<AnyDefinition, AlfError> {
+        self.catalog().get(what.noun, &what.name).ok_or_else(|| AlfError::NotFound(what.clone()))
+    }
+}

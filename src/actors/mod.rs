@@ -1,0 +1,27 @@
+//! The actors: who owns what, and what they say to each other. One actor a file, its messages at the top of it.
+//!
+//! `handle.rs` is the door for HTTP and tests; `app.rs` puts it all together.
+
+pub mod board;
+pub mod catalog;
+pub mod definitions;
+pub mod error;
+pub mod handle;
+pub mod host;
+pub mod node;
+pub mod parts;
+pub mod published;
+pub mod store;
+pub mod supervision;
+pub mod task;
+
+mod due;
+mod figures;
+mod health;
+mod keys;
+pub mod ledger;
+mod link;
+pub mod plan;
+mod reconnect;
+mod run;
+mod saving;

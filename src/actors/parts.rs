@@ -1,0 +1,43 @@
+//! What all actors of a node share, injected once by the composition root.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::Semaphore;
+
+use super::board::Board;
+use super::store::StoreWriter;
+use crate::clock::Clock;
+use crate::model::{Name, RunIds};
+use crate::ssh::Connector;
+
+/// What all actors of a node share.
+pub struct NodeParts {
+    /// This node's name.
+    pub node: Name,
+    /// The time of day.
+    pub clock: Clock,
+    /// How everything stands.
+    pub board: Arc<Board>,
+    /// The way to the ledger.
+    pub writer: StoreWriter,
+    /// Makes run ids.
+    pub ids: RunIds,
+    /// Makes connections.
+    pub connector: Arc<dyn Connector>,
+    /// Runs at once on this node.
+    pub permits: Arc<Semaphore>,
+    /// Who logs in where nothing says otherwise.
+    pub login: LoginDefaults,
+    /// Results that could not be stored at all.
+    pub lost: AtomicU64,
+}
+
+/// Who logs in where neither host nor credential says so.
+#[derive(Debug, Clone, Default)]
+pub struct LoginDefaults {
+    /// `ssh.user`, else the user Alf runs as.
+    pub user: String,
+    /// `ssh.credential`: used by hosts that name none.
+    pub credential: Option<Name>,
+}

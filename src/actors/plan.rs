@@ -1,0 +1,99 @@
+//! Plans: what the definitions come to for one host.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::parts::LoginDefaults;
+use crate::model::{Catalog, Credential, Host, Limit, PairLine, Proof, PublicKey, Task};
+use crate::ssh::{Login, Target};
+
+/// What the definitions come to for one host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostPlan {
+    /// The host.
+    pub host: Arc<Host>,
+    /// How to log in there; none for the agent or the OS user's own keys.
+    pub credential: Option<Arc<Credential>>,
+    /// Its linked tasks.
+    pub pairs: Vec<PairPlan>,
+}
+
+/// What the definitions come to for one (host, task).
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairPlan {
+    /// The task.
+    pub task: Arc<Task>,
+    /// The task's timeout, or the link's in its place.
+    pub timeout: Limit,
+    /// When it is due: nothing while host or task is disabled.
+    pub lines: Vec<PairLine>,
+}
+
+impl PairPlan {
+    /// A task without a link to the host.
+    pub fn unlinked(task: Arc<Task>) -> Self {
+        Self { timeout: task.timeout, task, lines: Vec::new() }
+    }
+}
+
+impl HostPlan {
+    /// For a host of the catalog.
+    pub fn of(catalog: &Catalog, host: &Arc<Host>, defaults: &LoginDefaults) -> Self {
+        let credential = host.credential.as_ref().or(defaults.credential.as_ref());
+        let pairs = catalog
+            .tasks_of(host)
+            .into_iter()
+            .map(|(task, link)| {
+                let due = host.enabled && task.enabled;
+                let lines = if due { catalog.lines_of(&task.meta.name, host) } else { Vec::new() };
+                PairPlan { timeout: link.timeout.unwrap_or(task.timeout), task, lines }
+            })
+            .collect();
+        Self {
+            host: Arc::clone(host),
+            credential: credential.and_then(|name| catalog.credentials.get(name)).map(Arc::clone),
+            pairs,
+        }
+    }
+
+    /// Whether a connection made by the other plan is not the one this plan wants.
+    pub fn connects_otherwise(&self, other: &Self) -> bool {
+        let (one, two) = (&self.host, &other.host);
+        one.address() != two.address()
+            || one.port != two.port
+            || one.user != two.user
+            || one.policy != two.policy
+            || one.keys != two.keys
+            || self.credential.as_ref().map(|c| (&c.user, &c.proof))
+                != other.credential.as_ref().map(|c| (&c.user, &c.proof))
+    }
+
+    /// Where and how to log in.
+    pub fn target(&self, learned: Vec<PublicKey>, defaults: &LoginDefaults) -> Target {
+        let host = &self.host;
+        let credential = self.credential.as_ref();
+        let user = host.user.as_ref().or(credential.and_then(|credential| credential.user.as_ref()));
+        let login = match credential.map(|credential| &credential.proof) {
+            None => Login::Default,
+            Some(Proof::Agent) => Login::Agent,
+            Some(Proof::Password(password)) => Login::Password(password.clone()),
+            Some(Proof::PrivateKey { key, passphrase }) => {
+                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone() }
+            }
+            Some(Proof::KeyFile { path, passphrase }) => {
+                Login::KeyFile { path: PathBuf::from(path), passphrase: passphrase.clone() }
+            }
+        };
+        let mut keys = host.keys.clone();
+        keys.extend(learned.into_iter().filter(|key| !host.keys.contains(key)));
+        Target {
+            host: host.meta.name.clone(),
+            address: host.address().to_owned(),
+            port: host.port,
+            user: user.unwrap_or(&defaults.user).clone(),
+            login,
+            policy: host.policy,
+            keys,
+        }
+    }
+}

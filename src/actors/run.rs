@@ -1,0 +1,180 @@
+//! One run on a host, from its turn to its end: wait for the connection, take the permits, run, tell.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::FutureExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::RunEnd;
+use super::link::{Failure, Link, OpenSession};
+use super::parts::NodeParts;
+use super::plan::PairPlan;
+use crate::model::{Host, Reason};
+use crate::ssh::{End, Exec};
+use crate::store::OpenRun;
+
+/// One run, and all it needs.
+pub(super) struct Job {
+    pub(super) host: Arc<Host>,
+    pub(super) plan: PairPlan,
+    pub(super) run: OpenRun,
+    pub(super) parts: Arc<NodeParts>,
+    pub(super) link: watch::Receiver<Link>,
+    /// Sessions at once on the host's connection.
+    pub(super) permits: Arc<Semaphore>,
+    /// How many runs of the host wait for its connection.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) cancel: CancellationToken,
+    /// Whether the cancel is Alf's own.
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+/// What a run holds while it runs.
+struct Turn {
+    session: Arc<OpenSession>,
+    _host: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// Runs to the end; a panic on the way is the run's end, not the actor's.
+    pub(super) async fn run(self) -> RunEnd {
+        let (host, run) = (self.host.meta.name.clone(), self.run.id);
+        AssertUnwindSafe(self.steps()).catch_unwind().await.unwrap_or_else(|_| {
+            log::error!(host = host.as_str(), run:% = run; "a run panicked");
+            RunEnd::NotRun { reason: Reason::Aborted, message: "Alf failed in the middle of the run".to_owned() }
+        })
+    }
+
+    async fn steps(mut self) -> RunEnd {
+        let waited = (self.parts.clock.now() - self.run.due_at.get()).to_std().unwrap_or_default();
+        let deadline = Instant::now() + self.plan.task.start_within.get().saturating_sub(waited);
+        loop {
+            let turn = match self.turn(deadline).await {
+                Ok(turn) => turn,
+                Err(end) => return end,
+            };
+            self.parts.board.started(self.run.id, self.parts.clock.now().into());
+            let ending = turn.session.exec(self.exec()).await;
+            let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
+            if untouched && matches!(ending.end, End::ConnectionLost(_)) {
+                // Nothing was sent: it waits for the next connection like any other run that is due.
+                self.wait_for_news(deadline).await;
+                continue;
+            }
+            return RunEnd::Ran { ending: Box::new(ending), stopping: self.stopping.load(Ordering::Relaxed) };
+        }
+    }
+
+    fn exec(&self) -> Exec {
+        let task = &self.plan.task;
+        let env = [
+            ("ALF_HOST", self.host.meta.name.to_string()),
+            ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
+            ("ALF_TASK", task.meta.name.to_string()),
+            ("ALF_RUN_ID", self.run.id.to_string()),
+            ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
+        ];
+        Exec {
+            run: self.run.id.to_string(),
+            command: task.command.clone(),
+            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            stdin: None,
+            timeout: self.plan.timeout.get(),
+            kill_grace: task.kill_grace.get(),
+            output_limit: usize::try_from(task.output_limit).unwrap_or(usize::MAX),
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// Waits for a connection and for the permits, together at most until the deadline.
+    async fn turn(&mut self, deadline: Instant) -> Result<Turn, RunEnd> {
+        loop {
+            let session = self.session(deadline).await?;
+            let host = self.permit(Arc::clone(&self.permits), deadline, "a session of the host").await?;
+            let node = self.permit(Arc::clone(&self.parts.permits), deadline, "a place on the node").await?;
+            if self.is_current(&session) {
+                return Ok(Turn { session, _host: host, _node: node });
+            }
+        }
+    }
+
+    fn is_current(&self, session: &OpenSession) -> bool {
+        matches!(&*self.link.borrow(), Link::Up(open) if open.generation == session.generation)
+    }
+
+    async fn session(&mut self, deadline: Instant) -> Result<Arc<OpenSession>, RunEnd> {
+        let _waiting = Waiting::new(&self.waiting);
+        loop {
+            let failure = match &*self.link.borrow_and_update() {
+                Link::Up(session) => return Ok(Arc::clone(session)),
+                Link::Down(failure) => Some(failure.clone()),
+                Link::Idle => None,
+            };
+            let news = tokio::select! {
+                () = self.cancel.cancelled() => return Err(self.cancelled()),
+                news = timeout_at(deadline, self.link.changed()) => news,
+            };
+            if !matches!(news, Ok(Ok(()))) {
+                let Failure { reason, message } = failure.unwrap_or_else(|| Failure {
+                    reason: Reason::Unreachable,
+                    message: format!("no connection to {} yet", self.host.meta.name),
+                });
+                return Err(RunEnd::NotRun { reason, message });
+            }
+        }
+    }
+
+    /// Waits until the connection is another one than it was, or the deadline.
+    async fn wait_for_news(&mut self, deadline: Instant) {
+        let _waiting = Waiting::new(&self.waiting);
+        let _ = timeout_at(deadline, self.link.changed()).await;
+    }
+
+    async fn permit(
+        &self,
+        permits: Arc<Semaphore>,
+        deadline: Instant,
+        what: &str,
+    ) -> Result<OwnedSemaphorePermit, RunEnd> {
+        let permit = tokio::select! {
+            () = self.cancel.cancelled() => return Err(self.cancelled()),
+            permit = timeout_at(deadline, permits.acquire_owned()) => permit,
+        };
+        match permit {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(RunEnd::NotRun {
+                reason: Reason::Late,
+                message: format!("did not get {what} within start_within ({})", self.plan.task.start_within),
+            }),
+        }
+    }
+
+    fn cancelled(&self) -> RunEnd {
+        if self.stopping.load(Ordering::Relaxed) {
+            RunEnd::NotRun { reason: Reason::Aborted, message: "Alf stopped before it could start".to_owned() }
+        } else {
+            RunEnd::NotRun { reason: Reason::Cancelled, message: "cancelled before it started".to_owned() }
+        }
+    }
+}
+
+/// Counts one that waits for the connection, for as long as it lives.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

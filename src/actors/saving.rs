@@ -1,0 +1,38 @@
+//! Results on their way to the store.
+
+use std::sync::Arc;
+
+use super::parts::NodeParts;
+use crate::model::{Outcome, PairStatus, RunResult, Timestamp};
+use crate::store::Write;
+
+/// Puts a Result on the board and sends it to the store. The sending belongs to no actor, so that none takes a Result
+/// with it when it dies; the board counts it until it is stored.
+pub(super) fn save(
+    parts: &Arc<NodeParts>,
+    result: RunResult,
+    status: Option<PairStatus>,
+    until: Option<Timestamp>,
+) {
+    parts.board.storing(&result, status.as_ref());
+    tell(&result);
+    let parts = Arc::clone(parts);
+    let id = result.id;
+    let written =
+        parts.writer.write(vec![Write::Save { result: Box::new(result), status: status.map(Box::new), until }]);
+    actix_rt::spawn(async move {
+        if let Err(error) = written.await {
+            log::error!(run:% = id; "a result could not be stored and is lost: {error}");
+            parts.lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        parts.board.stored(id);
+    });
+}
+
+fn tell(result: &RunResult) {
+    let level = if result.outcome == Outcome::Problem { log::Level::Warn } else { log::Level::Info };
+    let reason = result.reason.map(|reason| reason.to_string()).unwrap_or_default();
+    log::log!(level, host = result.host.as_str(), task = result.task.as_str(), run:% = result.id,
+        outcome:% = result.outcome, reason = reason.as_str(), duration_ms = result.duration_ms();
+        "run ended");
+}

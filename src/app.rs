@@ -1,0 +1,239 @@
+//! The composition root: puts all the rooms together, and takes them down in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix_rt::{Arbiter, ArbiterHandle};
+use actix_web::dev::ServerHandle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::actors::board::Board;
+use crate::actors::catalog::{CatalogActor, CatalogParts, Precondition};
+use crate::actors::definitions::read_rows;
+use crate::actors::handle::{AlfHandle, HandleParts};
+use crate::actors::node::{Everyone, NodeActor};
+use crate::actors::parts::{LoginDefaults, NodeParts};
+use crate::actors::published::Published;
+use crate::actors::store::{StoreActor, StoreWriter};
+use crate::actors::supervision::keep;
+use crate::clock::Clock;
+use crate::http::{self, HttpConfig};
+use crate::model::{Defaults, KeyDocument, Name, Role, RunIds, SecretText};
+use crate::ssh::Connector;
+use crate::store::{Store, StoreError};
+use crate::vault::Vault;
+
+/// After the grace: how long killed runs may take to say so before they are left behind.
+const KILL_TIME: Duration = Duration::from_secs(20);
+/// How long the store may take to write what is left.
+const FLUSH_TIME: Duration = Duration::from_secs(10);
+
+/// What an App is built of; tests put fakes in.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Makes connections.
+    pub connector: Arc<dyn Connector>,
+    /// What seals secrets.
+    pub vault: Vault,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// How an App is set up: the settings that it needs itself.
+pub struct Setup {
+    /// This node's name.
+    pub node: Name,
+    /// What stands in for fields left out.
+    pub defaults: Defaults,
+    /// Who logs in where nothing says otherwise.
+    pub login: LoginDefaults,
+    /// Runs at once on this node.
+    pub max_in_flight: usize,
+    /// Threads for hosts; with none all actors live on the caller's own (tests with paused time).
+    pub arbiters: usize,
+    /// Where and how HTTP is served; none for an App without it.
+    pub http: Option<HttpConfig>,
+}
+
+/// Why an App could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address.
+    #[error("cannot listen on {address}: {cause}{}", remedy(.cause))]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The first key.
+    #[error("cannot write the admin key to {path}: {cause}")]
+    AdminKey {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+}
+
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => "; another program listens there: end it, or choose another port with --listen",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need the right to use them",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+/// A running Alf.
+pub struct App {
+    /// The door to its inside.
+    pub handle: AlfHandle,
+    /// Where it listens; none without HTTP.
+    pub address: Option<SocketAddr>,
+    server: Option<(ServerHandle, JoinHandle<io::Result<()>>)>,
+    parts: Arc<NodeParts>,
+    arbiters: Vec<Arbiter>,
+    store: Arc<dyn Store>,
+}
+
+/// How an App ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything is stored.
+    Clean,
+    /// So many Results could not be stored.
+    Lost(usize),
+}
+
+/// Builds and starts everything: store first, HTTP last.
+pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
+    let loaded = parts.store.load().await?;
+    let defaults = Arc::new(setup.defaults);
+    let catalog = read_rows(loaded.revision, loaded.definitions, &parts.vault, &defaults)?;
+    let published = Published::new(catalog);
+    let board = Arc::new(Board::default());
+    board.restore(loaded.pairs, loaded.host_keys);
+
+    let arbiters: Vec<Arbiter> = (0..setup.arbiters).map(|_| Arbiter::new()).collect();
+    let pool: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+    let own = Arbiter::current();
+    let store = Arc::clone(&parts.store);
+    let store_actor = keep("store", own.clone(), move |obituary| StoreActor::new(Arc::clone(&store), obituary));
+    let writer = StoreWriter::new(store_actor.clone());
+    let node_parts = Arc::new(NodeParts {
+        node: setup.node.clone(),
+        clock: parts.clock.clone(),
+        board: Arc::clone(&board),
+        writer: writer.clone(),
+        ids: RunIds::default(),
+        connector: parts.connector,
+        permits: Arc::new(Semaphore::new(setup.max_in_flight)),
+        login: setup.login,
+        lost: AtomicU64::new(0),
+    });
+    let (of_node, of_published) = (Arc::clone(&node_parts), published.clone());
+    let node = keep("node", own.clone(), move |obituary| {
+        NodeActor::new(Arc::clone(&of_node), of_published.clone(), pool.clone(), obituary)
+    });
+    let catalog_parts = Arc::new(CatalogParts {
+        published: published.clone(),
+        store: Arc::clone(&parts.store),
+        vault: Arc::new(parts.vault),
+        defaults: Arc::clone(&defaults),
+        clock: parts.clock.clone(),
+        node: node.clone(),
+    });
+    let catalog = keep("catalog", own, move |obituary| CatalogActor::new(Arc::clone(&catalog_parts), obituary));
+    let handle = AlfHandle::new(HandleParts {
+        catalog,
+        node,
+        store_actor,
+        writer,
+        store: Arc::clone(&parts.store),
+        published,
+        board,
+        started_at: parts.clock.now().into(),
+        clock: parts.clock,
+        defaults,
+        node_name: setup.node,
+    });
+    let mut app = App { handle, address: None, server: None, parts: node_parts, arbiters, store: parts.store };
+    if let Some(config) = setup.http {
+        let listen = config.listen;
+        let (server, address) = http::server(app.handle.clone(), config)
+            .map_err(|cause| BuildError::Listen { address: listen, cause })?;
+        let stop = server.handle();
+        app.server = Some((stop, actix_rt::spawn(server)));
+        app.address = Some(address);
+    }
+    Ok(app)
+}
+
+impl App {
+    /// Makes the first admin key, if there is no key at all; answers it.
+    pub async fn first_key(&self) -> Option<SecretText> {
+        if self.handle.catalog().keys.size() > 0 {
+            return None;
+        }
+        let document = KeyDocument { name: Name::parse("admin").ok(), role: Some(Role::Admin), ..KeyDocument::default() };
+        match self.handle.create_key(document, Precondition::Absent).await {
+            Ok((_, secret)) => Some(secret),
+            Err(error) => {
+                log::error!("the first admin key could not be made: {error}");
+                None
+            }
+        }
+    }
+
+    /// Ends in order: no more requests, no more instants; runs may end by themselves within the grace, the others are
+    /// killed and recorded as aborted; what is left is stored; connections are closed.
+    pub async fn shutdown(mut self, grace: Duration) -> Ended {
+        let node = self.handle.node().get();
+        let _ = node.send(Everyone::StopFiring).await;
+        if let Some((stop, _)) = &self.server {
+            let stop = stop.clone();
+            let _ = tokio::time::timeout(grace, stop.stop(true)).await;
+        }
+        if !self.settled(grace).await {
+            log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
+            let _ = node.send(Everyone::EndRuns).await;
+            self.settled(KILL_TIME).await;
+        }
+        self.settled(FLUSH_TIME).await;
+        let lost = self.handle.board().unsettled() + usize::try_from(self.parts.lost.load(Ordering::Relaxed)).unwrap_or(0);
+        self.handle.close_slots();
+        let _ = node.send(Everyone::Stop).await;
+        drop(node);
+        self.store.close().await;
+        if let Some((stop, server)) = self.server.take() {
+            drop(stop.stop(false));
+            server.abort();
+        }
+        for arbiter in self.arbiters.drain(..) {
+            arbiter.stop();
+            let _ = arbiter.join();
+        }
+        if lost == 0 { Ended::Clean } else { Ended::Lost(lost) }
+    }
+
+    /// Waits until no run is open and every Result is stored; false when it takes longer than this.
+    async fn settled(&self, at_most: Duration) -> bool {
+        let board = self.handle.board();
+        let all = async {
+            while board.unsettled() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(at_most, all).await.is_ok()
+    }
+}

@@ -1,0 +1,218 @@
+//! The catalog: all definitions as one immutable snapshot, and the rules between them.
+
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
+
+use super::definition::Definition;
+use super::{
+    Credential, Fault, Host, HostTask, Hosts, Key, Name, Noun, Reference, Schedule, Task, TaskSchedule, When,
+};
+
+/// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
+pub type Map<T> = RedBlackTreeMapSync<Name, Arc<T>>;
+
+/// All definitions at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// +1 at every write; by it the store tells who lost a race.
+    pub revision: u64,
+    /// Credentials.
+    pub credentials: Map<Credential>,
+    /// Hosts.
+    pub hosts: Map<Host>,
+    /// Tasks.
+    pub tasks: Map<Task>,
+    /// Schedules.
+    pub schedules: Map<Schedule>,
+    /// Host-tasks.
+    pub host_tasks: Map<HostTask>,
+    /// Task-schedules.
+    pub task_schedules: Map<TaskSchedule>,
+    /// Keys.
+    pub keys: Map<Key>,
+}
+
+/// A kind of definition that has its place in the catalog.
+pub trait Catalogued: Definition {
+    /// Where it stands.
+    fn map(catalog: &Catalog) -> &Map<Self>;
+    /// Where it stands, to be changed.
+    fn map_mut(catalog: &mut Catalog) -> &mut Map<Self>;
+    /// As one of any kind.
+    fn any(definition: Arc<Self>) -> AnyDefinition;
+}
+
+/// Calls a macro with every kind: type, `AnyDefinition` variant, catalog field.
+#[macro_export]
+macro_rules! for_each_noun {
+    ($call:ident) => {
+        $call! {
+            Credential credentials, Host hosts, Task tasks, Schedule schedules, HostTask host_tasks,
+            TaskSchedule task_schedules, Key keys
+        }
+    };
+}
+
+macro_rules! catalogued {
+    ($($kind:ident $field:ident),*) => {
+        /// A definition of any kind.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum AnyDefinition {
+            $(#[doc = concat!("One of the ", stringify!($field), ".")] $kind(Arc<$kind>),)*
+        }
+
+        impl AnyDefinition {
+            /// Its kind and name.
+            pub fn reference(&self) -> Reference {
+                match self {
+                    $(Self::$kind(one) => Reference { noun: $kind::NOUN, name: one.meta.name.clone() },)*
+                }
+            }
+
+            /// Its version.
+            pub fn version(&self) -> u64 {
+                match self { $(Self::$kind(one) => one.meta.version,)* }
+            }
+
+            fn references(&self) -> Vec<(&'static str, Reference)> {
+                match self { $(Self::$kind(one) => one.references(),)* }
+            }
+        }
+
+        $(impl Catalogued for $kind {
+            fn map(catalog: &Catalog) -> &Map<Self> {
+                &catalog.$field
+            }
+            fn map_mut(catalog: &mut Catalog) -> &mut Map<Self> {
+                &mut catalog.$field
+            }
+            fn any(definition: Arc<Self>) -> AnyDefinition {
+                AnyDefinition::$kind(definition)
+            }
+        })*
+
+        impl Catalog {
+            /// Whether there is one of this kind and name.
+            pub fn contains(&self, noun: Noun, name: &Name) -> bool {
+                match noun { $(Noun::$kind => self.$field.contains_key(name),)* }
+            }
+
+            /// The definition of this kind and name.
+            pub fn get(&self, noun: Noun, name: &Name) -> Option<AnyDefinition> {
+                match noun { $(Noun::$kind => self.$field.get(name).cloned().map(AnyDefinition::$kind),)* }
+            }
+
+            /// Puts a definition in its place.
+            pub fn insert(&mut self, definition: AnyDefinition) {
+                match definition {
+                    $(AnyDefinition::$kind(one) => { self.$field.insert_mut(one.meta.name.clone(), one); })*
+                }
+            }
+
+            /// Takes a definition out.
+            pub fn remove(&mut self, noun: Noun, name: &Name) {
+                match noun { $(Noun::$kind => { self.$field.remove_mut(name); })* }
+            }
+
+            /// How many there are of a kind.
+            pub fn count(&self, noun: Noun) -> usize {
+                match noun { $(Noun::$kind => self.$field.size(),)* }
+            }
+        }
+    };
+}
+for_each_noun!(catalogued);
+
+impl Catalog {
+    /// What a definition names that is not there.
+    pub fn missing_references(&self, definition: &AnyDefinition) -> Vec<Fault> {
+        definition
+            .references()
+            .into_iter()
+            .filter(|(_, other)| !self.contains(other.noun, &other.name))
+            .map(|(pointer, other)| Fault::new(pointer, format!("there is no {other}")))
+            .collect()
+    }
+
+    /// Who names a definition.
+    pub fn users_of(&self, used: &Reference) -> Vec<Reference> {
+        fn among<T: Catalogued>(catalog: &Catalog, used: &Reference, users: &mut Vec<Reference>) {
+            for (name, one) in T::map(catalog) {
+                if one.references().iter().any(|(_, other)| other == used) {
+                    users.push(Reference { noun: T::NOUN, name: name.clone() });
+                }
+            }
+        }
+        let mut users = Vec::new();
+        match used.noun {
+            Noun::Credential => among::<Host>(self, used, &mut users),
+            Noun::Host | Noun::Task | Noun::Schedule => {
+                among::<HostTask>(self, used, &mut users);
+                among::<TaskSchedule>(self, used, &mut users);
+            }
+            Noun::HostTask | Noun::TaskSchedule | Noun::Key => {}
+        }
+        users
+    }
+
+    /// The tasks linked to a host, each with the link that counts: one naming the host beats selectors, then the
+    /// first by name; a link that names the host and is not enabled excludes it.
+    pub fn tasks_of(&self, host: &Host) -> Vec<(Arc<Task>, Arc<HostTask>)> {
+        let mut chosen: std::collections::BTreeMap<&Name, &Arc<HostTask>> = std::collections::BTreeMap::new();
+        for link in self.host_tasks.values() {
+            let named = matches!(link.on, Hosts::Named(_));
+            if !(link.enabled || named) || !link.on.covers(host) {
+                continue;
+            }
+            chosen
+                .entry(&link.task)
+                .and_modify(|other| {
+                    if named && !matches!(other.on, Hosts::Named(_)) {
+                        *other = link;
+                    }
+                })
+                .or_insert(link);
+        }
+        chosen
+            .into_values()
+            .filter(|link| link.enabled)
+            .filter_map(|link| Some((Arc::clone(self.tasks.get(&link.task)?), Arc::clone(link))))
+            .collect()
+    }
+
+    /// When a task runs on a host: all its lines there.
+    pub fn lines_of(&self, task: &Name, host: &Host) -> Vec<PairLine> {
+        let applies = |link: &TaskSchedule| {
+            link.enabled && link.task == *task && link.on.as_ref().is_none_or(|on| on.covers(host))
+        };
+        self.task_schedules
+            .values()
+            .filter(|link| applies(link))
+            .filter_map(|link| match &link.when {
+                When::Inline { cron, timezone } => {
+                    Some(PairLine { schedule: link.meta.name.clone(), cron: cron.clone(), timezone: *timezone })
+                }
+                When::Schedule(name) => {
+                    let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
+                    Some(PairLine {
+                        schedule: name.clone(),
+                        cron: schedule.cron.clone(),
+                        timezone: schedule.timezone,
+                    })
+                }
+            })
+            .collect()
+    }
+}
+
+/// One line by which a pair is due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairLine {
+    /// The schedule, or the task-schedule where the line stands there.
+    pub schedule: Name,
+    /// The line.
+    pub cron: super::CronLine,
+    /// The zone whose wall clock it follows.
+    pub timezone: super::Timezone,
+}

@@ -1,0 +1,186 @@
+//! Credentials: how to log in.
+
+use super::definition::{Definition, Defaults, Meta, Secrets, document, take_secret};
+use super::{Fault, Faults, Noun, SecretField, SecretText};
+
+/// How to log in to hosts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credential {
+    /// The common fields.
+    pub meta: Meta,
+    /// The user to log in as, unless the host says otherwise.
+    pub user: Option<String>,
+    /// What proves it.
+    pub proof: Proof,
+}
+
+/// What proves who we are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Proof {
+    /// A password.
+    Password(SecretText),
+    /// A private key as PEM or OpenSSH text.
+    PrivateKey {
+        /// The key's text.
+        key: SecretText,
+        /// What decrypts it.
+        passphrase: Option<SecretText>,
+    },
+    /// A private key in a file of the Alf machine.
+    KeyFile {
+        /// Its path; `~` is the home directory of the user Alf runs as.
+        path: String,
+        /// What decrypts it.
+        passphrase: Option<SecretText>,
+    },
+    /// The agent at `SSH_AUTH_SOCK` of the Alf process.
+    Agent,
+}
+
+document! {
+    /// A credential as a document.
+    pub struct CredentialDocument {
+        /// The user to log in as.
+        pub user: Option<String>,
+        /// Write-only.
+        pub password: Option<SecretField>,
+        /// Write-only: PEM or OpenSSH text.
+        pub private_key: Option<SecretField>,
+        /// A path on the Alf machine.
+        pub key_file: Option<String>,
+        /// Write-only: decrypts `private_key` or `key_file`.
+        pub passphrase: Option<SecretField>,
+        /// Use the agent of the Alf process.
+        pub agent: Option<bool>,
+    }
+}
+
+impl Definition for Credential {
+    const NOUN: Noun = Noun::Credential;
+    type Document = CredentialDocument;
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(mut document: CredentialDocument, kept: &Secrets, _: &Defaults) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let meta = document.take_meta(Noun::Credential, None, &mut faults);
+        let user = document.user.filter(|user| check_user("/user", user, &mut faults));
+        let password = take_secret("password", document.password, kept, &mut faults);
+        let key = take_secret("private_key", document.private_key, kept, &mut faults);
+        let passphrase = take_secret("passphrase", document.passphrase, kept, &mut faults);
+        let agent = document.agent == Some(true);
+        let given = [password.is_some(), key.is_some(), document.key_file.is_some(), agent];
+        if given.iter().filter(|given| **given).count() != 1 {
+            faults.add("", "exactly one of password, private_key, key_file and agent: true must be given");
+        }
+        if passphrase.is_some() && (password.is_some() || agent) {
+            faults.add("/passphrase", "goes with private_key or key_file only");
+        }
+        if let Some(path) = &document.key_file
+            && (path.is_empty() || path.contains('\0'))
+        {
+            faults.add("/key_file", "must be a path on the Alf machine");
+        }
+        if let Some(key) = &key
+            && !key.reveal().contains("PRIVATE KEY-----")
+        {
+            faults.add("/private_key", "is not a private key: expected the text of a PEM or OpenSSH key file");
+        }
+        let proof = match (password, key, document.key_file, agent) {
+            (Some(password), ..) => Some(Proof::Password(password)),
+            (None, Some(key), ..) => Some(Proof::PrivateKey { key, passphrase }),
+            (None, None, Some(path), _) => Some(Proof::KeyFile { path, passphrase }),
+            (None, None, None, true) => Some(Proof::Agent),
+            _ => None,
+        };
+        let credential = meta.zip(proof).map(|(meta, proof)| Self { meta, user, proof });
+        faults.into_result(credential)
+    }
+
+    fn document(&self) -> CredentialDocument {
+        let mut document = CredentialDocument { user: self.user.clone(), ..CredentialDocument::with_meta(&self.meta) };
+        let shown = |secret: &Option<SecretText>| secret.as_ref().map(|_| SecretField::Kept);
+        match &self.proof {
+            Proof::Password(_) => document.password = Some(SecretField::Kept),
+            Proof::PrivateKey { passphrase, .. } => {
+                document.private_key = Some(SecretField::Kept);
+                document.passphrase = shown(passphrase);
+            }
+            Proof::KeyFile { path, passphrase } => {
+                document.key_file = Some(path.clone());
+                document.passphrase = shown(passphrase);
+            }
+            Proof::Agent => document.agent = Some(true),
+        }
+        document
+    }
+
+    fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::new();
+        match &self.proof {
+            Proof::Password(password) => {
+                secrets.insert("password".to_owned(), password.clone());
+            }
+            Proof::PrivateKey { key, passphrase } => {
+                secrets.insert("private_key".to_owned(), key.clone());
+                secrets.extend(passphrase.iter().map(|secret| ("passphrase".to_owned(), secret.clone())));
+            }
+            Proof::KeyFile { passphrase, .. } => {
+                secrets.extend(passphrase.iter().map(|secret| ("passphrase".to_owned(), secret.clone())));
+            }
+            Proof::Agent => {}
+        }
+        secrets
+    }
+}
+
+/// Whether a text may be the name of a user on a host; notes a fault where not.
+pub(super) fn check_user(pointer: &str, user: &str, faults: &mut Faults) -> bool {
+    let good = !user.is_empty() && user.len() <= 256 && !user.chars().any(|c| c.is_control() || c.is_whitespace());
+    if !good {
+        faults.add(pointer, "must be a user name: 1 to 256 bytes, no white space, no control characters");
+    }
+    good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, kept: &Secrets) -> Result<Credential, Vec<Fault>> {
+        Credential::check(serde_json::from_str(json).unwrap(), kept, &Defaults::default())
+    }
+
+    #[test]
+    fn exactly_one_proof() {
+        let none = Secrets::new();
+        assert!(check(r#"{"name":"a","password":"x"}"#, &none).is_ok());
+        assert!(check(r#"{"name":"a","agent":true}"#, &none).is_ok());
+        assert!(check(r#"{"name":"a","key_file":"~/.ssh/id","passphrase":"x"}"#, &none).is_ok());
+        for bad in [
+            r#"{"name":"a"}"#,
+            r#"{"name":"a","agent":false}"#,
+            r#"{"name":"a","password":"x","agent":true}"#,
+            r#"{"name":"a","password":"x","passphrase":"y"}"#,
+            r#"{"name":"a","private_key":"no key"}"#,
+            r#"{"name":"a","password":{"set":true}}"#,
+        ] {
+            assert!(check(bad, &none).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_kept_and_never_shown() {
+        let first = check(r#"{"name":"a","password":"hunter2"}"#, &Secrets::new()).unwrap();
+        let shown = serde_json::to_string(&first.document()).unwrap();
+        assert!(shown.contains(r#""password":{"set":true}"#) && !shown.contains("hunter2"), "{shown}");
+        let again = check(&shown, &first.secrets()).unwrap();
+        assert_eq!(again.proof, first.proof);
+    }
+}

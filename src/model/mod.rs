@@ -1,0 +1,55 @@
+//! The model: the nouns and the rules between them. Pure: no I/O, no async, no driver, no actor.
+
+pub mod catalog;
+pub mod cron;
+pub mod definition;
+
+mod credential;
+mod duration;
+mod fault;
+mod host;
+mod host_key;
+mod host_task;
+mod key;
+mod labels;
+mod name;
+mod noun;
+mod outcome;
+mod result;
+mod schedule;
+mod secret;
+mod selector;
+mod status;
+mod task;
+mod task_schedule;
+mod timestamp;
+mod timezone;
+
+pub use catalog::{AnyDefinition, Catalog, Catalogued, PairLine};
+pub use credential::{Credential, CredentialDocument, Proof};
+pub use cron::{CronError, CronLine};
+pub use definition::{Defaults, Definition, Meta, ReadOnly, Secrets};
+pub use duration::{DurationError, Limit, Span};
+pub use fault::{Fault, Faults};
+pub use host::{Host, HostDocument, HostKeyDocument};
+pub use host_key::{HostKeyPolicy, PublicKey, PublicKeyError};
+pub use host_task::{HostTask, HostTaskDocument, Hosts};
+pub use key::{Key, KeyDigest, KeyDocument, Role};
+pub use labels::Labels;
+pub use name::{Name, NameError};
+pub use noun::{Noun, Reference};
+pub use outcome::{Outcome, Reason, State};
+pub use result::{
+    Bodies, Captured, Encoding, Instants, Kill, ResultDocument, ResultPage, ResultQuery, RunId, RunIds,
+    RunResult, Trigger,
+};
+pub use schedule::{Schedule, ScheduleDocument};
+pub use secret::{SecretField, SecretText};
+pub use selector::{Selector, SelectorError};
+pub use status::{
+    HostState, HostStatus, LAST_KEPT, LastResult, MAX_ATTEMPTS, PairStatus, RunRow, RunState, StatusRow, StatusSummary,
+};
+pub use task::{Task, TaskDocument};
+pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
+pub use timestamp::Timestamp;
+pub use timezone::Timezone;

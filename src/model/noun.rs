@@ -1,0 +1,97 @@
+//! The nouns: the kinds of definition, as they stand in URLs and documents.
+
+use std::fmt;
+
+use super::Name;
+
+/// A kind of definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Noun {
+    /// How to log in.
+    Credential,
+    /// A machine reached over SSH.
+    Host,
+    /// What to run.
+    Task,
+    /// When.
+    Schedule,
+    /// Which hosts a task is for.
+    HostTask,
+    /// When a task runs on its hosts.
+    TaskSchedule,
+    /// Who may call the API.
+    Key,
+}
+
+impl Noun {
+    /// Every noun, so that what refers to others comes after them.
+    pub const ALL: [Self; 7] =
+        [Self::Key, Self::Credential, Self::Host, Self::Task, Self::Schedule, Self::HostTask, Self::TaskSchedule];
+
+    /// In snake_case, as XML's root element and in the store: `host_task`.
+    pub const fn singular(self) -> &'static str {
+        match self {
+            Self::Credential => "credential",
+            Self::Host => "host",
+            Self::Task => "task",
+            Self::Schedule => "schedule",
+            Self::HostTask => "host_task",
+            Self::TaskSchedule => "task_schedule",
+            Self::Key => "key",
+        }
+    }
+
+    /// In snake_case, many of them: `host_tasks`.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Credential => "credentials",
+            Self::Host => "hosts",
+            Self::Task => "tasks",
+            Self::Schedule => "schedules",
+            Self::HostTask => "host_tasks",
+            Self::TaskSchedule => "task_schedules",
+            Self::Key => "keys",
+        }
+    }
+
+    /// In a URL: `host-tasks`.
+    pub const fn url(self) -> &'static str {
+        match self {
+            Self::HostTask => "host-tasks",
+            Self::TaskSchedule => "task-schedules",
+            _ => self.plural(),
+        }
+    }
+
+    /// From the store's word or the URL's, singular or plural.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.replace('-', "_");
+        Self::ALL.into_iter().find(|noun| noun.singular() == text || noun.plural() == text)
+    }
+
+    /// Whether its names may hold `@`.
+    pub const fn is_link(self) -> bool {
+        matches!(self, Self::HostTask | Self::TaskSchedule)
+    }
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.singular().replace('_', "-"))
+    }
+}
+
+/// A definition named by another, or naming it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// The kind of the other.
+    pub noun: Noun,
+    /// Its name.
+    pub name: Name,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\"", self.noun, self.name)
+    }
+}

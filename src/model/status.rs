@@ -1,0 +1,212 @@
+//! Status: how each pair and each host stands now.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Name, Outcome, Reason, RunId, RunResult, State, Timestamp};
+
+/// How many of its last Results a pair keeps at hand.
+pub const LAST_KEPT: usize = 50;
+
+/// One of a pair's last Results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastResult {
+    /// Its id.
+    pub id: RunId,
+    /// Did it go well.
+    pub outcome: Outcome,
+    /// How bad.
+    pub state: Option<State>,
+    /// When it was over.
+    pub finished_at: Timestamp,
+    /// How long it ran.
+    pub duration_ms: Option<i64>,
+}
+
+/// How a pair stands: kept in the store as a small record of its own, so that it survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PairStatus {
+    /// The state of the last run that counted; none before the first.
+    pub state: Option<State>,
+    /// Its outcome.
+    pub outcome: Option<Outcome>,
+    /// Whether the state is beyond doubt.
+    pub hard: bool,
+    /// Which PROBLEM in a row, 0 when all is well.
+    pub attempt: u32,
+    /// Since when it has this state.
+    pub since: Option<Timestamp>,
+    /// When something was last executed.
+    pub last_executed_at: Option<Timestamp>,
+    /// How many instants in a row executed nothing.
+    pub skipped_in_row: u32,
+    /// The newest Results first.
+    pub last: Vec<LastResult>,
+}
+
+/// How many PROBLEMs in a row make it hard. Retries come with the ledger; until then the first one counts.
+pub const MAX_ATTEMPTS: u32 = 1;
+
+impl PairStatus {
+    /// The attempt number and hardness that a Result with this verdict has.
+    pub fn attempt_after(&self, outcome: Outcome, reason: Option<Reason>) -> (u32, bool) {
+        match outcome {
+            Outcome::Ok => (1, true),
+            Outcome::Problem if reason.is_some_and(Reason::leaves_state) => (self.attempt.max(1), self.hard),
+            Outcome::Problem => {
+                let attempt = (self.attempt + 1).min(MAX_ATTEMPTS);
+                (attempt, attempt >= MAX_ATTEMPTS)
+            }
+            Outcome::Skipped => (self.attempt.max(1), self.hard),
+        }
+    }
+
+    /// Takes a Result in: what `last` shows always, the state only where the Result speaks for the task.
+    pub fn take(&mut self, result: &RunResult) {
+        self.last.insert(
+            0,
+            LastResult {
+                id: result.id,
+                outcome: result.outcome,
+                state: result.state,
+                finished_at: result.finished_at,
+                duration_ms: result.duration_ms(),
+            },
+        );
+        self.last.truncate(LAST_KEPT);
+        if result.outcome == Outcome::Skipped {
+            let more = result.instants.map_or(1, |instants| u32::try_from(instants.count).unwrap_or(u32::MAX));
+            self.skipped_in_row = self.skipped_in_row.saturating_add(more);
+        } else if result.started_at.is_some() {
+            self.skipped_in_row = 0;
+            self.last_executed_at = result.started_at;
+        }
+        if result.reason.is_some_and(Reason::leaves_state) {
+            return;
+        }
+        if self.state != result.state {
+            self.since = Some(result.finished_at);
+        }
+        self.state = result.state;
+        self.outcome = Some(result.outcome);
+        self.hard = result.hard;
+        self.attempt = if result.outcome == Outcome::Ok { 0 } else { result.attempt };
+    }
+}
+
+/// A row of `GET /status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusRow {
+    /// The host.
+    pub host: Name,
+    /// The task.
+    pub task: Name,
+    /// The state of the last run that counted; null is PENDING.
+    pub state: Option<State>,
+    /// Its outcome.
+    pub outcome: Option<Outcome>,
+    /// Whether the state is beyond doubt.
+    pub hard: bool,
+    /// Which PROBLEM in a row.
+    pub attempt: u32,
+    /// How many make it hard.
+    pub max_attempts: u32,
+    /// Since when it has this state.
+    pub since: Option<Timestamp>,
+    /// Whether it runs now.
+    pub running: bool,
+    /// The next instant.
+    pub next_run_at: Option<Timestamp>,
+    /// When something was last executed.
+    pub last_executed_at: Option<Timestamp>,
+    /// How many instants in a row executed nothing.
+    pub skipped_in_row: u32,
+    /// The newest Results first.
+    pub last: Vec<LastResult>,
+}
+
+/// The state of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HostState {
+    /// Connected when last needed.
+    Up,
+    /// Could not be connected to when last needed.
+    Down,
+}
+
+/// A host's own state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostStatus {
+    /// The host.
+    pub host: Name,
+    /// Null before the first connect.
+    pub state: Option<HostState>,
+    /// Failed connects in a row.
+    pub attempt: u32,
+    /// Since when it has this state.
+    pub since: Option<Timestamp>,
+    /// Why it is not UP.
+    pub reason: Option<Reason>,
+    /// The same in words a person can act on.
+    pub message: Option<String>,
+}
+
+/// `GET /status/summary`: how many pairs are in each state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct StatusSummary {
+    /// All pairs.
+    pub total: u64,
+    /// In state OK.
+    pub ok: u64,
+    /// In state WARNING.
+    pub warning: u64,
+    /// In state CRITICAL.
+    pub critical: u64,
+    /// In state UNKNOWN.
+    pub unknown: u64,
+    /// Never run.
+    pub pending: u64,
+    /// Running now.
+    pub running: u64,
+    /// Hosts that are UP.
+    pub hosts_up: u64,
+    /// Hosts that are DOWN.
+    pub hosts_down: u64,
+    /// Hosts not connected to yet.
+    pub hosts_pending: u64,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Waits for a connection, a session or a place.
+    Queued,
+    /// Its command runs.
+    Running,
+}
+
+/// A run that has not ended: a row of `GET /runs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// Where.
+    pub host: Name,
+    /// What.
+    pub task: Name,
+    /// The schedule that made it due.
+    pub schedule: Option<Name>,
+    /// What started it.
+    pub trigger: super::Trigger,
+    /// The key that started it.
+    pub by: Option<Name>,
+    /// Where it is.
+    pub state: RunState,
+    /// The line's instant.
+    pub scheduled_at: Timestamp,
+    /// When it was to start.
+    pub due_at: Timestamp,
+    /// When its command started.
+    pub started_at: Option<Timestamp>,
+}

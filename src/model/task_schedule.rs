@@ -1,0 +1,140 @@
+//! Task-schedules: when a task runs on its hosts.
+
+use super::definition::{Defaults, Definition, Meta, Secrets, document};
+use super::{CronLine, Fault, Faults, Hosts, Name, Noun, Reference, Selector, Timezone};
+
+/// When a task runs on its hosts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskSchedule {
+    /// The common fields.
+    pub meta: Meta,
+    /// The task.
+    pub task: Name,
+    /// When.
+    pub when: When,
+    /// On which of its hosts; all of them where none is given.
+    pub on: Option<Hosts>,
+    /// Whether it makes anything due.
+    pub enabled: bool,
+}
+
+/// By a schedule of its own name, or by a line that stands here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum When {
+    /// A schedule by name.
+    Schedule(Name),
+    /// A line of its own.
+    Inline {
+        /// The line.
+        cron: CronLine,
+        /// The zone whose wall clock the line follows.
+        timezone: Timezone,
+    },
+}
+
+document! {
+    /// A task-schedule as a document.
+    pub struct TaskScheduleDocument {
+        /// The name of a task.
+        pub task: Option<Name>,
+        /// The name of a schedule.
+        pub schedule: Option<Name>,
+        /// A line in place of a schedule.
+        pub cron: Option<CronLine>,
+        /// The zone of `cron`.
+        pub timezone: Option<Timezone>,
+        /// On this host only.
+        pub host: Option<Name>,
+        /// On these hosts only.
+        pub selector: Option<Selector>,
+        /// Whether it makes anything due.
+        pub enabled: Option<bool>,
+    }
+}
+
+impl Definition for TaskSchedule {
+    const NOUN: Noun = Noun::TaskSchedule;
+    type Document = TaskScheduleDocument;
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(mut document: TaskScheduleDocument, _: &Secrets, defaults: &Defaults) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let default_name =
+            document.task.as_ref().zip(document.schedule.as_ref()).map(|(task, schedule)| Name::link(task, schedule));
+        if document.name.is_none() && default_name.is_none() && document.cron.is_some() {
+            faults.add("/name", "is required with cron (with schedule it may be left out: TASK@SCHEDULE)");
+            document.name = Name::parse("unnamed").ok();
+        }
+        let meta = document.take_meta(Noun::TaskSchedule, default_name, &mut faults);
+        let task = faults.require("/task", document.task);
+        if document.timezone.is_some() && document.schedule.is_some() {
+            faults.add("/timezone", "goes with cron; a schedule has its own");
+        }
+        let when = match (document.schedule, document.cron) {
+            (Some(schedule), None) => Some(When::Schedule(schedule)),
+            (None, Some(cron)) => {
+                Some(When::Inline { cron, timezone: document.timezone.unwrap_or(defaults.timezone) })
+            }
+            _ => {
+                faults.add("", "exactly one of schedule and cron must be given");
+                None
+            }
+        };
+        let on = match (document.host, document.selector) {
+            (None, None) => None,
+            (Some(host), None) => Some(Hosts::Named(host)),
+            (None, Some(selector)) => Some(Hosts::Selected(selector)),
+            (Some(_), Some(_)) => {
+                faults.add("", "at most one of host and selector may be given");
+                None
+            }
+        };
+        let link = meta.zip(task).zip(when).map(|((meta, task), when)| Self {
+            meta,
+            task,
+            when,
+            on,
+            enabled: document.enabled.unwrap_or(true),
+        });
+        faults.into_result(link)
+    }
+
+    fn document(&self) -> TaskScheduleDocument {
+        let mut document = TaskScheduleDocument {
+            task: Some(self.task.clone()),
+            enabled: Some(self.enabled),
+            ..TaskScheduleDocument::with_meta(&self.meta)
+        };
+        match &self.when {
+            When::Schedule(schedule) => document.schedule = Some(schedule.clone()),
+            When::Inline { cron, timezone } => {
+                document.cron = Some(cron.clone());
+                document.timezone = Some(*timezone);
+            }
+        }
+        match &self.on {
+            Some(Hosts::Named(host)) => document.host = Some(host.clone()),
+            Some(Hosts::Selected(selector)) => document.selector = Some(selector.clone()),
+            None => {}
+        }
+        document
+    }
+
+    fn references(&self) -> Vec<(&'static str, Reference)> {
+        let mut all = vec![("/task", Reference { noun: Noun::Task, name: self.task.clone() })];
+        if let When::Schedule(schedule) = &self.when {
+            all.push(("/schedule", Reference { noun: Noun::Schedule, name: schedule.clone() }));
+        }
+        if let Some(Hosts::Named(host)) = &self.on {
+            all.push(("/host", Reference { noun: Noun::Host, name: host.clone() }));
+        }
+        all
+    }
+}

@@ -1,0 +1,363 @@
+//! What an operator may set, from the weakest source to the strongest: built-in defaults, a file (`--config`; TOML,
+//! YAML or JSON), the environment (`ALF_HTTP__LISTEN` is `http.listen`), flags.
+//!
+//! [`Settings::load`] either gives settings that are wholly checked, or one [`SettingsError`] whose single line names
+//! the key, where it was set, and what is allowed there.
+
+mod error;
+mod keys;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::value::Value;
+
+use error::Origin;
+pub use error::SettingsError;
+use sources::{Environment, Layer};
+pub use sources::{Flags, environment};
+
+/// All settings, checked. Paths have their leading `~/` expanded; relative ones are relative to the working directory.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where Alf keeps its state: the SQLite store, the keys, the lock.
+    pub data_dir: PathBuf,
+    pub node: NodeSettings,
+    pub http: HttpSettings,
+    pub store: StoreSettings,
+    pub schedule: ScheduleSettings,
+    pub ssh: SshSettings,
+    pub runs: RunsSettings,
+    pub threads: ThreadsSettings,
+    pub shutdown: ShutdownSettings,
+    pub logging: LoggingSettings,
+    pub secrets: SecretsSettings,
+    effective: String,
+}
+
+/// Who this node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// A name as nouns have it, `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`; by default made from the host name.
+    pub name: String,
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Where to listen; port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// Whether listening on an address other than loopback without TLS was allowed.
+    pub allow_plaintext: bool,
+    /// Bytes of a request's body above which the answer is 413.
+    pub body_limit: usize,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+}
+
+/// Where definitions and results are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    pub kind: StoreKind,
+}
+
+/// The backends of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// One file in the data directory.
+    Sqlite,
+}
+
+impl StoreKind {
+    /// The name that `store.kind` and the first line on stdout use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// What schedules inherit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleSettings {
+    /// IANA name of the time zone of schedules that name none; known to chrono-tz.
+    pub timezone: String,
+}
+
+/// What connections to hosts inherit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshSettings {
+    /// The remote user, when neither the host nor its credential names one.
+    pub user: Option<String>,
+    /// Name of the credential of hosts that name none.
+    pub credential: Option<String>,
+    /// Limit on resolving the address and opening the TCP connection.
+    pub connect_timeout: Duration,
+    /// Limit on the handshake and the authentication together.
+    pub login_timeout: Duration,
+    /// After how long a silence the remote side is asked whether it is still there.
+    pub keepalive_interval: Duration,
+    /// How many of those questions may go unanswered before the connection counts as lost.
+    pub keepalive_max: usize,
+    /// Files in the format of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT, that are asked before a host key is learnt.
+    pub known_hosts: Vec<PathBuf>,
+}
+
+/// Bounds on runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunsSettings {
+    /// Runs at once on this node.
+    pub max_in_flight: usize,
+    /// Run requests that may wait, and results that may wait to be stored.
+    pub queue: usize,
+}
+
+/// Threads for actors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadsSettings {
+    /// Arbiters that share the hosts; at least 1 (the key's 0 is resolved here).
+    pub arbiters: usize,
+}
+
+/// The ordered end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownSettings {
+    /// How long running tasks may still take before they are ended.
+    pub grace: Duration,
+}
+
+/// Where logging is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggingSettings {
+    /// The logging file; none means the built-in defaults.
+    pub file: Option<PathBuf>,
+}
+
+/// Secrets at rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretsSettings {
+    /// The file that holds the key that secrets are encrypted with; by default `DATA_DIR/secret.key`.
+    pub key_file: PathBuf,
+}
+
+impl Settings {
+    /// Reads, merges and checks all sources. `environment` is usually [`environment()`].
+    ///
+    /// # Errors
+    /// The first fault found, weakest source first; a fault is one even where a stronger source overrides the key.
+    pub fn load(
+        flags: &Flags,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let environment = Environment::new(environment);
+        let mut layers = vec![Layer::built_in(&environment)?];
+        if let Some(path) = &flags.config {
+            layers.push(Layer::file(path)?);
+        }
+        layers.extend(environment.layers()?);
+        layers.extend(flags.layers()?);
+
+        let merged = layers.into_iter().fold(Figment::new(), Figment::merge);
+        Merged {
+            figment: merged,
+            home: environment.home(),
+        }
+        .build()
+    }
+
+    /// The settings in effect, as TOML that [`Settings::load`] reads back, each with its source as a comment.
+    pub fn effective(&self) -> &str {
+        &self.effective
+    }
+}
+
+/// The data directory alone, for commands that need no other setting.
+///
+/// # Errors
+/// [`SettingsError::NoDataDir`] when nothing tells where it is, or a bad value.
+pub fn data_dir(
+    flag: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<PathBuf, SettingsError> {
+    let environment = Environment::new(
+        environment
+            .filter(|(name, _)| !name.contains("__"))
+            .collect::<Vec<_>>()
+            .into_iter(),
+    );
+    let flags = Flags {
+        data_dir: flag.map(Path::to_owned),
+        ..Flags::default()
+    };
+    let mut layers = vec![Layer::built_in(&environment)?];
+    layers.extend(environment.layers()?);
+    layers.extend(flags.layers()?);
+    Merged {
+        figment: layers.into_iter().fold(Figment::new(), Figment::merge),
+        home: environment.home(),
+    }
+    .data_dir()
+}
+
+/// All layers, one over the other.
+struct Merged {
+    figment: Figment,
+    home: Option<PathBuf>,
+}
+
+impl Merged {
+    fn build(&self) -> Result<Settings, SettingsError> {
+        let data_dir = self.data_dir()?;
+        let key_file = match self.path("secrets.key_file")? {
+            Some(path) => path,
+            None => data_dir.join("secret.key"),
+        };
+        Ok(Settings {
+            node: NodeSettings {
+                name: self.required("node.name", values::name)?,
+            },
+            http: self.http()?,
+            store: StoreSettings {
+                kind: self.required("store.kind", values::store_kind)?,
+            },
+            schedule: ScheduleSettings {
+                timezone: self.required("schedule.timezone", values::timezone)?,
+            },
+            ssh: SshSettings {
+                user: self.optional("ssh.user", values::user)?,
+                credential: self.optional("ssh.credential", values::name)?,
+                connect_timeout: self.required("ssh.connect_timeout", values::duration)?,
+                login_timeout: self.required("ssh.login_timeout", values::duration)?,
+                keepalive_interval: self.required("ssh.keepalive_interval", values::duration)?,
+                keepalive_max: self.required("ssh.keepalive_max", values::count)?,
+                known_hosts: self.known_hosts()?,
+            },
+            runs: RunsSettings {
+                max_in_flight: self.required("runs.max_in_flight", values::count)?,
+                queue: self.required("runs.queue", values::count)?,
+            },
+            threads: ThreadsSettings {
+                arbiters: match self.required("threads.arbiters", values::count)? {
+                    0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
+                    n => n,
+                },
+            },
+            shutdown: ShutdownSettings {
+                grace: self.required("shutdown.grace", values::duration)?,
+            },
+            logging: LoggingSettings {
+                file: self.path("logging.file")?,
+            },
+            secrets: SecretsSettings { key_file },
+            data_dir,
+            effective: self.effective(),
+        })
+    }
+
+    fn http(&self) -> Result<HttpSettings, SettingsError> {
+        let http = HttpSettings {
+            listen: self.required("http.listen", values::address)?,
+            allow_plaintext: self.required("http.allow_plaintext", values::boolean)?,
+            body_limit: self.required("http.body_limit", values::bytes)?,
+            workers: self.required("http.workers", values::count)?,
+        };
+        if http.allow_plaintext || http.listen.ip().to_canonical().is_loopback() {
+            return Ok(http);
+        }
+        Err(SettingsError::Plaintext {
+            listen: http.listen,
+            origin: self.origin("http.listen"),
+        })
+    }
+
+    fn data_dir(&self) -> Result<PathBuf, SettingsError> {
+        self.path("data_dir")?.ok_or(SettingsError::NoDataDir)
+    }
+
+    /// A path, if the key is set.
+    fn path(&self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
+        self.optional(key, values::path)?
+            .map(|path| self.expand(key, &path))
+            .transpose()
+    }
+
+    fn known_hosts(&self) -> Result<Vec<PathBuf>, SettingsError> {
+        let key = "ssh.known_hosts";
+        let paths = self.required(key, values::paths)?;
+        // A service without HOME must start with the defaults: there is no ~/.ssh then that could be asked.
+        let built_in = self.origin(key) == Origin::BuiltIn.to_string();
+        paths
+            .iter()
+            .filter(|path| !(built_in && self.home.is_none() && path.starts_with('~')))
+            .map(|path| self.expand(key, path))
+            .collect()
+    }
+
+    fn expand(&self, key: &'static str, path: &str) -> Result<PathBuf, SettingsError> {
+        let Some(rest) = path.strip_prefix('~') else {
+            return Ok(PathBuf::from(path));
+        };
+        match &self.home {
+            Some(home) => Ok(home.join(rest.trim_start_matches('/'))),
+            None => Err(SettingsError::NoHome {
+                key,
+                path: path.escape_debug().to_string(),
+                origin: self.origin(key),
+            }),
+        }
+    }
+
+    fn required<T>(
+        &self,
+        key: &'static str,
+        read: fn(&Value) -> Option<T>,
+    ) -> Result<T, SettingsError> {
+        self.optional(key, read)?
+            .ok_or(SettingsError::Missing { key })
+    }
+
+    fn optional<T>(
+        &self,
+        key: &'static str,
+        read: fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Ok(value) = self.figment.find_value(key) else {
+            return Ok(None);
+        };
+        match read(&value) {
+            Some(read) => Ok(Some(read)),
+            None => Err(SettingsError::bad_value(key, &value, self.origin(key))),
+        }
+    }
+
+    fn origin(&self, key: &str) -> String {
+        let metadata = self.figment.find_metadata(key);
+        metadata.map_or_else(String::new, |metadata| metadata.name.to_string())
+    }
+
+    fn effective(&self) -> String {
+        let mut out = String::new();
+        let mut group = "";
+        for key in keys::KEYS {
+            let (in_group, leaf) = key.path.split_once('.').unwrap_or(("", key.path));
+            if in_group != group {
+                out.push_str(&format!("\n[{in_group}]\n"));
+                group = in_group;
+            }
+            let origin = self.origin(key.path);
+            match self.figment.find_value(key.path) {
+                Ok(value) => {
+                    out.push_str(&format!("{leaf} = {}  # {origin}\n", values::toml(&value)));
+                }
+                Err(_) => out.push_str(&format!("# {leaf} is not set: {}\n", key.absent())),
+            }
+        }
+        out
+    }
+}

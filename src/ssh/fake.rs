@@ -1,0 +1,470 @@
+//! A scripted [`Connector`] for tests: no network, follows tokio's paused time, remembers what it was asked.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use alf::clock::Clock;
+//! # use alf::ssh::fake::{FakeConnect, FakeConnector, FakeExec};
+//! let fake = FakeConnector::new(Clock::Wall);
+//! fake.on_connect("web1", FakeConnect::unreachable("web1 refused the connection"));   // the first; then all succeed
+//! fake.on_command("false", FakeExec::exit(1).stderr("no\n").after(Duration::from_secs(2)));
+//! fake.always("web2", FakeExec::hang());                                              // until timeout or cancel
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{Collector, Output};
+use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Session, Target};
+use crate::clock::Clock;
+use crate::model::PublicKey;
+
+/// What becomes of one connect.
+#[derive(Debug, Clone)]
+pub struct FakeConnect {
+    delay: Duration,
+    /// None: never answers.
+    outcome: Option<Result<Option<PublicKey>, ConnectError>>,
+}
+
+impl FakeConnect {
+    /// Succeeds.
+    pub fn ok() -> Self {
+        Self { delay: Duration::ZERO, outcome: Some(Ok(None)) }
+    }
+
+    /// Succeeds and has learnt this key.
+    pub fn learns(key: PublicKey) -> Self {
+        Self { delay: Duration::ZERO, outcome: Some(Ok(Some(key))) }
+    }
+
+    /// Fails.
+    pub fn fails(error: ConnectError) -> Self {
+        Self { delay: Duration::ZERO, outcome: Some(Err(error)) }
+    }
+
+    /// Fails as unreachable.
+    pub fn unreachable(detail: &str) -> Self {
+        Self::fails(ConnectError::Unreachable { detail: detail.to_owned() })
+    }
+
+    /// Fails as a refused login.
+    pub fn auth(detail: &str) -> Self {
+        Self::fails(ConnectError::Auth { detail: detail.to_owned() })
+    }
+
+    /// Fails by the host's key.
+    pub fn host_key(detail: &str) -> Self {
+        Self::fails(ConnectError::HostKey { detail: detail.to_owned() })
+    }
+
+    /// Never answers.
+    pub fn hang() -> Self {
+        Self { delay: Duration::ZERO, outcome: None }
+    }
+
+    /// The same, after so long.
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+}
+
+/// What becomes of one command.
+#[derive(Debug, Clone)]
+pub struct FakeExec {
+    /// None: runs until it is stopped.
+    delay: Option<Duration>,
+    end: End,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    gone: Option<bool>,
+    panics: bool,
+}
+
+impl FakeExec {
+    /// Ends like this. [`End::Refused`] and [`End::Setup`] count as never started.
+    pub fn ends(end: End) -> Self {
+        let (stdout, stderr) = (Vec::new(), Vec::new());
+        Self { delay: Some(Duration::ZERO), end, stdout, stderr, gone: Some(true), panics: false }
+    }
+
+    /// Ends with an exit code.
+    pub fn exit(code: i32) -> Self {
+        Self::ends(End::Exited(code))
+    }
+
+    /// Runs until its timeout, a cancel, or the end of the connection.
+    pub fn hang() -> Self {
+        Self { delay: None, ..Self::exit(0) }
+    }
+
+    /// Panics.
+    pub fn panics() -> Self {
+        Self { panics: true, ..Self::exit(0) }
+    }
+
+    /// With this standard output.
+    pub fn stdout(self, text: impl Into<Vec<u8>>) -> Self {
+        Self { stdout: text.into(), ..self }
+    }
+
+    /// With this standard error.
+    pub fn stderr(self, text: impl Into<Vec<u8>>) -> Self {
+        Self { stderr: text.into(), ..self }
+    }
+
+    /// After so long.
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay: Some(delay), ..self }
+    }
+
+    /// What a kill finds afterwards; `Some(true)` unless said otherwise.
+    pub fn kill_finds(self, gone: Option<bool>) -> Self {
+        Self { gone, ..self }
+    }
+}
+
+/// Scripted hosts; clones share them.
+#[derive(Clone)]
+pub struct FakeConnector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    hosts: HashMap<String, FakeHost>,
+    commands: HashMap<String, FakeExec>,
+}
+
+#[derive(Default)]
+struct FakeHost {
+    connects: VecDeque<FakeConnect>,
+    execs: VecDeque<FakeExec>,
+    always: Option<FakeExec>,
+    closed: usize,
+    targets: Vec<Target>,
+    seen: Vec<Exec>,
+    running: usize,
+    most_running: usize,
+    /// Open connections: cancelled with a cause when cut.
+    links: Vec<Arc<FakeLink>>,
+}
+
+struct FakeLink {
+    ended: CancellationToken,
+    cause: Mutex<String>,
+}
+
+impl FakeConnector {
+    /// Hosts that all let us in, where every command ends at once with exit code 0.
+    pub fn new(clock: Clock) -> Self {
+        Self { shared: Arc::new(Shared { clock, state: Mutex::default(), changed: Notify::new() }) }
+    }
+
+    /// What becomes of the host's next connect that nothing is scripted for yet.
+    pub fn on_connect(&self, host: &str, step: FakeConnect) -> &Self {
+        self.host(host, |it| it.connects.push_back(step));
+        self
+    }
+
+    /// What becomes of the host's next command that nothing is scripted for yet.
+    pub fn on_exec(&self, host: &str, step: FakeExec) -> &Self {
+        self.host(host, |it| it.execs.push_back(step));
+        self
+    }
+
+    /// What becomes of a command with this text, on every host, unless [`Self::on_exec`] says otherwise.
+    pub fn on_command(&self, command: &str, step: FakeExec) -> &Self {
+        self.shared.state().commands.insert(command.to_owned(), step);
+        self
+    }
+
+    /// What becomes of all other commands on the host.
+    pub fn always(&self, host: &str, step: FakeExec) -> &Self {
+        self.host(host, |it| it.always = Some(step));
+        self
+    }
+
+    /// Ends the host's connections, as if it had died; commands that run are lost.
+    pub fn cut(&self, host: &str, cause: &str) {
+        for link in self.host(host, |it| std::mem::take(&mut it.links)) {
+            *lock(&link.cause) = cause.to_owned();
+            link.ended.cancel();
+        }
+    }
+
+    /// How many connects were tried.
+    pub fn connects(&self, host: &str) -> usize {
+        self.host(host, |it| it.targets.len())
+    }
+
+    /// How many connections are open.
+    pub fn open(&self, host: &str) -> usize {
+        self.host(host, |it| it.links.len())
+    }
+
+    /// How many connections were closed by [`Session::close`].
+    pub fn closed(&self, host: &str) -> usize {
+        self.host(host, |it| it.closed)
+    }
+
+    /// What was asked of each connect.
+    pub fn targets(&self, host: &str) -> Vec<Target> {
+        self.host(host, |it| it.targets.clone())
+    }
+
+    /// All commands, in the order in which they were started.
+    pub fn execs(&self, host: &str) -> Vec<Exec> {
+        self.host(host, |it| it.seen.clone())
+    }
+
+    /// How many commands run now.
+    pub fn running(&self, host: &str) -> usize {
+        self.host(host, |it| it.running)
+    }
+
+    /// How many commands ran at once at most.
+    pub fn most_running(&self, host: &str) -> usize {
+        self.host(host, |it| it.most_running)
+    }
+
+    /// Waits until something is so; for example `fake.until(|fake| fake.running("web1") == 2)`.
+    pub async fn until(&self, so: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if so(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn host<T>(&self, host: &str, with: impl FnOnce(&mut FakeHost) -> T) -> T {
+        self.shared.host(host, with)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn host<T>(&self, host: &str, with: impl FnOnce(&mut FakeHost) -> T) -> T {
+        let result = with(self.state().hosts.entry(host.to_owned()).or_default());
+        self.changed.notify_waiters();
+        result
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connector for FakeConnector {
+    fn connect(&self, target: Target) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let host = target.host.as_str().to_owned();
+            let step = shared.host(&host, |it| {
+                it.targets.push(target);
+                it.connects.pop_front().unwrap_or_else(FakeConnect::ok)
+            });
+            tokio::time::sleep(step.delay).await;
+            let Some(outcome) = step.outcome else { return std::future::pending().await };
+            let learned = outcome?;
+            let link = Arc::new(FakeLink { ended: CancellationToken::new(), cause: Mutex::default() });
+            shared.host(&host, |it| it.links.push(Arc::clone(&link)));
+            Ok(Connected { session: Arc::new(FakeSession { shared, host, link }), learned })
+        })
+    }
+}
+
+struct FakeSession {
+    shared: Arc<Shared>,
+    host: String,
+    link: Arc<FakeLink>,
+}
+
+/// Counts a command as running for as long as it is there, however it ends.
+struct Running {
+    shared: Arc<Shared>,
+    host: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.host(&self.host, |it| it.running -= 1);
+    }
+}
+
+impl FakeSession {
+    fn script(&self, exec: &Exec) -> FakeExec {
+        let known = self.shared.state().commands.get(&exec.command).cloned();
+        self.shared.host(&self.host, |it| {
+            it.seen.push(exec.clone());
+            it.running += 1;
+            it.most_running = it.most_running.max(it.running);
+            it.execs.pop_front().or(known).or_else(|| it.always.clone()).unwrap_or_else(|| FakeExec::exit(0))
+        })
+    }
+}
+
+impl Session for FakeSession {
+    fn exec(&self, exec: Exec) -> BoxFuture<'static, Ending> {
+        let clock = self.shared.clock.clone();
+        let link = Arc::clone(&self.link);
+        if link.ended.is_cancelled() {
+            let end = End::ConnectionLost(lock(&link.cause).clone());
+            return Box::pin(async move { ending(None, &clock, end, &FakeExec::exit(0), 0, None) });
+        }
+        let step = self.script(&exec);
+        let running = Running { shared: Arc::clone(&self.shared), host: self.host.clone() };
+        Box::pin(async move {
+            let _running = running;
+            #[expect(clippy::panic, reason = "a panic is what the test asked for")]
+            if step.panics {
+                panic!("a command that was scripted to panic");
+            }
+            let started_at = Some(clock.now());
+            let limit = exec.output_limit;
+            let stopped = |end: End| {
+                let detail = "scripted".to_owned();
+                let report = KillReport { requested_at: clock.now(), gone: step.gone, detail };
+                ending(started_at, &clock, end, &step, limit, Some(report))
+            };
+            tokio::select! {
+                biased;
+                () = link.ended.cancelled() => {
+                    ending(started_at, &clock, End::ConnectionLost(lock(&link.cause).clone()), &step, limit, None)
+                }
+                () = exec.cancel.cancelled() => stopped(End::Cancelled),
+                () = sleep(step.delay) => {
+                    let never = matches!(step.end, End::Refused(_) | End::Setup(_));
+                    ending(started_at.filter(|_| !never), &clock, step.end.clone(), &step, limit, None)
+                }
+                () = sleep(exec.timeout) => stopped(End::TimedOut),
+            }
+        })
+    }
+
+    fn lost(&self) -> BoxFuture<'static, String> {
+        let link = Arc::clone(&self.link);
+        Box::pin(async move {
+            link.ended.cancelled().await;
+            lock(&link.cause).clone()
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let (shared, host, link) = (Arc::clone(&self.shared), self.host.clone(), Arc::clone(&self.link));
+        Box::pin(async move {
+            shared.host(&host, |it| {
+                it.closed += 1;
+                it.links.retain(|other| !Arc::ptr_eq(other, &link));
+            });
+            "closed by Alf".clone_into(&mut lock(&link.cause));
+            link.ended.cancel();
+        })
+    }
+}
+
+async fn sleep(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn ending(
+    started_at: Option<DateTime<Utc>>,
+    clock: &Clock,
+    end: End,
+    step: &FakeExec,
+    limit: usize,
+    kill: Option<KillReport>,
+) -> Ending {
+    let bounded = |bytes: &[u8]| -> Output {
+        let mut collector = Collector::new(limit);
+        collector.push(bytes);
+        collector.finish()
+    };
+    let (stdout, stderr) = (bounded(&step.stdout), bounded(&step.stderr));
+    Ending { started_at, finished_at: clock.now(), end, stdout, stderr, kill }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{HostKeyPolicy, Name};
+    use crate::ssh::Login;
+
+    fn target() -> Target {
+        Target {
+            host: Name::parse("web1").unwrap(),
+            address: "web1".to_owned(),
+            port: 22,
+            user: "deploy".to_owned(),
+            login: Login::Agent,
+            policy: HostKeyPolicy::AcceptNew,
+            keys: Vec::new(),
+        }
+    }
+
+    fn exec(command: &str, timeout: Option<Duration>) -> Exec {
+        Exec {
+            run: "r1".to_owned(),
+            command: command.to_owned(),
+            env: Vec::new(),
+            stdin: None,
+            timeout,
+            kill_grace: Duration::ZERO,
+            output_limit: 100,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_script_is_followed_in_virtual_time() {
+        let clock = Clock::starting_at(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let fake = FakeConnector::new(clock.clone());
+        fake.on_connect("web1", FakeConnect::unreachable("down"));
+        fake.on_exec("web1", FakeExec::exit(3).stdout("hi").after(Duration::from_secs(60)));
+        fake.on_command("forever", FakeExec::hang());
+        assert_eq!(fake.connect(target()).await.err(), Some(ConnectError::Unreachable { detail: "down".to_owned() }));
+        let session = fake.connect(target()).await.unwrap().session;
+        let before = clock.now();
+        let ending = session.exec(exec("true", None)).await;
+        assert_eq!((ending.end, ending.stdout.bytes), (End::Exited(3), b"hi".to_vec()));
+        assert_eq!((ending.finished_at - before).num_seconds(), 60);
+        let ending = session.exec(exec("forever", Some(Duration::from_secs(5)))).await;
+        assert_eq!(ending.end, End::TimedOut);
+        assert_eq!(ending.kill.unwrap().gone, Some(true));
+        assert_eq!((fake.connects("web1"), fake.execs("web1").len(), fake.running("web1")), (2, 2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_connection_ends_what_runs() {
+        let fake = FakeConnector::new(Clock::Wall);
+        fake.always("web1", FakeExec::hang());
+        let session = fake.connect(target()).await.unwrap().session;
+        let run = tokio::spawn(session.exec(exec("x", None)));
+        fake.until(|fake| fake.running("web1") == 1).await;
+        fake.cut("web1", "pulled the plug");
+        assert_eq!(run.await.unwrap().end, End::ConnectionLost("pulled the plug".to_owned()));
+        assert_eq!(session.lost().await, "pulled the plug");
+        assert_eq!((fake.open("web1"), fake.running("web1")), (0, 0));
+    }
+}

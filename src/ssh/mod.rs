@@ -1,0 +1,207 @@
+//! The SSH room: one connection to a host, commands run over it, output bounded and byte-exact.
+//!
+//! The traits are what actors see; `client.rs` is the real thing, `fake.rs` a scripted one for tests.
+
+pub mod client;
+mod explain;
+pub mod fake;
+mod gate;
+pub mod host_keys;
+mod kill;
+mod learn;
+mod login;
+pub mod output;
+mod remote;
+mod run;
+mod session;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{HostKeyPolicy, Name, PublicKey, SecretText};
+use output::Output;
+
+/// Where and how to log in: everything a connection needs, resolved from the definitions.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The host's name, for messages.
+    pub host: Name,
+    /// Host name or IP address to connect to.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// The user to log in as.
+    pub user: String,
+    /// How to prove who we are.
+    pub login: Login,
+    /// What to do with a host whose key nobody has recorded.
+    pub policy: HostKeyPolicy,
+    /// The keys of this host, given in its definition or learnt before. If there are any, the host must show one of
+    /// them; known_hosts files are asked only when there is none.
+    pub keys: Vec<PublicKey>,
+}
+
+/// How to prove who we are.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// A password.
+    Password(SecretText),
+    /// A private key as PEM or OpenSSH text.
+    PrivateKey {
+        /// The key's text.
+        key: SecretText,
+        /// What decrypts it.
+        passphrase: Option<SecretText>,
+    },
+    /// A private key in a file of the Alf machine, read at each connect.
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What decrypts it.
+        passphrase: Option<SecretText>,
+    },
+    /// The agent at `SSH_AUTH_SOCK`.
+    Agent,
+    /// No credential was named: the agent if there is one, else the OS user's `~/.ssh/id_*` without passphrase.
+    Default,
+}
+
+/// Time limits of a connection's life; settings `ssh.*`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Resolving the address and the TCP connect.
+    pub connect: Duration,
+    /// Handshake and authentication together.
+    pub login: Duration,
+    /// Silence after which the host is asked whether it is still there.
+    pub keepalive_interval: Duration,
+    /// Unanswered questions after which the connection counts as lost.
+    pub keepalive_max: usize,
+    /// Files asked for a host's key before it is learnt.
+    pub known_hosts: Vec<PathBuf>,
+}
+
+/// Why there is no connection. `detail` is one line that names step and cause in words a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// Does not resolve, refuses, or does not answer.
+    #[error("{detail}")]
+    Unreachable {
+        /// Step and cause.
+        detail: String,
+    },
+    /// The host refused the login, or there is nothing to log in with.
+    #[error("{detail}")]
+    Auth {
+        /// Step and cause.
+        detail: String,
+    },
+    /// The host's key is not the recorded one, is revoked, or is unknown under policy `strict`. Nothing secret was sent.
+    #[error("{detail}")]
+    HostKey {
+        /// Cause and both fingerprints.
+        detail: String,
+    },
+}
+
+/// A connection that is logged in.
+#[derive(Clone)]
+pub struct Connected {
+    /// Runs commands.
+    pub session: Arc<dyn Session>,
+    /// A key nobody had recorded, learnt at this connect (policy `accept-new`): to be pinned before first use.
+    pub learned: Option<PublicKey>,
+}
+
+/// One command to run.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// The run's id: a marker in the remote environment (`ALF_RUN_ID`) by which its processes are found.
+    pub run: String,
+    /// Text for the remote `/bin/sh`.
+    pub command: String,
+    /// Environment, `ALF_*` included, in order; later ones win.
+    pub env: Vec<(String, String)>,
+    /// Bytes for its standard input; none is an empty one.
+    pub stdin: Option<bytes::Bytes>,
+    /// After this long since the command's start its process tree is killed.
+    pub timeout: Option<Duration>,
+    /// Between TERM and KILL.
+    pub kill_grace: Duration,
+    /// Bytes kept of each stream.
+    pub output_limit: usize,
+    /// Ends the run early, killing its process tree.
+    pub cancel: CancellationToken,
+}
+
+/// How a command that was started came to its end.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// When the host accepted the command; none when it certainly never started there (no session was opened, the
+    /// command was not sent), so that it may be tried again.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    pub finished_at: DateTime<Utc>,
+    /// How it ended.
+    pub end: End,
+    /// Its standard output.
+    pub stdout: Output,
+    /// Its standard error.
+    pub stderr: Output,
+    /// What killing it found, if it had to be killed.
+    pub kill: Option<KillReport>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With an exit code.
+    Exited(i32),
+    /// By a signal, named without `SIG`.
+    Signaled(String),
+    /// Killed because its time was over.
+    TimedOut,
+    /// Killed because somebody cancelled it.
+    Cancelled,
+    /// The connection ended first; what became of it is not known.
+    ConnectionLost(String),
+    /// sshd would not open a session or start the command.
+    Refused(String),
+    /// The command could not be set up on the host (no `/bin/sh`, …).
+    Setup(String),
+}
+
+/// What was found when a run's processes were killed and looked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillReport {
+    /// When the kill began.
+    pub requested_at: DateTime<Utc>,
+    /// Whether nothing of the run is left; none when it could not be looked at.
+    pub gone: Option<bool>,
+    /// In words.
+    pub detail: String,
+}
+
+/// Makes connections.
+pub trait Connector: Send + Sync {
+    /// Connects and logs in, within the limits; dropping the future gives up cleanly.
+    fn connect(&self, target: Target) -> BoxFuture<'static, Result<Connected, ConnectError>>;
+}
+
+/// One connection that is logged in; ends when closed or when the host is gone.
+pub trait Session: Send + Sync {
+    /// Runs one command to its end. Always comes to an end once the connection is lost; a session refused for want
+    /// of a free place on the host is tried again, never reported, until `cancel`.
+    fn exec(&self, exec: Exec) -> BoxFuture<'static, Ending>;
+
+    /// Resolves, with the cause, when the connection is lost.
+    fn lost(&self) -> BoxFuture<'static, String>;
+
+    /// Says goodbye and closes.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}

@@ -1,0 +1,178 @@
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+const TOKEN: &str = "0123456789abcdef";
+
+fn exec(command: &str, env: &[(&str, &str)], stdin: Option<&[u8]>) -> Exec {
+    Exec {
+        run: "0197-run".to_owned(),
+        command: command.to_owned(),
+        env: env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        stdin: stdin.map(Bytes::copy_from_slice),
+        timeout: None,
+        kill_grace: Duration::ZERO,
+        output_limit: 0,
+        cancel: CancellationToken::new(),
+    }
+}
+
+/// What comes out when a request with this standard input is carried out by `/bin/sh`.
+fn carried_out(request: &str, stdin: &[u8]) -> (Vec<u8>, Option<i32>) {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", request]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = shell.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    let out = child.wait_with_output().unwrap();
+    (out.stdout, out.status.code())
+}
+
+#[test]
+fn a_plain_command_needs_no_header() {
+    let delivery = deliver(&exec("df -h | grep \"$x\"", &[("ALF_HOST", "web1"), ("ALF_TASK", "disk")], None), TOKEN).unwrap();
+    assert_eq!(
+        delivery,
+        Delivery {
+            request: "exec env 'ALF_HOST=web1' 'ALF_TASK=disk' 'ALF_RUN_ID=0197-run' /bin/sh -c 'df -h | grep \"$x\"'".to_owned(),
+            header: None
+        }
+    );
+}
+
+#[test]
+fn whatever_a_login_shell_might_change_or_show_travels_in_the_header() {
+    let long = "x".repeat(5000);
+    let cases = [
+        exec("echo 'quoted'", &[], None),
+        exec(r"echo a\b", &[], None),
+        exec("echo hi!", &[], None),
+        exec("echo a\necho b", &[], None),
+        exec("echo ä", &[], None),
+        exec("echo \t", &[], None),
+        exec(&long, &[], None),
+        exec("true", &[("ALF_TASK", "it's")], None),
+        exec("true", &[("PASSWORD", "plain")], None),
+        exec("true", &[], Some(b"")),
+    ];
+    for case in cases {
+        let delivery = deliver(&case, TOKEN).unwrap();
+        assert!(delivery.header.is_some(), "{case:?}");
+        assert!(delivery.request.starts_with("/bin/sh -c 'eval \"$(head -c "), "{}", delivery.request);
+        assert!(delivery.request.len() < 60);
+    }
+}
+
+#[test]
+fn a_header_brings_everything_exactly() {
+    let value: String = (1..0x7f).map(char::from).chain("ä€😀".chars()).collect();
+    let command = "printf '%s\\n' \"$V\" \"$ALF_RUN_ID\" \"it's\"; cat";
+    let run = exec(command, &[("V", "old"), ("IFS", "1"), ("V", &value)], Some(b"in\0put"));
+    let delivery = deliver(&run, TOKEN).unwrap();
+    let mut stdin = delivery.header.unwrap().to_vec();
+    stdin.extend_from_slice(GO);
+    stdin.extend_from_slice(b"in\0put");
+    let (out, code) = carried_out(&delivery.request, &stdin);
+    let text = String::from_utf8_lossy(&out);
+    let (ready, rest) = text.split_once('\n').unwrap();
+    assert!(ready.starts_with(TOKEN), "{ready}");
+    assert_eq!(rest, format!("{value}\n0197-run\nit's\nin\0put"));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_command_never_starts_without_the_word() {
+    let delivery = deliver(&exec("echo started", &[], Some(b"")), TOKEN).unwrap();
+    let header = delivery.header.unwrap();
+    for stdin in [&header[..], &[&header[..], b"gone\n"].concat(), &header[..header.len() - 3], &header[..40]] {
+        let (out, code) = carried_out(&delivery.request, stdin);
+        assert!(!String::from_utf8_lossy(&out).contains("started"), "{:?}", String::from_utf8_lossy(stdin));
+        assert_ne!(code, Some(0));
+    }
+}
+
+#[test]
+fn a_command_that_looks_like_an_option_is_none() {
+    for (stdin, name) in [(None, "direct"), (Some(&b""[..]), "header")] {
+        let delivery = deliver(&exec("-x 2>/dev/null || echo ran", &[], stdin), TOKEN).unwrap();
+        let input = delivery.header.map(|header| [&header[..], GO].concat()).unwrap_or_default();
+        let (out, _) = carried_out(&delivery.request, &input);
+        assert!(String::from_utf8_lossy(&out).ends_with("ran\n"), "{name}");
+    }
+}
+
+#[test]
+fn what_no_host_can_take_is_said_at_once() {
+    let long = "x".repeat(140_000);
+    for (case, part) in [
+        (exec("a\0b", &[], None), "NUL"),
+        (exec(&long, &[], None), "140000 bytes"),
+        (exec("true", &[("BIG", &long)], None), "BIG"),
+        (exec("true", &[("A B", "")], None), "name"),
+    ] {
+        let detail = deliver(&case, TOKEN).unwrap_err();
+        assert!(detail.contains(part), "{detail}");
+    }
+}
+
+#[test]
+fn a_verdict_is_read_behind_noise() {
+    let cases: [(&str, Option<Verdict>); 6] = [
+        ("0123456789abcdef gone 3\n", Some(Verdict::Gone(3))),
+        ("hello\nx0123456789abcdef left 2 17 18\n", Some(Verdict::Left(2, vec![17, 18]))),
+        ("0123456789abcdef unknown 0\n", Some(Verdict::Unknown)),
+        ("0123456789abcdef maybe 0\n", None),
+        ("gone 3\n", None),
+        ("", None),
+    ];
+    for (output, wanted) in cases {
+        assert_eq!(read_verdict(output.as_bytes(), TOKEN), wanted, "{output}");
+    }
+}
+
+/// Runs the kill script by one of the shells it is made for.
+fn killed_by(shell: &[&str], run: &str, grace: Duration) -> Verdict {
+    let script = kill_script(run, None, grace, TOKEN);
+    let out = Command::new(shell[0]).args(&shell[1..]).args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "", "{shell:?}");
+    read_verdict(&out.stdout, TOKEN).unwrap_or_else(|| panic!("{shell:?}: {out:?}"))
+}
+
+#[test]
+fn the_kill_script_ends_a_whole_tree_in_every_shell_there_is() {
+    let shells: [&[&str]; 5] = [&["/bin/sh"], &["dash"], &["bash"], &["busybox", "sh"], &["mksh"]];
+    for shell in shells.iter().filter(|shell| Command::new(shell[0]).arg("-c").arg("").output().is_ok()) {
+        let run = token();
+        // One child keeps the marker, one has a session of its own, one has lost the marker, one ignores TERM.
+        let tree = "sleep 300 & setsid sleep 300 & env -i sleep 300 & (trap '' TERM; sleep 300; sleep 300) & echo up; wait";
+        let mut child = Command::new("setsid")
+            .args(["/bin/sh", "-c", tree])
+            .env("ALF_RUN_ID", &run)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut up = [0; 3];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();
+        let verdict = killed_by(shell, &run, Duration::from_millis(300));
+        child.wait().unwrap();
+        assert!(matches!(verdict, Verdict::Gone(count) if count >= 5), "{shell:?}: {verdict:?}");
+        let left = Command::new("grep").args(["-lsz", &run]).args(environs()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{shell:?}");
+    }
+}
+
+#[test]
+fn the_kill_script_harms_nobody_when_nothing_is_there() {
+    assert_eq!(killed_by(&["/bin/sh"], &token(), Duration::ZERO), Verdict::Gone(0));
+}
+
+fn environs() -> Vec<String> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().chars().all(|c| c.is_ascii_digit()))
+        .map(|entry| format!("{}/environ", entry.path().display()))
+        .collect()
+}

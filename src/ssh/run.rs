@@ -1,0 +1,394 @@
+//! One run over a session: sends the command, drains its output, watches its time, and sees it to its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelWriteHalf, Sig};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::gate::{Gate, Passed};
+use super::kill;
+use super::output::{Collector, Output};
+use super::remote::{self, Delivery};
+use super::session::{Link, NoSession};
+use super::{End, Ending, Exec, KillReport};
+
+/// How long a command's output may be silent after its end before the rest of it is not waited for: a child left
+/// behind in the background holds the session open for as long as it lives.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// How long output is taken at most after the command's end.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// How long the host may take to say that a command that was killed is over.
+const SETTLE: Duration = Duration::from_secs(1);
+
+type KillTask = Pin<Box<dyn Future<Output = KillReport> + Send>>;
+type Writer = Arc<ChannelWriteHalf<Msg>>;
+
+/// Runs one command to its end.
+pub(super) async fn run(link: Arc<Link>, exec: Exec) -> Ending {
+    let token = remote::token();
+    let delivery = match remote::deliver(&exec, &token) {
+        Ok(delivery) => delivery,
+        Err(detail) => return never_started(&link, End::Setup(detail)),
+    };
+    let channel = match link.open(&exec.cancel).await {
+        Ok(channel) => channel,
+        Err(NoSession::Cancelled) => return never_started(&link, End::Cancelled),
+        Err(NoSession::Lost) => return never_started(&link, End::ConnectionLost(link.lost_cause())),
+        Err(NoSession::Refused(cause)) => return never_started(&link, End::Refused(cause)),
+    };
+    let (mut reader, writer) = channel.split();
+    let writer = Arc::new(writer);
+    let ready = Arc::new(Notify::new());
+    let mut run = Run::new(link, exec, &delivery, &token);
+    let feed = feed(Arc::clone(&writer), delivery, run.exec.stdin.clone(), Arc::clone(&ready));
+    tokio::pin!(feed);
+    let mut fed = false;
+
+    while !run.over() {
+        let deadline = run.deadline();
+        tokio::select! {
+            message = reader.wait(), if run.closed.is_none() => run.hear(message, &ready),
+            () = &mut feed, if !fed => fed = true,
+            () = sleep_until(deadline), if deadline.is_some() => run.deadline_passed(&writer),
+            () = run.exec.cancel.cancelled(), if run.may_stop() => run.stop(End::Cancelled),
+            killed = killed(&mut run.killing) => run.killed(killed),
+        }
+    }
+    if run.closed != Some(Closed::ByHost) {
+        // Not waited for: a host that is stuck may take this only when its connection is given up.
+        tokio::spawn(async move {
+            let _ = writer.close().await;
+        });
+    }
+    run.finish()
+}
+
+/// Sends everything the remote side is to get, each part when it is ready for it.
+async fn feed(writer: Writer, delivery: Delivery, stdin: Option<Bytes>, ready: Arc<Notify>) {
+    let sent = async {
+        writer.exec(true, delivery.request).await?;
+        if let Some(header) = delivery.header {
+            writer.data_bytes(header).await?;
+            // The remote side's reader of the header may read ahead: what comes too early would be lost.
+            ready.notified().await;
+            writer.data_bytes(Bytes::from_static(remote::GO)).await?;
+        }
+        if let Some(stdin) = stdin {
+            writer.data_bytes(stdin).await?;
+        }
+        writer.eof().await
+    };
+    // A failure means that the connection is gone, which is seen where messages are read.
+    let _: Result<(), russh::Error> = sent.await;
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn killed(task: &mut Option<KillTask>) -> KillReport {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn never_started(link: &Link, end: End) -> Ending {
+    let now = link.clock.now();
+    Ending { started_at: None, finished_at: now, end, stdout: Output::default(), stderr: Output::default(), kill: None }
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The host has not yet said that it runs the command.
+    Asked,
+    /// It runs.
+    Running,
+    /// It is being killed.
+    Killing,
+    /// The kill is done, but the host has not said that the command is over; sshd was asked to send this signal.
+    Lingering { until: Instant, asked: Option<&'static str> },
+    /// It has ended; the rest of its output may still come.
+    Ended { at: Instant },
+}
+
+/// Why nothing more is heard of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// The host closed it.
+    ByHost,
+    /// It is given up.
+    ByUs,
+    /// The host would not run the command.
+    Refused,
+    /// The login shell talks without end.
+    Noise,
+    /// The connection has ended.
+    Lost,
+}
+
+/// The state of one run.
+struct Run {
+    link: Arc<Link>,
+    exec: Exec,
+    phase: Phase,
+    asked_at: Instant,
+    begun_at: Instant,
+    started_at: Option<DateTime<Utc>>,
+    /// When the command was sent, if it starts without being told to go: from then on it may have started.
+    sent_at: Option<DateTime<Utc>>,
+    /// The first process of the session, if the remote side could say so.
+    leader: Option<u32>,
+    gates: [Gate; 2],
+    streams: [Collector; 2],
+    last_heard: Instant,
+    /// How long to wait for the rest of the output.
+    quiet: Duration,
+    /// How the command ended by the host's word.
+    status: Option<End>,
+    /// Why it was killed.
+    stopped: Option<End>,
+    killing: Option<KillTask>,
+    kill: Option<KillReport>,
+    /// Nothing more comes.
+    closed: Option<Closed>,
+}
+
+impl Run {
+    fn new(link: Arc<Link>, exec: Exec, delivery: &Delivery, token: &str) -> Self {
+        let gate = || if delivery.header.is_some() { Gate::shut(token) } else { Gate::opened() };
+        let now = Instant::now();
+        Self {
+            phase: Phase::Asked,
+            asked_at: now,
+            begun_at: now,
+            started_at: None,
+            sent_at: delivery.header.is_none().then(|| link.clock.now()),
+            leader: None,
+            gates: [gate(), gate()],
+            streams: [Collector::new(exec.output_limit), Collector::new(exec.output_limit)],
+            last_heard: now,
+            quiet: QUIET,
+            status: None,
+            stopped: None,
+            killing: None,
+            kill: None,
+            closed: None,
+            link,
+            exec,
+        }
+    }
+
+    /// Takes a message of the host; none means that the connection has ended.
+    fn hear(&mut self, message: Option<ChannelMsg>, ready: &Notify) {
+        self.last_heard = Instant::now();
+        match message {
+            Some(ChannelMsg::Data { data }) => self.take(0, &data, ready),
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => self.take(1, &data, ready),
+            Some(ChannelMsg::Success) if self.gates[0].is_open() => self.begin(None),
+            Some(ChannelMsg::Failure) => self.close(Closed::Refused),
+            Some(ChannelMsg::ExitStatus { exit_status }) => self.ended(End::Exited(exit_status.cast_signed())),
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => self.ended(End::Signaled(signal(signal_name))),
+            Some(ChannelMsg::Close) => self.close(Closed::ByHost),
+            Some(_) => {}
+            None => {
+                self.link.note_lost();
+                self.close(Closed::Lost);
+            }
+        }
+    }
+
+    fn take(&mut self, stream: usize, data: &[u8], ready: &Notify) {
+        match self.gates[stream].pass(data) {
+            Passed::Nothing if stream == 0 && self.gates[0].overrun() => self.close(Closed::Noise),
+            Passed::Nothing => {}
+            Passed::All(data) => self.streams[stream].push(data),
+            Passed::Ready(leader, first) => {
+                self.streams[stream].push(&first);
+                if stream == 0 && self.phase == Phase::Asked {
+                    ready.notify_one();
+                    self.begin(leader);
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, leader: Option<u32>) {
+        if self.phase == Phase::Asked {
+            self.phase = Phase::Running;
+        }
+        self.begun_at = Instant::now();
+        self.started_at = Some(self.link.clock.now());
+        self.leader = leader;
+        // On a slow line the rest of the output takes as long as anything else.
+        self.quiet = QUIET.max(self.asked_at.elapsed() * 2).min(AFTERMATH);
+    }
+
+    /// The host has said how the command ended.
+    fn ended(&mut self, end: End) {
+        self.status = Some(end);
+        if self.phase != Phase::Killing {
+            self.phase = Phase::Ended { at: Instant::now() };
+        }
+    }
+
+    /// When the phase is over even if nothing is heard.
+    fn deadline(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        match self.phase {
+            Phase::Asked => Some(self.asked_at + self.link.limits.login),
+            Phase::Running => self.exec.timeout.map(|timeout| self.begun_at + timeout),
+            Phase::Killing => None,
+            Phase::Lingering { until, .. } => Some(until),
+            Phase::Ended { at } => Some((self.last_heard + self.quiet).min(at + AFTERMATH)),
+        }
+    }
+
+    fn deadline_passed(&mut self, writer: &Writer) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Running => self.stop(End::TimedOut),
+            // The last resort: sshd itself signals the session, if it can.
+            Phase::Lingering { asked: None, .. } => {
+                signal_session(writer, Sig::TERM);
+                self.phase = Phase::Lingering { until: now + self.exec.kill_grace, asked: Some("TERM") };
+            }
+            Phase::Lingering { asked: Some("TERM"), .. } => {
+                signal_session(writer, Sig::KILL);
+                self.phase = Phase::Lingering { until: now + AFTERMATH, asked: Some("KILL") };
+            }
+            Phase::Asked | Phase::Lingering { .. } | Phase::Ended { .. } => self.close(Closed::ByUs),
+            Phase::Killing => {}
+        }
+    }
+
+    fn may_stop(&self) -> bool {
+        self.closed.is_none() && matches!(self.phase, Phase::Asked | Phase::Running)
+    }
+
+    fn stop(&mut self, why: End) {
+        self.stopped = Some(why);
+        if !self.gates[0].is_open() {
+            // It was not told to go, so it never starts.
+            return self.close(Closed::ByUs);
+        }
+        self.phase = Phase::Killing;
+        let link = Arc::clone(&self.link);
+        self.killing = Some(Box::pin(kill::kill(link, self.exec.run.clone(), self.leader, self.exec.kill_grace)));
+    }
+
+    fn killed(&mut self, killed: KillReport) {
+        self.killing = None;
+        self.kill = Some(killed);
+        let now = Instant::now();
+        self.phase = match self.status {
+            Some(_) => Phase::Ended { at: now },
+            None => Phase::Lingering { until: now + SETTLE, asked: None },
+        };
+    }
+
+    fn close(&mut self, how: Closed) {
+        self.closed.get_or_insert(how);
+    }
+
+    fn over(&self) -> bool {
+        self.closed.is_some() && self.killing.is_none()
+    }
+
+    /// The answer. Nothing of the session is needed any more.
+    fn finish(mut self) -> Ending {
+        let end = self.end();
+        if matches!(end, End::Setup(_)) {
+            // What the login shell said instead is all there is to see.
+            for (stream, gate) in self.streams.iter_mut().zip(&self.gates) {
+                stream.push(gate.noise());
+            }
+        }
+        let kill = self.kill.map(|mut kill| {
+            if let Phase::Lingering { .. } = self.phase
+                && self.closed == Some(Closed::ByUs)
+            {
+                kill.gone = kill.gone.filter(|gone| !gone);
+                kill.detail.push_str("; the host has not said that the command is over");
+            } else if kill.gone.is_none() && self.status.is_some() {
+                kill.detail.push_str("; the host says that the command is over");
+            }
+            kill
+        });
+        let never = matches!(self.closed, Some(Closed::Refused));
+        let started_at = self.started_at.or(self.sent_at.filter(|_| !never));
+        let [stdout, stderr] = self.streams.map(Collector::finish);
+        Ending { started_at, finished_at: self.link.clock.now(), end, stdout, stderr, kill }
+    }
+
+    fn end(&self) -> End {
+        if let Some(stopped) = &self.stopped {
+            return stopped.clone();
+        }
+        let place = &self.link.place;
+        match (self.closed, &self.status) {
+            (Some(Closed::Refused), _) => End::Refused(format!("{place} refused to run a command")),
+            (Some(Closed::Noise), _) => End::Setup(format!("the login shell at {place} wrote without end before /bin/sh was ready")),
+            (_, Some(status)) if self.gates[0].is_open() => status.clone(),
+            (_, Some(status)) => End::Setup(format!(
+                "the login shell at {place} {} before /bin/sh was ready{}",
+                in_words(status),
+                self.gates.iter().find_map(first_line).map(|said| format!(": {said}")).unwrap_or_default()
+            )),
+            (Some(Closed::Lost), None) => End::ConnectionLost(self.link.lost_cause()),
+            (Some(Closed::ByHost), None) => End::Refused(format!("{place} ended the session without an exit status")),
+            (_, None) => End::Setup(format!(
+                "the login shell at {place} was not ready within {:?}",
+                self.link.limits.login
+            )),
+        }
+    }
+}
+
+fn in_words(end: &End) -> String {
+    match end {
+        End::Exited(code) => format!("ended with exit code {code}"),
+        End::Signaled(signal) => format!("was ended by signal {signal}"),
+        _ => "ended".to_owned(),
+    }
+}
+
+/// The first line a login shell said, fit for a message.
+fn first_line(gate: &Gate) -> Option<String> {
+    let text = String::from_utf8_lossy(&gate.noise()[..gate.noise().len().min(1000)]).into_owned();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().take(200).flat_map(char::escape_debug).collect())
+}
+
+fn signal_session(writer: &Writer, signal: Sig) {
+    let writer = Arc::clone(writer);
+    tokio::spawn(async move {
+        let _ = writer.signal(signal).await;
+    });
+}
+
+/// A signal's name without `SIG`; OpenSSH has names of its own for some, such as `SYS@openssh.com`.
+fn signal(signal: Sig) -> String {
+    match signal {
+        Sig::Custom(name) => {
+            let name = name.split('@').next().unwrap_or_default();
+            name.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
+        }
+        known => format!("{known:?}"),
+    }
+}

@@ -1,0 +1,187 @@
+//! A connection that is logged in: opens sessions on it, and notices when it is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_ssh2_tokio::client::Client;
+use async_ssh2_tokio::Error;
+use futures_util::future::BoxFuture;
+use russh::client::Msg;
+use russh::{Channel, ChannelOpenFailure};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::output::Output;
+use super::{End, Ending, Exec, Limits, Session, run};
+use crate::clock::Clock;
+
+/// How often a connection on which nothing happens is looked at. Its end is not announced by async-ssh2-tokio;
+/// an exec in flight notices at once.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the host may take to hear a goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Waits between two tries to open a session, from the first to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+const LAST_RETRY: Duration = Duration::from_millis(200);
+
+/// What all runs over one connection share.
+pub(super) struct Link {
+    client: Client,
+    /// `address:port`, for messages.
+    pub(super) place: String,
+    /// Set when something has found the connection gone.
+    gone: CancellationToken,
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(super) enum NoSession {
+    /// Nobody wants it any more.
+    Cancelled,
+    /// The connection is lost.
+    Lost,
+    /// The host does not allow sessions; says why.
+    Refused(String),
+}
+
+impl Link {
+    /// Opens a session. One that the host has no place for now is asked for again until `cancel`: sshd frees a place
+    /// a moment after it has said that a session is over.
+    pub(super) async fn open(self: &Arc<Self>, cancel: &CancellationToken) -> Result<Channel<Msg>, NoSession> {
+        let mut wait = FIRST_RETRY;
+        loop {
+            let opened = tokio::select! {
+                opened = self.open_once() => opened,
+                () = cancel.cancelled() => return Err(NoSession::Cancelled),
+            };
+            match opened {
+                Ok(channel) => return Ok(channel),
+                Err(russh::Error::ChannelOpenFailure(
+                    ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
+                )) => {}
+                Err(russh::Error::ChannelOpenFailure(reason)) => {
+                    return Err(NoSession::Refused(format!("{} refused to open a session: {reason:?}", self.place)));
+                }
+                Err(_) => {
+                    self.gone.cancel();
+                    return Err(NoSession::Lost);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))) => {}
+                () = cancel.cancelled() => return Err(NoSession::Cancelled),
+            }
+            wait = (wait * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// Asks for a session in a task of its own: one that is still being opened must not be forgotten when nobody
+    /// waits for it any more, because it would hold its place on the host for the rest of the connection's life.
+    async fn open_once(self: &Arc<Self>) -> Result<Channel<Msg>, russh::Error> {
+        let (give, take) = oneshot::channel::<Result<Opened, russh::Error>>();
+        let link = Arc::clone(self);
+        tokio::spawn(async move {
+            let opened = match link.client.get_channel().await {
+                Ok(channel) => Ok(Opened(Some(channel))),
+                Err(Error::SshError(error)) => Err(error),
+                Err(_) => Err(russh::Error::Disconnect),
+            };
+            // What cannot be given is dropped, and so closed.
+            let _ = give.send(opened);
+        });
+        let mut opened = take.await.map_err(|_| russh::Error::Disconnect)??;
+        opened.0.take().ok_or(russh::Error::Disconnect)
+    }
+
+    /// Notes that the connection is gone.
+    pub(super) fn note_lost(&self) {
+        self.gone.cancel();
+    }
+
+    /// In words, that the connection is lost.
+    pub(super) fn lost_cause(&self) -> String {
+        let patience = self.limits.keepalive_interval * (self.limits.keepalive_max as u32 + 1);
+        format!("the connection to {} was lost: closed by the host, or silent for {patience:?}", self.place)
+    }
+}
+
+/// A session that is closed unless somebody takes it.
+struct Opened(Option<Channel<Msg>>);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(channel) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                let _ = channel.close().await;
+            });
+        }
+    }
+}
+
+/// The real [`Session`].
+pub(super) struct SshSession {
+    link: Arc<Link>,
+}
+
+impl SshSession {
+    pub(super) fn new(client: Client, place: String, limits: Limits, clock: Clock) -> Self {
+        Self { link: Arc::new(Link { client, place, gone: CancellationToken::new(), clock, limits }) }
+    }
+}
+
+impl Session for SshSession {
+    fn exec(&self, mut exec: Exec) -> BoxFuture<'static, Ending> {
+        let link = Arc::clone(&self.link);
+        Box::pin(async move {
+            // A run goes on in a task of its own, so that one nobody waits for any more is cancelled in good order:
+            // its processes are killed and its session is closed.
+            let own = exec.cancel.child_token();
+            exec.cancel = own.clone();
+            let _cancels = own.drop_guard();
+            let clock = link.clock.clone();
+            match tokio::spawn(run::run(link, exec)).await {
+                Ok(ending) => ending,
+                Err(error) => {
+                    log::error!("a run ended without an answer: {error}");
+                    let now = clock.now();
+                    let end = End::ConnectionLost("the run was cut off inside Alf; see its log".to_owned());
+                    let (stdout, stderr) = (Output::default(), Output::default());
+                    Ending { started_at: None, finished_at: now, end, stdout, stderr, kill: None }
+                }
+            }
+        })
+    }
+
+    fn lost(&self) -> BoxFuture<'static, String> {
+        let link = Arc::clone(&self.link);
+        Box::pin(async move {
+            while !link.client.is_closed() {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    () = link.gone.cancelled() => break,
+                }
+            }
+            link.note_lost();
+            link.lost_cause()
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let link = Arc::clone(&self.link);
+        Box::pin(async move {
+            let _ = tokio::time::timeout(GOODBYE, async {
+                let _ = link.client.disconnect().await;
+                while !link.client.is_closed() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! The store room: where definitions, claims, Results and what was learnt are kept.
+//!
+//! One trait, one folder for each backend with the same file names in it, one conformance suite for all.
+
+pub mod conformance;
+pub mod error;
+pub mod sqlite;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger};
+pub use error::StoreError;
+
+/// A definition as it is kept: its document as JSON, its secrets apart and sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionRow {
+    /// Its kind.
+    pub noun: Noun,
+    /// Its name.
+    pub name: Name,
+    /// +1 at every write.
+    pub version: u64,
+    /// When it was first stored.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The document, JSON, secrets as `{"set": true}`.
+    pub body: String,
+    /// Its secrets, encrypted before they get here.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// A change to the definitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefinitionChange {
+    /// Create or replace.
+    Put(DefinitionRow),
+    /// Remove; removing what is not there is no error.
+    Remove(Reference),
+}
+
+/// A run that was claimed and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRun {
+    /// Its id.
+    pub id: RunId,
+    /// The task's version.
+    pub task_version: u64,
+    /// The schedule that made it due.
+    pub schedule: Option<Name>,
+    /// What started it.
+    pub trigger: Trigger,
+    /// The key that started it.
+    pub by: Option<Name>,
+    /// The line's instant.
+    pub scheduled_at: Timestamp,
+    /// When it was to start.
+    pub due_at: Timestamp,
+}
+
+/// What is kept of a (host, task): the ledger's cursor, its open runs, its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairRecord {
+    /// The host.
+    pub host: Name,
+    /// The task.
+    pub task: Name,
+    /// Every instant up to this one has been dealt with.
+    pub claimed_until: Option<Timestamp>,
+    /// Runs claimed and not ended.
+    pub open: Vec<OpenRun>,
+    /// How it stands.
+    pub status: PairStatus,
+}
+
+/// The keys learnt from a host, valid for the address and port they were learnt at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKeyRecord {
+    /// The host.
+    pub host: Name,
+    /// Where they were learnt.
+    pub address: String,
+    /// Where they were learnt.
+    pub port: u16,
+    /// The keys.
+    pub keys: Vec<PublicKey>,
+}
+
+/// One write of the ledger. Many go into one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Opens a run. With `until`, only if that instant has not been claimed yet: `claimed_until` moves forward to it,
+    /// conditionally. Answered by `Claimed` or `Taken`. Claiming the same run id again is `Claimed`.
+    Claim {
+        /// The host.
+        host: Name,
+        /// The task.
+        task: Name,
+        /// The instant, for a scheduled run.
+        until: Option<Timestamp>,
+        /// The run.
+        open: OpenRun,
+    },
+    /// Stores a Result, closes its open run if there is one, moves `claimed_until` forward to `until` (never back)
+    /// and, if given, replaces the status. Saving the same id again changes nothing. Answered by `Done`.
+    Save {
+        /// The Result.
+        result: Box<RunResult>,
+        /// The pair's status with this Result in it; none for a run of a pair that is not linked.
+        status: Option<Box<PairStatus>>,
+        /// The instant it settles, when it was not claimed before.
+        until: Option<Timestamp>,
+    },
+    /// Moves `claimed_until` forward (never back): from when a new pair is watched. Answered by `Done`.
+    Watch {
+        /// The host.
+        host: Name,
+        /// The task.
+        task: Name,
+        /// The instant.
+        until: Timestamp,
+    },
+    /// Pins what was learnt of a host, replacing what was there. Answered by `Done`.
+    PinHostKey(HostKeyRecord),
+    /// Forgets the keys learnt from a host. Answered by `Done`.
+    ForgetHostKey(Name),
+    /// Forgets a pair's record, not its Results. Answered by `Done`.
+    ForgetPair {
+        /// The host.
+        host: Name,
+        /// The task.
+        task: Name,
+    },
+}
+
+/// What a write came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is on disk.
+    Done,
+    /// The claim is ours, on disk.
+    Claimed,
+    /// The instant was claimed before.
+    Taken,
+}
+
+/// All that a node needs at its start.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// The catalog's revision.
+    pub revision: u64,
+    /// All definitions, in no order.
+    pub definitions: Vec<DefinitionRow>,
+    /// All pair records.
+    pub pairs: Vec<PairRecord>,
+    /// All learnt host keys.
+    pub host_keys: Vec<HostKeyRecord>,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Results stored.
+    pub results: u64,
+    /// Bytes on disk, where the backend can say.
+    pub bytes: Option<u64>,
+}
+
+/// Keeps everything. Every call is safe to repeat; a call that answers `Ok` is on disk.
+pub trait Store: Send + Sync {
+    /// `sqlite`, …
+    fn kind(&self) -> &'static str;
+
+    /// All that a node needs at its start.
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>>;
+
+    /// Changes definitions in one transaction, if the catalog is still at `revision`; answers the new revision
+    /// (`revision + 1`), or `StoreError::Conflict`.
+    fn change_definitions(&self, revision: u64, changes: Vec<DefinitionChange>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Commits writes in one transaction, in order; one answer for each. On an error none of them is done.
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;
+
+    /// One Result, whole.
+    fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>>;
+
+    /// Results, newest first by id, without output bodies (their true counts stay).
+    fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>>;
+
+    /// How much there is.
+    fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>>;
+
+    /// Whether writes would go through now.
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Ends all work and closes what is open. No call follows.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,78 @@
+//! From SQLite's errors to the store's: what happened, in which file, and what helps.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::store::StoreError;
+
+/// What can go wrong inside this backend; it becomes a `StoreError` where the file's path is known.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// SQLite's own.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    /// A value that cannot be what Alf wrote.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The catalog is at another revision.
+    #[error("the catalog is at revision {0}")]
+    Conflict(u64),
+}
+
+impl Fault {
+    /// The store's error for the database at `file`.
+    pub(super) fn at(self, file: &Path) -> StoreError {
+        let place = file.display();
+        match self {
+            Self::Conflict(current) => StoreError::Conflict { current },
+            Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),
+            Self::Sql(error) => match passing(&error) {
+                Some(cause) => StoreError::Unavailable(format!("{place}: {cause}")),
+                None => StoreError::Corrupt(format!("{place}: {error}")),
+            },
+        }
+    }
+
+    /// The cause in words, for a database that cannot be opened.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Sql(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => {
+                    "it is not an SQLite database: move it away, or use another data directory".to_owned()
+                }
+                _ => passing(error).unwrap_or_else(|| error.to_string()),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether a new connection may help where this one does not.
+    pub(super) fn spoils_connection(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        !matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::OperationInterrupted)
+        )
+    }
+}
+
+/// Cause and remedy of an error that may pass; none for one that will not.
+fn passing(error: &rusqlite::Error) -> Option<String> {
+    let remedy = match error.sqlite_error_code()? {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            "another program holds the database: end it, or let it finish"
+        }
+        ErrorCode::DiskFull => "the disk is full: make room on its file system",
+        ErrorCode::SystemIoFailure => "reading or writing the file failed: look at the disk and at the system's log",
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+            "the file cannot be written: give Alf's user write access to it and to its directory"
+        }
+        ErrorCode::CannotOpen => "the file cannot be opened: see that it and its directory are there and writable",
+        ErrorCode::OutOfMemory => "there is not enough memory",
+        ErrorCode::OperationInterrupted => "the time limit for reading was over: ask for less",
+        ErrorCode::FileLockingProtocolFailed => "locking the file failed: use a local file system",
+        _ => return None,
+    };
+    Some(format!("{remedy} (SQLite: {error})"))
+}

@@ -1,0 +1,132 @@
+//! The schema and its versions. Migrations go forward only; each is one transaction.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::fault::Fault;
+
+/// In the file's header (`PRAGMA application_id`), so that `file(1)` and Alf know whose database it is: "Alf" and 1.
+const APPLICATION: i32 = 0x416C_6601;
+
+/// One for each version: from the version before it to it.
+const MIGRATIONS: [&str; 1] = [VERSION_1];
+
+/// The newest version this Alf knows.
+pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
+
+/// Names are kept once and referred to by small integers. A pair's key is its host's integer in the upper and its
+/// task's in the lower half, so that one integer finds its row. What changes at every claim (`pairs`) is apart from what
+/// is bigger and changes at every Result (`statuses`). Instants are milliseconds since the Unix epoch. The tables of
+/// Results are made a day at a time (`partition`); `partitions` counts what is in them.
+const VERSION_1: &str = "
+CREATE TABLE catalog (revision INTEGER NOT NULL);
+INSERT INTO catalog (revision) VALUES (0);
+CREATE TABLE checks (done INTEGER NOT NULL);
+INSERT INTO checks (done) VALUES (0);
+CREATE TABLE definitions (
+    noun TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    sealed BLOB,
+    PRIMARY KEY (noun, name)
+);
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE pairs (pair INTEGER PRIMARY KEY, claimed_until INTEGER NOT NULL);
+CREATE TABLE statuses (pair INTEGER PRIMARY KEY, status TEXT NOT NULL);
+CREATE TABLE open_runs (
+    pair INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    task_version INTEGER NOT NULL,
+    schedule TEXT,
+    trigger TEXT NOT NULL,
+    by TEXT,
+    scheduled_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    PRIMARY KEY (pair, id)
+) WITHOUT ROWID;
+CREATE TABLE host_keys (host TEXT PRIMARY KEY, address TEXT NOT NULL, port INTEGER NOT NULL, keys TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE partitions (
+    day INTEGER PRIMARY KEY,
+    results INTEGER NOT NULL,
+    first_scheduled INTEGER NOT NULL,
+    last_scheduled INTEGER NOT NULL
+);
+";
+
+/// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
+pub(super) fn partition(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (
+            key INTEGER PRIMARY KEY,
+            id BLOB NOT NULL,
+            host INTEGER NOT NULL,
+            task INTEGER NOT NULL,
+            task_version INTEGER NOT NULL,
+            schedule INTEGER,
+            node INTEGER NOT NULL,
+            trigger TEXT NOT NULL,
+            by INTEGER,
+            scheduled_at INTEGER NOT NULL,
+            due_at INTEGER NOT NULL,
+            started_at INTEGER,
+            finished_at INTEGER NOT NULL,
+            attempt INTEGER NOT NULL,
+            exit_code INTEGER,
+            signal TEXT,
+            outcome TEXT NOT NULL,
+            state TEXT,
+            reason TEXT,
+            hard INTEGER NOT NULL,
+            message TEXT NOT NULL,
+            kill TEXT,
+            instants TEXT,
+            stdout_total INTEGER NOT NULL,
+            stderr_total INTEGER NOT NULL,
+            stdout BLOB,
+            stderr BLOB
+        );
+        CREATE INDEX {table}_pair ON {table} (host, task);
+        CREATE INDEX {table}_outcome ON {table} (outcome) WHERE outcome <> 'OK';
+        CREATE INDEX {table}_state ON {table} (state) WHERE state <> 'OK';
+        CREATE INDEX {table}_reason ON {table} (reason) WHERE reason IS NOT NULL;
+        CREATE INDEX {table}_trigger ON {table} (trigger) WHERE trigger <> 'schedule';"
+    )
+}
+
+/// What a database's header says of it.
+pub(super) enum Owner {
+    /// Nobody's yet, or ours with a schema we know: it may be used.
+    Usable,
+    /// A newer Alf's, with this schema.
+    Newer(u32),
+    /// Another program's.
+    Foreign,
+}
+
+/// Whose database it is. Only reads.
+pub(super) fn owner(connection: &Connection) -> Result<Owner, Fault> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let application = number("application_id")?;
+    let version = u32::try_from(number("user_version")?).unwrap_or(u32::MAX);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (application, version, tables) {
+        (APPLICATION, version, _) if version > NEWEST => Owner::Newer(version),
+        (APPLICATION, 1.., _) | (0, 0, 0) => Owner::Usable,
+        _ => Owner::Foreign,
+    })
+}
+
+/// Brings the schema up to the newest version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    loop {
+        let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
+        let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let Some(migration) = MIGRATIONS.get(version as usize) else { return Ok(()) };
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+}

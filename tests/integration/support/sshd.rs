@@ -1,0 +1,244 @@
+//! A real sshd of the test's own: on a free loopback port, with its own keys and configuration in a directory of its
+//! own, gone with all its sessions when dropped.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How the sshd is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `MaxSessions`.
+    pub max_sessions: Option<u32>,
+    /// The program that is to be the login shell; it gets what sshd would give it (`SHELL -c TEXT`).
+    pub login_shell: Option<String>,
+    /// Further lines of sshd_config.
+    pub config: Vec<String>,
+}
+
+/// A running sshd.
+pub struct Sshd {
+    dir: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Sshd {
+    /// Starts one that is as sshd is by default.
+    pub fn start() -> Self {
+        Self::start_with(&Options::default())
+    }
+
+    /// Starts one.
+    pub fn start_with(options: &Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        keygen(&dir.path().join("host_key"));
+        keygen(&dir.path().join("client_key"));
+        std::fs::copy(dir.path().join("client_key.pub"), dir.path().join("authorized_keys")).unwrap();
+        if is_root() {
+            std::fs::create_dir_all("/run/sshd").unwrap();
+        }
+        // The port is free when it is looked for; somebody else may take it before sshd does.
+        for _ in 0..5 {
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            std::fs::write(dir.path().join("sshd_config"), config(dir.path(), port, options)).unwrap();
+            let mut child = spawn(dir.path());
+            if answers(port, &mut child) {
+                return Self { dir, port, child };
+            }
+        }
+        panic!("sshd does not start: {}", std::fs::read_to_string(dir.path().join("log")).unwrap_or_default());
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The user to log in as: whoever runs the test.
+    pub fn user(&self) -> String {
+        user()
+    }
+
+    /// Its directory, for files of the test.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The private key that may log in.
+    pub fn client_key(&self) -> PathBuf {
+        self.dir.path().join("client_key")
+    }
+
+    /// The host's public key, as one line.
+    pub fn host_key(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("host_key.pub")).unwrap()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// How many logins with a key it has let in.
+    pub fn logins(&self) -> usize {
+        self.log().matches("Accepted publickey").count()
+    }
+
+    /// How many logins were tried, let in or not: what a client that distrusts the host must never do.
+    pub fn login_attempts(&self) -> usize {
+        let tries = ["Accepted ", "Failed ", "Postponed ", "userauth-request for user"];
+        self.log().lines().filter(|line| tries.iter().any(|this| line.contains(this))).count()
+    }
+
+    /// Ends it at once, with its connections; commands that run are left alone.
+    pub fn kill(&mut self) {
+        signal("KILL", &self.daemons());
+        let _ = self.child.wait();
+    }
+
+    /// Ends its connections at once, without a goodbye; new ones are taken.
+    pub fn cut_connections(&self) {
+        let connections: Vec<u32> = self.daemons().into_iter().filter(|pid| *pid != self.child.id()).collect();
+        signal("KILL", &connections);
+    }
+
+    /// Makes it hang: connections stay open and nothing is answered.
+    pub fn freeze(&self) {
+        signal("STOP", &self.daemons());
+    }
+
+    /// Ends [`Self::freeze`].
+    pub fn thaw(&self) {
+        signal("CONT", &self.daemons());
+    }
+
+    /// Starts it again on the same port, after [`Self::kill`].
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(self.dir.path());
+        assert!(answers(self.port, &mut self.child), "sshd does not start again: {}", self.log());
+    }
+
+    /// Starts it again with another host key.
+    pub fn restart_with_new_host_key(&mut self) {
+        std::fs::remove_file(self.dir.path().join("host_key")).unwrap();
+        std::fs::remove_file(self.dir.path().join("host_key.pub")).unwrap();
+        keygen(&self.dir.path().join("host_key"));
+        self.restart();
+    }
+
+    /// The daemon and its processes that serve connections.
+    fn daemons(&self) -> Vec<u32> {
+        let mut all = vec![self.child.id()];
+        all.extend(descendants(self.child.id()).into_iter().filter(|(_, name)| name.starts_with("sshd")).map(|it| it.0));
+        all
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let mut all: Vec<u32> = descendants(self.child.id()).into_iter().map(|it| it.0).collect();
+        all.push(self.child.id());
+        signal("KILL", &all);
+        let _ = self.child.wait();
+    }
+}
+
+fn config(dir: &Path, port: u16, options: &Options) -> String {
+    let dir = dir.display();
+    let mut lines = vec![
+        format!("ListenAddress 127.0.0.1:{port}"),
+        format!("HostKey {dir}/host_key"),
+        format!("AuthorizedKeysFile {dir}/authorized_keys"),
+        format!("PidFile {dir}/pid"),
+        "LogLevel VERBOSE".to_owned(),
+        "StrictModes no".to_owned(),
+        "UsePAM no".to_owned(),
+        "UseDNS no".to_owned(),
+        "PermitRootLogin yes".to_owned(),
+        "MaxStartups 1000".to_owned(),
+    ];
+    lines.extend(options.max_sessions.map(|most| format!("MaxSessions {most}")));
+    lines.extend(options.login_shell.iter().map(|shell| format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"")));
+    lines.extend(options.config.iter().cloned());
+    lines.join("\n") + "\n"
+}
+
+fn spawn(dir: &Path) -> Child {
+    // sshd insists on being called by its full path.
+    Command::new("/usr/sbin/sshd")
+        .arg("-D")
+        .arg("-f")
+        .arg(dir.join("sshd_config"))
+        .arg("-E")
+        .arg(dir.join("log"))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("these tests need /usr/sbin/sshd (Debian: openssh-server)")
+}
+
+/// Whether it answers, within 10 s; not if it has ended.
+fn answers(port: u16, child: &mut Child) -> bool {
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    for _ in 0..1000 {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_ok() {
+            return true;
+        }
+        pause();
+    }
+    false
+}
+
+/// A moment between two looks at a condition.
+pub fn pause() {
+    let _ = Command::new("sleep").arg("0.01").status();
+}
+
+fn keygen(path: &Path) {
+    let done = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(path).status();
+    assert!(done.unwrap().success(), "ssh-keygen failed");
+}
+
+/// Who runs the test.
+pub fn user() -> String {
+    let out = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+fn is_root() -> bool {
+    user() == "root"
+}
+
+fn signal(name: &str, pids: &[u32]) {
+    let pids = pids.iter().map(u32::to_string);
+    // Some may be gone already, which is no failure.
+    let _ = Command::new("kill").arg(format!("-{name}")).arg("--").args(pids).stderr(Stdio::null()).status();
+}
+
+/// All processes below one, with their names.
+pub fn descendants(root: u32) -> Vec<(u32, String)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else { continue };
+        let parent = stat[close + 1..].split_whitespace().nth(1).and_then(|word| word.parse::<u32>().ok());
+        all.push((pid, parent.unwrap_or(0), stat[open + 1..close].to_owned()));
+    }
+    let mut found: Vec<(u32, String)> = Vec::new();
+    let mut at = vec![root];
+    while let Some(parent) = at.pop() {
+        for (pid, _, name) in all.iter().filter(|(_, above, _)| *above == parent) {
+            at.push(*pid);
+            found.push((*pid, name.clone()));
+        }
+    }
+    found
+}
