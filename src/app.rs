@@ -13,9 +13,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::actors::board::Board;
-use crate::actors::catalog::{CatalogActor, CatalogParts, Precondition};
+use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
 use crate::actors::handle::{AlfHandle, HandleParts};
+use crate::actors::keys::new_key;
 use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
@@ -75,7 +76,10 @@ pub enum BuildError {
         /// Why.
         cause: io::Error,
     },
-    /// The first key.
+    /// The first key could not be stored.
+    #[error("cannot store the first admin key: {0}")]
+    FirstKey(String),
+    /// The first key's file.
     #[error("cannot write the admin key to {path}: {cause}")]
     AdminKey {
         /// Which file.
@@ -170,7 +174,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let mut app = App { handle, address: None, server: None, parts: node_parts, arbiters, store: parts.store };
     if let Some(config) = setup.http {
         let listen = config.listen;
-        let (server, address) = http::server(app.handle.clone(), config)
+        let (server, address) = http::server(app.handle.clone(), &config)
             .map_err(|cause| BuildError::Listen { address: listen, cause })?;
         let stop = server.handle();
         app.server = Some((stop, actix_rt::spawn(server)));
@@ -180,19 +184,22 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
 }
 
 impl App {
-    /// Makes the first admin key, if there is no key at all; answers it.
-    pub async fn first_key(&self) -> Option<SecretText> {
+    /// Makes the first admin key, if there is no key at all. It is kept (in a file, say) before it is stored: who crashes
+    /// between the two makes another one at the next start. Answers what keeping it answered.
+    pub async fn first_key<T>(
+        &self,
+        keep: impl FnOnce(&SecretText) -> Result<T, BuildError>,
+    ) -> Result<Option<T>, BuildError> {
         if self.handle.catalog().keys.size() > 0 {
-            return None;
+            return Ok(None);
         }
-        let document = KeyDocument { name: Name::parse("admin").ok(), role: Some(Role::Admin), ..KeyDocument::default() };
-        match self.handle.create_key(document, Precondition::Absent).await {
-            Ok((_, secret)) => Some(secret),
-            Err(error) => {
-                log::error!("the first admin key could not be made: {error}");
-                None
-            }
-        }
+        let secret = new_key();
+        let kept = keep(&secret)?;
+        let name = Name::parse("admin").ok();
+        let mut document = KeyDocument { name, role: Some(Role::Admin), ..KeyDocument::default() };
+        document.set_key(&secret);
+        let put = self.handle.put(Draft::Key(document), Precondition::Absent).await;
+        put.map(|_| Some(kept)).map_err(|error| BuildError::FirstKey(error.to_string()))
     }
 
     /// Ends in order: no more requests, no more instants; runs may end by themselves within the grace, the others are
@@ -200,11 +207,14 @@ impl App {
     pub async fn shutdown(mut self, grace: Duration) -> Ended {
         let node = self.handle.node().get();
         let _ = node.send(Everyone::StopFiring).await;
-        if let Some((stop, _)) = &self.server {
-            let stop = stop.clone();
-            let _ = tokio::time::timeout(grace, stop.stop(true)).await;
-        }
-        if !self.settled(grace).await {
+        let stop = self.server.as_ref().map(|(stop, _)| stop.clone());
+        let requests = async {
+            if let Some(stop) = stop {
+                let _ = tokio::time::timeout(grace, stop.stop(true)).await;
+            }
+        };
+        let ((), settled) = tokio::join!(requests, self.settled(grace));
+        if !settled {
             log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
             let _ = node.send(Everyone::EndRuns).await;
             self.settled(KILL_TIME).await;

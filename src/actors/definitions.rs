@@ -69,7 +69,7 @@ fn read_row(row: DefinitionRow, vault: &Vault, defaults: &Defaults) -> Result<An
     let secrets = match &row.sealed {
         None => Secrets::new(),
         Some(sealed) => {
-            let clear = vault.open(&place(row.noun, row.name.as_str()), sealed).map_err(|error| error.to_string())?;
+            let clear = vault.unseal(&place(row.noun, row.name.as_str()), sealed).map_err(|error| error.to_string())?;
             let clear: BTreeMap<String, String> =
                 serde_json::from_slice(&clear).map_err(|_| "its secrets are not what was sealed".to_owned())?;
             clear.into_iter().map(|(field, secret)| (field, SecretText::new(secret))).collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Board;
-use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put, PutDone};
+use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put};
 use super::error::AlfError;
 use super::host::RunTask;
 use super::node::{FindHost, NodeActor, NodeHealth};
@@ -19,6 +19,7 @@ use crate::model::{
 use crate::store::{Store, StoreCounts};
 
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
+pub use super::catalog::PutDone;
 pub use super::error::AlfError as Error;
 pub use super::supervision::ActorHealth as Health;
 

@@ -18,7 +18,7 @@ pub mod task;
 mod due;
 mod figures;
 mod health;
-mod keys;
+pub(crate) mod keys;
 pub mod ledger;
 mod link;
 pub mod plan;

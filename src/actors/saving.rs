@@ -31,8 +31,10 @@ pub(super) fn save(
 
 fn tell(result: &RunResult) {
     let level = if result.outcome == Outcome::Problem { log::Level::Warn } else { log::Level::Info };
-    let reason = result.reason.map(|reason| reason.to_string()).unwrap_or_default();
+    let what = match result.reason {
+        Some(reason) => format!("{} {reason}", result.outcome),
+        None => result.outcome.to_string(),
+    };
     log::log!(level, host = result.host.as_str(), task = result.task.as_str(), run:% = result.id,
-        outcome:% = result.outcome, reason = reason.as_str(), duration_ms = result.duration_ms();
-        "run ended");
+        duration_ms = result.duration_ms().unwrap_or_default(); "{what}");
 }

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_ssh2_tokio::client::AuthKeyboardInteractive;
 use async_ssh2_tokio::{Client, Config, ServerCheckMethod};
 use futures_util::future::BoxFuture;
-use russh::Preferred;
 use russh::keys::Algorithm;
+use russh::{MethodKind, Preferred};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -16,7 +17,7 @@ use super::explain::{self, Failure};
 use super::host_keys::{self, Recorded};
 use super::login::{self, KeyCache, Method};
 use super::session::SshSession;
-use super::{ConnectError, Connected, Connector, Limits, Target, learn};
+use super::{ConnectError, Connected, Connector, Limits, Login, Target, learn};
 use crate::clock::Clock;
 use crate::model::PublicKey;
 
@@ -110,14 +111,15 @@ impl Inner {
                 wanted.push(algorithm.clone());
             }
         }
-        let interval = self.limits.keepalive_interval;
+        let Limits { connect, login, keepalive_interval, keepalive_max, .. } = self.limits;
+        let silence = keepalive_interval * (keepalive_max as u32 + 2);
         Config {
             // Without it every command waits some 40 ms for Nagle's algorithm.
             nodelay: true,
-            keepalive_interval: Some(interval),
-            keepalive_max: self.limits.keepalive_max,
-            // Keepalives begin after the login. Before it this alone ends a handshake that nobody waits for any more.
-            inactivity_timeout: Some(interval * (self.limits.keepalive_max as u32 + 2)),
+            // Not russh's own keepalives: see pulse.rs.
+            keepalive_interval: None,
+            // Ends a handshake that nobody waits for any more. Once logged in, pulse.rs is heard long before.
+            inactivity_timeout: Some(silence.max(connect + login)),
             preferred: Preferred { key: Cow::Owned(wanted), ..Preferred::DEFAULT },
             ..Config::default()
         }
@@ -178,6 +180,13 @@ impl Attempt<'_> {
             let client = Client::connect_with_config(self.at, user, method.auth.clone(), check, config);
             match self.limited(client).await.map_err(Failure::Final)? {
                 Ok(client) => return Ok(client),
+                Err(async_ssh2_tokio::Error::PasswordWrong) => {
+                    let config = || self.inner.config(&preferred);
+                    match self.answer_prompts(key, method, config).await? {
+                        Ok(client) => return Ok(client),
+                        Err(cause) => refusals.push(cause),
+                    }
+                }
                 Err(error) => match explain::login(&self.place, user, &method.shown, error) {
                     Failure::Refused(cause) => refusals.push(cause),
                     other => return Err(other),
@@ -185,6 +194,37 @@ impl Attempt<'_> {
             }
         }
         Err(Failure::Refused(refusals.join("; ")))
+    }
+
+    /// A password was refused: perhaps only because the host wants it typed at a prompt (`keyboard-interactive`), as
+    /// many do that check it by PAM. The inner error says why it is refused after all.
+    async fn answer_prompts(
+        &self,
+        key: &PublicKey,
+        method: &Method,
+        config: impl Fn() -> Config,
+    ) -> Result<Result<Client, String>, Failure> {
+        let Target { user, login, .. } = self.target;
+        let asked = learn::offered_methods(config(), self.at, key, user);
+        let offered = match self.limited(asked).await.map_err(Failure::Final)? {
+            Ok(offered) => offered,
+            Err(_) => return Ok(Err(explain::password(&self.place, user, &[]))),
+        };
+        let Login::Password(password) = login else { return Ok(Err(explain::password(&self.place, user, &offered))) };
+        if offered.contains(&MethodKind::Password) || !offered.contains(&MethodKind::KeyboardInteractive) {
+            return Ok(Err(explain::password(&self.place, user, &offered)));
+        }
+        // Only a prompt for a password gets it, never one for a second factor.
+        let auth = AuthKeyboardInteractive::new().with_response("assword", password.reveal());
+        let check = ServerCheckMethod::PublicKey(key.base64());
+        let client = Client::connect_with_config(self.at, user, auth.into(), check, config());
+        match self.limited(client).await.map_err(Failure::Final)? {
+            Ok(client) => Ok(Ok(client)),
+            Err(error) => match explain::login(&self.place, user, &method.shown, error) {
+                Failure::Refused(cause) => Ok(Err(cause)),
+                other => Err(other),
+            },
+        }
     }
 
     /// Gives a connect its time: TCP has `limits.connect`, all that follows `limits.login`. What happens inside is not

@@ -3,6 +3,7 @@
 use std::io;
 
 use async_ssh2_tokio::Error;
+use russh::MethodKind;
 
 use super::ConnectError;
 
@@ -22,7 +23,11 @@ pub(super) fn login(place: &str, user: &str, method: &str, error: Error) -> Fail
     let refused = |remedy: &str| Failure::Refused(format!("login as \"{user}\" with {method} was refused by {place}; {remedy}"));
     match error {
         Error::SshError(russh::Error::UnknownKey) | Error::ServerCheckFailed => Failure::OtherKey,
-        Error::PasswordWrong => refused("check the password, and whether sshd allows passwords there"),
+        Error::PasswordWrong | Error::KeyboardInteractiveAuthFailed => refused("check the password"),
+        Error::KeyboardInteractiveNoResponseForPrompt(prompt) => refused(&format!(
+            "it asks for more than a password (\"{}\")",
+            prompt.trim().chars().take(100).collect::<String>()
+        )),
         Error::KeyAuthFailed => refused(&format!("check authorized_keys of \"{user}\" there")),
         Error::AgentAuthenticationFailed => {
             refused(&format!("check authorized_keys of \"{user}\" there, and ssh-add -l here"))
@@ -40,6 +45,15 @@ pub(super) fn login(place: &str, user: &str, method: &str, error: Error) -> Fail
         Error::IoError(error) | Error::AddressInvalid(error) => unreachable(network(place, &error)),
         other => unreachable(format!("cannot log in to {place} as \"{user}\": {other}")),
     }
+}
+
+/// Why a password was refused by a host that offers these ways to log in.
+pub(super) fn password(place: &str, user: &str, offered: &[MethodKind]) -> String {
+    if offered.is_empty() || offered.contains(&MethodKind::Password) {
+        return format!("login as \"{user}\" with the password was refused by {place}; check the password");
+    }
+    let offered: Vec<&str> = offered.iter().map(Into::into).collect();
+    format!("{place} takes no password from \"{user}\"; it offers {}", offered.join(", "))
 }
 
 /// What an error of russh before or during the login means.

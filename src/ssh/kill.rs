@@ -15,15 +15,16 @@ use super::session::{Link, NoSession};
 /// What a kill may take beyond the grace between TERM and KILL.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// How long a session for it is asked for.
+const OPEN: Duration = Duration::from_secs(5);
+
 /// Bytes of the answer that are looked at.
 const ANSWER: usize = 64 * 1024;
 
 /// Kills a run and looks whether anything of it is left. Ends within `grace` and [`LONGEST`].
 pub(super) async fn kill(link: Arc<Link>, run: String, leader: Option<u32>, grace: Duration) -> KillReport {
     let requested_at = link.clock.now();
-    let given_up = CancellationToken::new();
-    let asked = tokio::time::timeout(grace + LONGEST, ask(&link, &run, leader, grace, &given_up)).await;
-    given_up.cancel();
+    let asked = tokio::time::timeout(grace + LONGEST, ask(&link, &run, leader, grace)).await;
     let (gone, detail) = match asked {
         Ok(Ok(Verdict::Gone(count))) => (Some(true), in_words(count, "ended")),
         Ok(Ok(Verdict::Left(count, left))) => {
@@ -46,28 +47,25 @@ fn in_words(count: usize, what: &str) -> String {
     }
 }
 
-async fn ask(
-    link: &Arc<Link>,
-    run: &str,
-    leader: Option<u32>,
-    grace: Duration,
-    given_up: &CancellationToken,
-) -> Result<Verdict, String> {
+async fn ask(link: &Arc<Link>, run: &str, leader: Option<u32>, grace: Duration) -> Result<Verdict, String> {
     let token = remote::token();
     let delivery = remote::in_header(&remote::kill_script(run, leader, grace, &token));
-    let mut channel = link.open(given_up).await.map_err(|error| match error {
-        NoSession::Cancelled => "no session was free".to_owned(),
-        NoSession::Lost => link.lost_cause(),
-        NoSession::Refused(cause) => cause,
-    })?;
+    let never = CancellationToken::new();
+    let mut session = match tokio::time::timeout(OPEN, link.open(&never)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(NoSession::Refused(cause))) => return Err(cause),
+        Ok(Err(_)) => return Err(link.lost_cause()),
+        Err(_) => return Err(format!("no session was free within {OPEN:?}")),
+    };
     let lost = |_| link.lost_cause();
-    channel.exec(true, delivery.request).await.map_err(lost)?;
+    let writer = session.writer();
+    writer.exec(true, delivery.request).await.map_err(lost)?;
     if let Some(header) = delivery.header {
-        channel.data_bytes(header).await.map_err(lost)?;
+        writer.data_bytes(header).await.map_err(lost)?;
     }
-    channel.eof().await.map_err(lost)?;
+    writer.eof().await.map_err(lost)?;
     let mut stdout = Collector::new(ANSWER);
-    while let Some(message) = channel.wait().await {
+    while let Some(message) = session.hear().await {
         match message {
             ChannelMsg::Data { data } => stdout.push(&data),
             ChannelMsg::Failure => return Err("the host refused to start a shell".to_owned()),
@@ -75,7 +73,6 @@ async fn ask(
             _ => {}
         }
     }
-    let _ = channel.close().await;
     remote::read_verdict(&stdout.finish().bytes, &token)
         .ok_or_else(|| "the host's shell gave no answer that could be read".to_owned())
 }

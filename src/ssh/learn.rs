@@ -1,9 +1,10 @@
-//! Asks a host for its key and nothing more: no login is tried, nothing secret is sent.
+//! Asks a host for its key, or for the ways to log in that it offers, and nothing more: nothing secret is sent.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{Config, Handler};
+use russh::client::{AuthResult, Config, Handler};
+use russh::{Disconnect, MethodSet};
 
 use crate::model::PublicKey;
 
@@ -29,5 +30,32 @@ pub(super) async fn offered_key(config: Config, at: SocketAddr) -> Result<Public
         (Some(key), _) => Ok(key),
         (None, Err(error)) => Err(error),
         (None, Ok(_)) => Err(russh::Error::UnknownKey),
+    }
+}
+
+/// Goes on only with the host that has this key.
+struct Held(PublicKey);
+
+impl Handler for Held {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, key: &russh::keys::PublicKey) -> Result<bool, Self::Error> {
+        Ok(key.to_bytes().is_ok_and(|blob| blob == self.0.blob()))
+    }
+}
+
+/// The ways to log in that a host offers a user (RFC 4252 section 5.2: the answer to the method `none`).
+pub(super) async fn offered_methods(
+    config: Config,
+    at: SocketAddr,
+    key: &PublicKey,
+    user: &str,
+) -> Result<MethodSet, russh::Error> {
+    let mut session = russh::client::connect(Arc::new(config), at, Held(key.clone())).await?;
+    let answer = session.authenticate_none(user).await?;
+    let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
+    match answer {
+        AuthResult::Failure { remaining_methods, .. } => Ok(remaining_methods),
+        AuthResult::Success => Ok(MethodSet::empty()),
     }
 }

@@ -11,6 +11,7 @@ mod kill;
 mod learn;
 mod login;
 pub mod output;
+mod pulse;
 mod remote;
 mod run;
 mod session;

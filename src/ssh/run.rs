@@ -39,35 +39,30 @@ pub(super) async fn run(link: Arc<Link>, exec: Exec) -> Ending {
         Ok(delivery) => delivery,
         Err(detail) => return never_started(&link, End::Setup(detail)),
     };
-    let channel = match link.open(&exec.cancel).await {
-        Ok(channel) => channel,
+    let mut session = match link.open(&exec.cancel).await {
+        Ok(session) => session,
         Err(NoSession::Cancelled) => return never_started(&link, End::Cancelled),
         Err(NoSession::Lost) => return never_started(&link, End::ConnectionLost(link.lost_cause())),
         Err(NoSession::Refused(cause)) => return never_started(&link, End::Refused(cause)),
     };
-    let (mut reader, writer) = channel.split();
-    let writer = Arc::new(writer);
+    let writer = session.writer();
     let ready = Arc::new(Notify::new());
     let mut run = Run::new(link, exec, &delivery, &token);
     let feed = feed(Arc::clone(&writer), delivery, run.exec.stdin.clone(), Arc::clone(&ready));
+    let gone = run.link.gone.clone();
     tokio::pin!(feed);
     let mut fed = false;
 
     while !run.over() {
         let deadline = run.deadline();
         tokio::select! {
-            message = reader.wait(), if run.closed.is_none() => run.hear(message, &ready),
+            message = session.hear(), if run.closed.is_none() => run.hear(message, &ready),
             () = &mut feed, if !fed => fed = true,
             () = sleep_until(deadline), if deadline.is_some() => run.deadline_passed(&writer),
             () = run.exec.cancel.cancelled(), if run.may_stop() => run.stop(End::Cancelled),
             killed = killed(&mut run.killing) => run.killed(killed),
+            () = gone.cancelled(), if run.lost_at.is_none() => run.lost_at = Some(Instant::now()),
         }
-    }
-    if run.closed != Some(Closed::ByHost) {
-        // Not waited for: a host that is stuck may take this only when its connection is given up.
-        tokio::spawn(async move {
-            let _ = writer.close().await;
-        });
     }
     run.finish()
 }
@@ -155,6 +150,8 @@ struct Run {
     gates: [Gate; 2],
     streams: [Collector; 2],
     last_heard: Instant,
+    /// When the connection was found gone; what the host said before may still be on its way to us.
+    lost_at: Option<Instant>,
     /// How long to wait for the rest of the output.
     quiet: Duration,
     /// How the command ended by the host's word.
@@ -181,6 +178,7 @@ impl Run {
             gates: [gate(), gate()],
             streams: [Collector::new(exec.output_limit), Collector::new(exec.output_limit)],
             last_heard: now,
+            lost_at: None,
             quiet: QUIET,
             status: None,
             stopped: None,
@@ -195,6 +193,9 @@ impl Run {
     /// Takes a message of the host; none means that the connection has ended.
     fn hear(&mut self, message: Option<ChannelMsg>, ready: &Notify) {
         self.last_heard = Instant::now();
+        if message.is_some() {
+            self.link.note_heard();
+        }
         match message {
             Some(ChannelMsg::Data { data }) => self.take(0, &data, ready),
             Some(ChannelMsg::ExtendedData { data, ext: 1 }) => self.take(1, &data, ready),
@@ -250,6 +251,9 @@ impl Run {
         if self.closed.is_some() {
             return None;
         }
+        if let Some(at) = self.lost_at {
+            return Some(at + QUIET);
+        }
         match self.phase {
             Phase::Asked => Some(self.asked_at + self.link.limits.login),
             Phase::Running => self.exec.timeout.map(|timeout| self.begun_at + timeout),
@@ -261,6 +265,9 @@ impl Run {
 
     fn deadline_passed(&mut self, writer: &Writer) {
         let now = Instant::now();
+        if self.lost_at.is_some() {
+            return self.close(Closed::Lost);
+        }
         match self.phase {
             Phase::Running => self.stop(End::TimedOut),
             // The last resort: sshd itself signals the session, if it can.
@@ -278,7 +285,7 @@ impl Run {
     }
 
     fn may_stop(&self) -> bool {
-        self.closed.is_none() && matches!(self.phase, Phase::Asked | Phase::Running)
+        self.closed.is_none() && self.lost_at.is_none() && matches!(self.phase, Phase::Asked | Phase::Running)
     }
 
     fn stop(&mut self, why: End) {

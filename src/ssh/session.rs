@@ -1,23 +1,21 @@
 //! A connection that is logged in: opens sessions on it, and notices when it is lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_ssh2_tokio::client::Client;
 use async_ssh2_tokio::Error;
 use futures_util::future::BoxFuture;
 use russh::client::Msg;
-use russh::{Channel, ChannelOpenFailure};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
-use super::{End, Ending, Exec, Limits, Session, run};
+use super::{End, Ending, Exec, Limits, Session, pulse, run};
 use crate::clock::Clock;
-
-/// How often a connection on which nothing happens is looked at. Its end is not announced by async-ssh2-tokio;
-/// an exec in flight notices at once.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// How long the host may take to hear a goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -28,13 +26,16 @@ const LAST_RETRY: Duration = Duration::from_millis(200);
 
 /// What all runs over one connection share.
 pub(super) struct Link {
-    client: Client,
+    pub(super) client: Client,
     /// `address:port`, for messages.
     pub(super) place: String,
     /// Set when something has found the connection gone.
-    gone: CancellationToken,
+    pub(super) gone: CancellationToken,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
+    begun: Instant,
+    /// When the host was last heard, in milliseconds since `begun`.
+    heard: AtomicU64,
 }
 
 /// Why there is no session.
@@ -51,15 +52,18 @@ pub(super) enum NoSession {
 impl Link {
     /// Opens a session. One that the host has no place for now is asked for again until `cancel`: sshd frees a place
     /// a moment after it has said that a session is over.
-    pub(super) async fn open(self: &Arc<Self>, cancel: &CancellationToken) -> Result<Channel<Msg>, NoSession> {
+    pub(super) async fn open(self: &Arc<Self>, cancel: &CancellationToken) -> Result<Opened, NoSession> {
         let mut wait = FIRST_RETRY;
         loop {
             let opened = tokio::select! {
                 opened = self.open_once() => opened,
                 () = cancel.cancelled() => return Err(NoSession::Cancelled),
             };
+            if !matches!(opened, Err(russh::Error::Disconnect | russh::Error::SendError)) {
+                self.note_heard();
+            }
             match opened {
-                Ok(channel) => return Ok(channel),
+                Ok(opened) => return Ok(opened),
                 Err(russh::Error::ChannelOpenFailure(
                     ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
                 )) => {}
@@ -81,25 +85,35 @@ impl Link {
 
     /// Asks for a session in a task of its own: one that is still being opened must not be forgotten when nobody
     /// waits for it any more, because it would hold its place on the host for the rest of the connection's life.
-    async fn open_once(self: &Arc<Self>) -> Result<Channel<Msg>, russh::Error> {
+    pub(super) async fn open_once(self: &Arc<Self>) -> Result<Opened, russh::Error> {
         let (give, take) = oneshot::channel::<Result<Opened, russh::Error>>();
         let link = Arc::clone(self);
         tokio::spawn(async move {
             let opened = match link.client.get_channel().await {
-                Ok(channel) => Ok(Opened(Some(channel))),
+                Ok(channel) => Ok(Opened::new(channel)),
                 Err(Error::SshError(error)) => Err(error),
                 Err(_) => Err(russh::Error::Disconnect),
             };
             // What cannot be given is dropped, and so closed.
             let _ = give.send(opened);
         });
-        let mut opened = take.await.map_err(|_| russh::Error::Disconnect)??;
-        opened.0.take().ok_or(russh::Error::Disconnect)
+        take.await.map_err(|_| russh::Error::Disconnect)?
     }
 
     /// Notes that the connection is gone.
     pub(super) fn note_lost(&self) {
         self.gone.cancel();
+    }
+
+    /// Notes that the host has said something.
+    pub(super) fn note_heard(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// For how long the host has been silent.
+    pub(super) fn silent_for(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
     /// In words, that the connection is lost.
@@ -109,16 +123,41 @@ impl Link {
     }
 }
 
-/// A session that is closed unless somebody takes it.
-struct Opened(Option<Channel<Msg>>);
+/// A session that is closed when nobody has it any more: one that is only forgotten holds its place on the host.
+pub(super) struct Opened {
+    reader: ChannelReadHalf,
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    closed: bool,
+}
+
+impl Opened {
+    fn new(channel: Channel<Msg>) -> Self {
+        let (reader, writer) = channel.split();
+        Self { reader, writer: Arc::new(writer), closed: false }
+    }
+
+    /// What is said to the host.
+    pub(super) fn writer(&self) -> Arc<ChannelWriteHalf<Msg>> {
+        Arc::clone(&self.writer)
+    }
+
+    /// What the host says next; none when the session or the connection has ended.
+    pub(super) async fn hear(&mut self) -> Option<ChannelMsg> {
+        let message = self.reader.wait().await;
+        self.closed |= matches!(message, None | Some(ChannelMsg::Close));
+        message
+    }
+}
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        if let Some(channel) = self.0.take()
+        if !self.closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
+            let writer = self.writer();
+            // Not waited for: a host that is stuck may take this only when its connection is given up.
             runtime.spawn(async move {
-                let _ = channel.close().await;
+                let _ = writer.close().await;
             });
         }
     }
@@ -131,7 +170,11 @@ pub(super) struct SshSession {
 
 impl SshSession {
     pub(super) fn new(client: Client, place: String, limits: Limits, clock: Clock) -> Self {
-        Self { link: Arc::new(Link { client, place, gone: CancellationToken::new(), clock, limits }) }
+        let gone = CancellationToken::new();
+        let (begun, heard) = (Instant::now(), AtomicU64::new(0));
+        let link = Arc::new(Link { client, place, gone, clock, limits, begun, heard });
+        tokio::spawn(pulse::watch(Arc::downgrade(&link)));
+        Self { link }
     }
 }
 
@@ -161,13 +204,7 @@ impl Session for SshSession {
     fn lost(&self) -> BoxFuture<'static, String> {
         let link = Arc::clone(&self.link);
         Box::pin(async move {
-            while !link.client.is_closed() {
-                tokio::select! {
-                    () = tokio::time::sleep(LOOK) => {}
-                    () = link.gone.cancelled() => break,
-                }
-            }
-            link.note_lost();
+            link.gone.cancelled().await;
             link.lost_cause()
         })
     }
@@ -182,6 +219,7 @@ impl Session for SshSession {
                 }
             })
             .await;
+            link.note_lost();
         })
     }
 }

@@ -1,0 +1,120 @@
+//! The conformance suite: every promise of the `Store` trait, tried out. A backend is done when it passes this against
+//! the real thing. It panics at the first broken promise and says which.
+
+mod claims;
+mod definitions;
+mod pages;
+mod results;
+pub(super) mod samples;
+mod saves;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{Loaded, PairRecord, Store, Write, Written};
+use crate::model::{Name, PairStatus};
+
+/// Hands the suite the store under test.
+pub trait Harness: Sync {
+    /// Opens the store: empty the first time, later with what is in it. The suite has it open twice at times, as two
+    /// nodes would.
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>>;
+}
+
+/// Tries out every promise.
+pub async fn run(harness: &impl Harness) {
+    let store = harness.open().await;
+    let other = harness.open().await;
+    assert!(!store.kind().is_empty(), "a store must say what kind it is");
+    assert_eq!(load(&*store).await, Loaded::default(), "a new store must be empty");
+    must("check", store.check().await);
+
+    definitions::round_trip(&*store).await;
+    definitions::stale_revisions(&*store).await;
+    definitions::race(&*store, &*other).await;
+    claims::conditions(&*store).await;
+    claims::repeated(&*store).await;
+    claims::race(&*store, &*other).await;
+    saves::settling(&*store).await;
+    saves::repeated(&*store).await;
+    saves::never_back(&*store).await;
+    saves::statuses(&*store).await;
+    saves::order(&*store).await;
+    saves::forgetting(&*store).await;
+    saves::host_keys(&*store).await;
+    results::round_trip(&*store).await;
+    results::twins(&*store).await;
+    pages::filters(&*store).await;
+    pages::paging(&*store).await;
+    pages::paging_while_written(&*store, &*other).await;
+    reopening(harness, store, other).await;
+}
+
+/// What was written is there after the store was closed, and stays as it was.
+async fn reopening(harness: &impl Harness, store: Arc<dyn Store>, other: Arc<dyn Store>) {
+    let before = (load(&*store).await, must("counts", store.counts().await).results, pages::all_ids(&*store).await);
+    assert!(before.1 > 0 && before.1 == before.2.len() as u64, "counts().results must be the number of all Results");
+    other.close().await;
+    store.close().await;
+    for _ in 0..2 {
+        let store = harness.open().await;
+        must("check after reopening", store.check().await);
+        let counts = must("counts", store.counts().await);
+        assert_eq!(load(&*store).await, before.0, "what load() gives must be the same after reopening");
+        assert_eq!(counts.results, before.1, "the number of Results must be the same after reopening");
+        assert_eq!(pages::all_ids(&*store).await, before.2, "all Results must be there after reopening");
+        store.close().await;
+        assert!(store.check().await.is_err(), "a closed store must not say that it can be written to");
+        assert!(store.commit(Vec::new()).await.is_err(), "a closed store must refuse writes");
+    }
+}
+
+/// The value, or a panic that says what failed.
+#[expect(clippy::panic, reason = "this is a test suite that lives in the library")]
+fn must<T, E: Display>(what: &str, result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| panic!("{what} failed: {error}"))
+}
+
+/// All there is, in a fixed order.
+async fn load(store: &dyn Store) -> Loaded {
+    let mut loaded = must("load", store.load().await);
+    loaded.definitions.sort_by_key(|row| (row.noun, row.name.clone()));
+    loaded.host_keys.sort_by_key(|record| record.host.clone());
+    loaded.pairs.sort_by_key(|pair| (pair.host.clone(), pair.task.clone()));
+    for pair in &mut loaded.pairs {
+        pair.open.sort_by_key(|open| open.id);
+    }
+    // A record with nothing in it may be kept or not.
+    let nothing = |pair: &PairRecord| {
+        pair.claimed_until.is_none() && pair.open.is_empty() && pair.status == PairStatus::default()
+    };
+    loaded.pairs.retain(|pair| !nothing(pair));
+    loaded
+}
+
+/// The record of a pair, an empty one if there is none.
+async fn pair(store: &dyn Store, host: &Name, task: &Name) -> PairRecord {
+    let mut pairs = load(store).await.pairs;
+    pairs.retain(|pair| pair.host == *host && pair.task == *task);
+    assert!(pairs.len() <= 1, "there must be one record of a pair, not {}", pairs.len());
+    pairs.pop().unwrap_or_else(|| PairRecord {
+        host: host.clone(),
+        task: task.clone(),
+        claimed_until: None,
+        open: Vec::new(),
+        status: PairStatus::default(),
+    })
+}
+
+async fn commit(store: &dyn Store, writes: Vec<Write>) -> Vec<Written> {
+    let asked = writes.len();
+    let answers = must("commit", store.commit(writes).await);
+    assert_eq!(answers.len(), asked, "commit must give one answer for each write");
+    answers
+}
+
+async fn commit_one(store: &dyn Store, write: Write) -> Written {
+    commit(store, vec![write]).await[0]
+}

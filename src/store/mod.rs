@@ -4,6 +4,7 @@
 
 pub mod conformance;
 pub mod error;
+pub mod memory;
 pub mod sqlite;
 
 use futures_util::future::BoxFuture;

@@ -45,19 +45,23 @@ pub(super) fn prepare_file(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The connection that writes. Never creates the file: a store that vanished must not come back empty.
+/// A connection that may write, with nothing set and nothing changed yet. Never creates the file: a store that
+/// vanished must not come back empty.
 pub(super) fn writer(file: &Path) -> Result<Connection, Fault> {
-    let connection = Connection::open_with_flags(
-        file,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
-    )?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY)?;
-    // Before the first table, or it has no effect; and it must not be asked for in a file that is not ours.
+    Ok(connection)
+}
+
+/// Sets the connection that writes up, once it is known whose database it is.
+pub(super) fn set_up(connection: &Connection) -> Result<(), Fault> {
+    // Only works before the first table, and before WAL.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(Fault::Unreadable(format!(
-            "its journal mode stays \"{mode}\" instead of WAL: use a local file system"
+            "its journal mode stays \"{mode}\" instead of \"wal\": use a local file system"
         )));
     }
     connection.execute_batch(
@@ -71,7 +75,7 @@ pub(super) fn writer(file: &Path) -> Result<Connection, Fault> {
     )?;
     // A ledger's statements, and an insert and a look-up for each of the few days that are written to.
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(())
 }
 
 /// A connection that reads.

@@ -18,6 +18,18 @@ pub(super) enum Fault {
     /// The catalog is at another revision.
     #[error("the catalog is at revision {0}")]
     Conflict(u64),
+    /// Nobody waits for the read any more, or its time is over.
+    #[error("the time limit for reading was over: ask for less")]
+    Cancelled,
+    /// The store was closed.
+    #[error("it is closed")]
+    Closed,
+    /// Something ended without an answer.
+    #[error("{0} ended without an answer: try again")]
+    Died(&'static str),
+    /// So many transactions wait already.
+    #[error("{0} transactions wait to be written: the disk is too slow")]
+    QueueFull(usize),
 }
 
 impl Fault {
@@ -27,6 +39,9 @@ impl Fault {
         match self {
             Self::Conflict(current) => StoreError::Conflict { current },
             Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),
+            Self::Cancelled | Self::Closed | Self::Died(_) | Self::QueueFull(_) => {
+                StoreError::Unavailable(format!("{place}: {self}"))
+            }
             Self::Sql(error) => match passing(&error) {
                 Some(cause) => StoreError::Unavailable(format!("{place}: {cause}")),
                 None => StoreError::Corrupt(format!("{place}: {error}")),
@@ -52,7 +67,12 @@ impl Fault {
         let Self::Sql(error) = self else { return false };
         !matches!(
             error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::OperationInterrupted)
+            Some(
+                ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::OperationInterrupted
+            )
         )
     }
 }

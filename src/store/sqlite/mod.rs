@@ -1,0 +1,163 @@
+//! The SQLite store: one file in the data directory, no server.
+//!
+//! Writes go through one connection on its own thread (`writer`), reads through a small pool (`reader`). Results lie in
+//! a table a day (`partition`).
+
+mod connect;
+mod definitions;
+mod fault;
+mod ledger;
+mod names;
+mod partition;
+mod query;
+mod read;
+mod reader;
+mod results;
+mod schema;
+mod status;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Written};
+use crate::model::{ResultPage, ResultQuery, RunId, RunResult};
+use fault::Fault;
+use reader::Readers;
+use writer::Writer;
+
+/// The database's name in the data directory.
+pub const FILE: &str = "alf.db";
+
+/// How long reading everything at the start may take.
+const LOAD: Duration = Duration::from_secs(120);
+
+/// A store in a file. Its calls need a tokio runtime.
+#[derive(Debug)]
+pub struct SqliteStore {
+    file: PathBuf,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens or creates the store in a data directory, which must be there. Blocks while it brings the schema up to date.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let file = data_dir.join(FILE);
+        let failed = |cause: String| StoreError::Open { place: file.display().to_string(), cause };
+        connect::check_library().map_err(failed)?;
+        connect::prepare_file(&file).map_err(|error| failed(cause(&error)))?;
+        let mut connection = connect::writer(&file).map_err(|fault| failed(fault.cause()))?;
+        match schema::owner(&connection).map_err(|fault| failed(fault.cause()))? {
+            schema::Owner::Usable => {}
+            schema::Owner::Newer(found) => {
+                return Err(StoreError::Newer { place: file.display().to_string(), found, known: schema::NEWEST });
+            }
+            schema::Owner::Foreign => {
+                return Err(failed("it is another program's database: use another data directory".to_owned()));
+            }
+        }
+        connect::set_up(&connection).map_err(|fault| failed(fault.cause()))?;
+        schema::migrate(&mut connection).map_err(|fault| failed(fault.cause()))?;
+        let writer = Writer::start(&file, connection).map_err(|error| failed(cause(&error)))?;
+        Ok(Self { writer, readers: Readers::new(&file), file })
+    }
+}
+
+/// An error of the file system with its remedy.
+fn cause(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => "its directory is not there: create it".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory: move it away, or use another data directory".to_owned(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            format!("{error}: give Alf's user write access to it and to its directory")
+        }
+        ErrorKind::StorageFull => format!("{error}: make room on its file system"),
+        _ => error.to_string(),
+    }
+}
+
+/// The size of a file; nothing if it is not there.
+fn size(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |metadata| metadata.len())
+}
+
+impl Store for SqliteStore {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
+        let load = self.readers.read(LOAD, |connection, cancelled| {
+            let revision = definitions::revision(connection)?;
+            let definitions = definitions::load(connection)?;
+            cancelled.check()?;
+            let pairs = ledger::pairs(connection)?;
+            cancelled.check()?;
+            Ok(Loaded { revision, definitions, pairs, host_keys: ledger::host_keys(connection)? })
+        });
+        load.boxed()
+    }
+
+    fn change_definitions(
+        &self,
+        revision: u64,
+        changes: Vec<DefinitionChange>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.writer
+            .call(move |desk| desk.transaction(|transaction, _| definitions::change(transaction, revision, changes)))
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        self.writer.call(move |desk| {
+            desk.transaction(|transaction, known| {
+                writes.into_iter().map(|write| ledger::apply(transaction, known, write)).collect::<Result<_, Fault>>()
+            })
+        })
+    }
+
+    fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection, _| results::one(connection, id)).boxed()
+    }
+
+    fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
+        let page = move |connection: &_, cancelled: &_| query::page(connection, &query, cancelled);
+        self.readers.read(reader::LIMIT, page).boxed()
+    }
+
+    fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>> {
+        let file = self.file.clone();
+        let counts = self.readers.read(reader::LIMIT, move |connection, _| {
+            let results = partition::all(connection)?.iter().map(|day| day.results).sum();
+            let mut wal: OsString = file.clone().into();
+            wal.push("-wal");
+            Ok(StoreCounts { results, bytes: Some(size(&file) + size(Path::new(&wal))) })
+        });
+        counts.boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.call(|desk| {
+            desk.transaction(|transaction, _| {
+                transaction.prepare_cached("UPDATE checks SET done = done + 1")?.execute([])?;
+                Ok(())
+            })
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.readers.close().await;
+            self.writer.close().await;
+        }
+        .boxed()
+    }
+}

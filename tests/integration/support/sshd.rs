@@ -1,26 +1,27 @@
 //! A real sshd of the test's own: on a free loopback port, with its own keys and configuration in a directory of its
 //! own, gone with all its sessions when dropped.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
 
 /// How the sshd is to be.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// `MaxSessions`.
-    pub max_sessions: Option<u32>,
+    pub(crate) max_sessions: Option<u32>,
     /// The program that is to be the login shell; it gets what sshd would give it (`SHELL -c TEXT`).
-    pub login_shell: Option<String>,
+    pub(crate) login_shell: Option<String>,
+    /// Whether it has an RSA key too; it always has an Ed25519 one.
+    pub(crate) rsa_host_key: bool,
     /// Further lines of sshd_config.
-    pub config: Vec<String>,
+    pub(crate) config: Vec<String>,
 }
 
 /// A running sshd.
-pub struct Sshd {
+pub(crate) struct Sshd {
     dir: TempDir,
     port: u16,
     child: Child,
@@ -28,15 +29,18 @@ pub struct Sshd {
 
 impl Sshd {
     /// Starts one that is as sshd is by default.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&Options::default())
     }
 
     /// Starts one.
-    pub fn start_with(options: &Options) -> Self {
+    pub(crate) fn start_with(options: &Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        keygen(&dir.path().join("host_key"));
-        keygen(&dir.path().join("client_key"));
+        keygen("ed25519", &dir.path().join("host_key"));
+        keygen("ed25519", &dir.path().join("client_key"));
+        if options.rsa_host_key {
+            keygen("rsa", &dir.path().join("host_key_rsa"));
+        }
         std::fs::copy(dir.path().join("client_key.pub"), dir.path().join("authorized_keys")).unwrap();
         if is_root() {
             std::fs::create_dir_all("/run/sshd").unwrap();
@@ -45,8 +49,7 @@ impl Sshd {
         for _ in 0..5 {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             std::fs::write(dir.path().join("sshd_config"), config(dir.path(), port, options)).unwrap();
-            let mut child = spawn(dir.path());
-            if answers(port, &mut child) {
+            if let Some(child) = spawn(dir.path()) {
                 return Self { dir, port, child };
             }
         }
@@ -54,80 +57,84 @@ impl Sshd {
     }
 
     /// Its port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// The user to log in as: whoever runs the test.
-    pub fn user(&self) -> String {
+    pub(crate) fn user(&self) -> String {
         user()
     }
 
     /// Its directory, for files of the test.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// The private key that may log in.
-    pub fn client_key(&self) -> PathBuf {
+    pub(crate) fn client_key(&self) -> PathBuf {
         self.dir.path().join("client_key")
     }
 
     /// The host's public key, as one line.
-    pub fn host_key(&self) -> String {
+    pub(crate) fn host_key(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("host_key.pub")).unwrap()
     }
 
+    /// The host's public RSA key, as one line.
+    pub(crate) fn rsa_host_key(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("host_key_rsa.pub")).unwrap()
+    }
+
     /// What it has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// How many logins with a key it has let in.
-    pub fn logins(&self) -> usize {
+    pub(crate) fn logins(&self) -> usize {
         self.log().matches("Accepted publickey").count()
     }
 
     /// How many logins were tried, let in or not: what a client that distrusts the host must never do.
-    pub fn login_attempts(&self) -> usize {
+    pub(crate) fn login_attempts(&self) -> usize {
         let tries = ["Accepted ", "Failed ", "Postponed ", "userauth-request for user"];
         self.log().lines().filter(|line| tries.iter().any(|this| line.contains(this))).count()
     }
 
     /// Ends it at once, with its connections; commands that run are left alone.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         signal("KILL", &self.daemons());
         let _ = self.child.wait();
     }
 
     /// Ends its connections at once, without a goodbye; new ones are taken.
-    pub fn cut_connections(&self) {
+    pub(crate) fn cut_connections(&self) {
         let connections: Vec<u32> = self.daemons().into_iter().filter(|pid| *pid != self.child.id()).collect();
         signal("KILL", &connections);
     }
 
     /// Makes it hang: connections stay open and nothing is answered.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         signal("STOP", &self.daemons());
     }
 
     /// Ends [`Self::freeze`].
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         signal("CONT", &self.daemons());
     }
 
     /// Starts it again on the same port, after [`Self::kill`].
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
-        self.child = spawn(self.dir.path());
-        assert!(answers(self.port, &mut self.child), "sshd does not start again: {}", self.log());
+        self.child = spawn(self.dir.path()).unwrap_or_else(|| panic!("sshd does not start again: {}", self.log()));
     }
 
     /// Starts it again with another host key.
-    pub fn restart_with_new_host_key(&mut self) {
+    pub(crate) fn restart_with_new_host_key(&mut self) {
         std::fs::remove_file(self.dir.path().join("host_key")).unwrap();
         std::fs::remove_file(self.dir.path().join("host_key.pub")).unwrap();
-        keygen(&self.dir.path().join("host_key"));
+        keygen("ed25519", &self.dir.path().join("host_key"));
         self.restart();
     }
 
@@ -156,21 +163,29 @@ fn config(dir: &Path, port: u16, options: &Options) -> String {
         format!("AuthorizedKeysFile {dir}/authorized_keys"),
         format!("PidFile {dir}/pid"),
         "LogLevel VERBOSE".to_owned(),
+        // Nothing of the user's own set-up, such as ~/.bashrc, is to have a say in a test.
+        format!("SetEnv HOME={dir}"),
         "StrictModes no".to_owned(),
         "UsePAM no".to_owned(),
         "UseDNS no".to_owned(),
         "PermitRootLogin yes".to_owned(),
         "MaxStartups 1000".to_owned(),
     ];
+    if options.rsa_host_key {
+        lines.push(format!("HostKey {dir}/host_key_rsa"));
+    }
     lines.extend(options.max_sessions.map(|most| format!("MaxSessions {most}")));
     lines.extend(options.login_shell.iter().map(|shell| format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"")));
     lines.extend(options.config.iter().cloned());
     lines.join("\n") + "\n"
 }
 
-fn spawn(dir: &Path) -> Child {
+/// Starts it and waits, up to 10 s, until it listens; none if it has ended instead.
+fn spawn(dir: &Path) -> Option<Child> {
+    let listening = || std::fs::read_to_string(dir.join("log")).unwrap_or_default().matches("Server listening").count();
+    let before = listening();
     // sshd insists on being called by its full path.
-    Command::new("/usr/sbin/sshd")
+    let mut child = Command::new("/usr/sbin/sshd")
         .arg("-D")
         .arg("-f")
         .arg(dir.join("sshd_config"))
@@ -178,36 +193,33 @@ fn spawn(dir: &Path) -> Child {
         .arg(dir.join("log"))
         .stdin(Stdio::null())
         .spawn()
-        .expect("these tests need /usr/sbin/sshd (Debian: openssh-server)")
-}
-
-/// Whether it answers, within 10 s; not if it has ended.
-fn answers(port: u16, child: &mut Child) -> bool {
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        .expect("these tests need /usr/sbin/sshd (Debian: openssh-server)");
     for _ in 0..1000 {
-        if child.try_wait().unwrap().is_some() {
-            return false;
+        if listening() > before {
+            return Some(child);
         }
-        if TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_ok() {
-            return true;
+        if child.try_wait().unwrap().is_some() {
+            return None;
         }
         pause();
     }
-    false
+    let _ = child.kill();
+    let _ = child.wait();
+    None
 }
 
 /// A moment between two looks at a condition.
-pub fn pause() {
+pub(crate) fn pause() {
     let _ = Command::new("sleep").arg("0.01").status();
 }
 
-fn keygen(path: &Path) {
-    let done = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(path).status();
+fn keygen(kind: &str, path: &Path) {
+    let done = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", "test", "-f"]).arg(path).status();
     assert!(done.unwrap().success(), "ssh-keygen failed");
 }
 
 /// Who runs the test.
-pub fn user() -> String {
+pub(crate) fn user() -> String {
     let out = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
@@ -223,7 +235,7 @@ fn signal(name: &str, pids: &[u32]) {
 }
 
 /// All processes below one, with their names.
-pub fn descendants(root: u32) -> Vec<(u32, String)> {
+pub(crate) fn descendants(root: u32) -> Vec<(u32, String)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };

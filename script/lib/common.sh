@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# What all scripts share: where the build goes, what the machine must have, and how to say so. Sourced, never run.
+
+set -euo pipefail
+
+# The repository; all scripts work from there.
+REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$REPOSITORY"
+
+# Without a HOME (some CI machines) bash still finds the home directory of the user.
+if [ -z "${HOME:-}" ]; then
+    unset HOME
+    HOME=~
+fi
+# One directory for all scripts, outside the clone: the next clone finds its dependencies built.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/alf/target}
+export HOME
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# Whether there is a program of this name, or a file with this path.
+is_there() {
+    case $1 in
+        /*) [ -e "$1" ] ;;
+        *) type -P "$1" >/dev/null ;;
+    esac
+}
+
+# Rust cannot be installed behind the user's back; anything else can.
+need_rust() {
+    if ! is_there cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    fi
+    is_there cargo || die "Rust is missing: install it from https://rustup.rs and run this again"
+    # With rustup the first call installs the version that rust-toolchain.toml names.
+    local version wanted
+    version=$(cargo --version) || die "cargo does not run: see above"
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    version=${version#cargo }
+    version=${version%% *}
+    if [ "$(printf '%s\n' "$wanted" "${version%%-*}" | sort -V | head -n 1)" != "$wanted" ]; then
+        die "Rust $wanted or newer is needed, this is $version: install it from https://rustup.rs"
+    fi
+}
+
+# need WHAT PACKAGE: installs the Debian package if the program or file is not there.
+need() {
+    if is_there "$1"; then return; fi
+    is_there apt-get || die "$1 is missing; on Debian it is in the package $2: install it and run this again"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        is_there sudo || die "$1 is missing: as root, run: apt-get install $2"
+        as_root=(sudo)
+        # Nobody is there to type a password where there is no terminal.
+        [ -t 0 ] || as_root+=(-n)
+    fi
+    say "installing $2, for $1"
+    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive timeout 300 apt-get)
+    local quietly=(-qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120)
+    if ! "${install[@]}" "${quietly[@]}" install --no-install-recommends "$2" </dev/null >/dev/null 2>&1; then
+        # A fresh machine does not know its packages yet, an old one knows those of yesterday.
+        "${install[@]}" "${quietly[@]}" update </dev/null >&2 || say "the lists of packages could not be fetched"
+        "${install[@]}" "${quietly[@]}" install --no-install-recommends "$2" </dev/null >&2 ||
+            die "the package $2 could not be installed: see above"
+    fi
+    is_there "$1" || die "$1 is still missing after installing $2"
+}
+
+# What rustc links with, and what compiles the C inside (SQLite, cryptography).
+need_compiler() {
+    need cc gcc
+    # Debian's gcc only recommends the headers; elsewhere they may be in another place.
+    if is_there apt-get; then need /usr/include/stdio.h libc6-dev; fi
+}
+
+# An sshd of one's own: the program, its keys, and the directory it wants when root starts it.
+need_sshd() {
+    need /usr/sbin/sshd openssh-server
+    need ssh-keygen openssh-client
+    need kill procps
+    if [ "$(id -u)" -eq 0 ]; then mkdir -p /run/sshd; fi
+}
+
+# Builds alf into $CARGO_TARGET_DIR/debug/alf. One small test is built along: with it the dependencies get the features
+# that script/test needs as well, so that they are compiled once and not twice.
+build_alf() {
+    say "building (the first time takes minutes); the result goes to $CARGO_TARGET_DIR"
+    cargo build --locked --quiet --bin alf --test architecture
+}

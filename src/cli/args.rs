@@ -1,0 +1,463 @@
+//! What a person may type.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Span, Timezone};
+
+/// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
+#[derive(Debug, Parser)]
+#[command(
+    name = "alf",
+    version,
+    propagate_version = false,
+    arg_required_else_help = true,
+    after_help = "First steps:\n  alf serve &\n  alf host add web1\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf run web1 load\n  alf status\n\n\
+        Environment: ALF_URL and ALF_API_KEY name the service and the key to it; else the service of the local data\n\
+        directory (ALF_DATA_DIR) and its admin.key are used. NO_COLOR turns colours off.\n\n\
+        Exit codes: 0 ok, 1 failed (run: a PROBLEM), 2 usage, 4 not authorised, 5 cannot reach the service."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Options {
+    /// The service, for example http://127.0.0.1:8253 [env: ALF_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The data directory of the service on this machine [env: ALF_DATA_DIR] [default: $XDG_STATE_HOME/alf]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How data is written [default: table]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = false)]
+    pub output: Option<Format>,
+    /// Show times in UTC, not in local time
+    #[arg(long, global = true)]
+    pub utc: bool,
+}
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    Table,
+    /// More columns
+    Wide,
+    /// JSON
+    Json,
+    /// XML, as the service writes it
+    Xml,
+    /// YAML
+    Yaml,
+    /// Names only, one a line
+    Name,
+}
+
+/// The verbs: the service itself, or something asked of it.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service
+    #[command(after_help = "Example:\n  alf serve --listen 127.0.0.1:8253")]
+    Serve(ServeArgs),
+    /// Check the settings that `serve` would have, and show them
+    #[command(after_help = "Example:\n  alf check-config --config /etc/alf/alf.toml")]
+    CheckConfig(ServeArgs),
+    /// Something asked of a service.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// What `serve` and `check-config` take, beside `--data-dir`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// A file with settings: TOML, YAML or JSON
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// The name of this node
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+}
+
+/// What is asked of a service.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Run a task on a host now, or on all hosts of a selector; its output is this command's
+    #[command(after_help = "Examples:\n  alf run web1 load\n  alf run -l role=web load")]
+    Run(RunArgs),
+    /// How each task stands on each host
+    #[command(after_help = "Examples:\n  alf status\n  alf status web1\n  alf status --outcome PROBLEM -l role=web")]
+    Status(StatusArgs),
+    /// What became of runs, newest first
+    #[command(after_help = "Examples:\n  alf results --host web1 --since 2h\n  alf results -f --outcome PROBLEM")]
+    Results(Box<ResultsArgs>),
+    /// One Result with its output
+    #[command(after_help = "Example:\n  alf result 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77 --stdout | less")]
+    Result(ResultArgs),
+    /// What is running or queued
+    #[command(after_help = "Example:\n  alf runs")]
+    Runs(RunsArgs),
+    /// Hosts: machines reached over SSH
+    #[command(alias = "hosts", arg_required_else_help = true)]
+    Host {
+        /// What to do.
+        #[command(subcommand)]
+        verb: HostVerb,
+    },
+    /// Tasks: what to run
+    #[command(alias = "tasks", arg_required_else_help = true)]
+    Task {
+        /// What to do.
+        #[command(subcommand)]
+        verb: TaskVerb,
+    },
+    /// Schedules: when
+    #[command(alias = "schedules", arg_required_else_help = true)]
+    Schedule {
+        /// What to do.
+        #[command(subcommand)]
+        verb: NounVerb,
+    },
+    /// Host-tasks: which hosts a task is for
+    #[command(alias = "host-tasks", arg_required_else_help = true)]
+    HostTask {
+        /// What to do.
+        #[command(subcommand)]
+        verb: NounVerb,
+    },
+    /// Task-schedules: when a task runs on its hosts
+    #[command(alias = "task-schedules", arg_required_else_help = true)]
+    TaskSchedule {
+        /// What to do.
+        #[command(subcommand)]
+        verb: NounVerb,
+    },
+    /// Credentials: how to log in
+    #[command(alias = "credentials", arg_required_else_help = true)]
+    Credential {
+        /// What to do.
+        #[command(subcommand)]
+        verb: NounVerb,
+    },
+    /// Keys: who may call the API
+    #[command(alias = "keys", arg_required_else_help = true)]
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        verb: KeyVerb,
+    },
+    /// Crontab lines
+    #[command(arg_required_else_help = true)]
+    Cron {
+        /// What to do.
+        #[command(subcommand)]
+        verb: CronVerb,
+    },
+    /// Figures of the service
+    #[command(after_help = "Example:\n  alf stats -o json")]
+    Stats,
+    /// The actors of the service, and what ails them
+    #[command(after_help = "Examples:\n  alf health\n  alf health web1")]
+    Health(HealthArgs),
+}
+
+/// What can be done with every noun.
+#[derive(Debug, Subcommand)]
+pub enum NounVerb {
+    /// List all, by name
+    #[command(after_help = "Examples:\n  alf host list -l role=web -o wide\n  alf tasks list -o name")]
+    List(ListArgs),
+    /// Show one
+    #[command(after_help = "Example:\n  alf host get web1 -o yaml")]
+    Get(NameArgs),
+    /// Create from a file
+    #[command(after_help = "Examples:\n  alf host create -f web.yaml\n  alf task create -f - < task.json")]
+    Create(CreateArgs),
+    /// Delete
+    #[command(after_help = "Example:\n  alf task delete load --cascade")]
+    Delete(DeleteArgs),
+}
+
+/// What can be done with hosts.
+#[derive(Debug, Subcommand)]
+pub enum HostVerb {
+    /// Add a host as `ssh` knows it: address, port, user and key are those of your ssh_config
+    #[command(after_help = "Examples:\n  alf host add web1\n  alf host add deploy@web1.example.org:2222 --label role=web")]
+    Add(HostAddArgs),
+    /// What can be done with every noun.
+    #[command(flatten)]
+    Common(NounVerb),
+}
+
+/// What can be done with tasks.
+#[derive(Debug, Subcommand)]
+pub enum TaskVerb {
+    /// Add one line of a crontab: a task, its hosts and its schedule
+    #[command(
+        after_help = "Examples:\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf task add backup --command /usr/local/bin/backup -l role=db --cron '30 2 * * *' --timezone Europe/Madrid"
+    )]
+    Add(Box<TaskAddArgs>),
+    /// What can be done with every noun.
+    #[command(flatten)]
+    Common(NounVerb),
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// List all, by name
+    #[command(after_help = "Example:\n  alf key list")]
+    List(ListArgs),
+    /// Show what a key may do
+    #[command(after_help = "Example:\n  alf key get ci")]
+    Get(NameArgs),
+    /// Create a key; it is shown once, on stdout
+    #[command(after_help = "Example:\n  alf key create ci --role operator > ci.key")]
+    Create(KeyCreateArgs),
+    /// Revoke a key at once
+    #[command(alias = "delete", after_help = "Example:\n  alf key revoke ci")]
+    Revoke(DeleteArgs),
+}
+
+/// What can be done with crontab lines.
+#[derive(Debug, Subcommand)]
+pub enum CronVerb {
+    /// Say in words when a line is due, and its next instants; needs no service
+    #[command(after_help = "Example:\n  alf cron explain '30 2 * * mon-fri' --timezone Europe/Madrid --count 3")]
+    Explain(ExplainArgs),
+}
+
+/// What `list` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only those that a selector over labels chooses, for example role=web,env!=dev
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<Selector>,
+    /// Only those that hold this text
+    #[arg(short, long, value_name = "TEXT")]
+    pub query: Option<String>,
+}
+
+/// What `get` takes.
+#[derive(Debug, Args)]
+pub struct NameArgs {
+    /// The name
+    #[arg(value_parser = Name::parse_link)]
+    pub name: Name,
+}
+
+/// What `create` takes.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// A file with one or many: YAML (`---` between), JSON (an array) or XML (one); - is stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What `delete` takes.
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// The names
+    #[arg(required = true, value_parser = Name::parse_link, value_name = "NAME")]
+    pub names: Vec<Name>,
+    /// Delete the links that use it too
+    #[arg(long)]
+    pub cascade: bool,
+}
+
+/// What `host add` takes.
+#[derive(Debug, Args)]
+pub struct HostAddArgs {
+    /// The host as you would give it to ssh
+    #[arg(value_name = "[USER@]HOST[:PORT]")]
+    pub target: String,
+    /// Its name in Alf [default: HOST]
+    #[arg(long, value_parser = Name::parse)]
+    pub name: Option<Name>,
+    /// A label, for selectors
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// The credential to log in with
+    #[arg(long, value_name = "NAME", value_parser = Name::parse)]
+    pub credential: Option<Name>,
+    /// Do not ask ssh what its configuration says
+    #[arg(long)]
+    pub no_ssh_config: bool,
+}
+
+/// What `task add` takes.
+#[derive(Debug, Args)]
+pub struct TaskAddArgs {
+    /// The name of the task
+    #[arg(value_parser = Name::parse)]
+    pub name: Name,
+    /// The command, for the remote /bin/sh
+    #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
+    pub command: String,
+    /// The host it runs on; may be given several times
+    #[arg(long, value_name = "HOST", value_parser = Name::parse, required_unless_present = "selector")]
+    pub on: Vec<Name>,
+    /// The hosts it runs on, by their labels
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "on")]
+    pub selector: Option<Selector>,
+    /// When: a line as in crontab(5), or @every 90s
+    #[arg(long, value_name = "LINE")]
+    pub cron: CronLine,
+    /// The time zone of the line [default: that of the service, UTC]
+    #[arg(long, value_name = "TZ")]
+    pub timezone: Option<Timezone>,
+    /// Killed after this long, for example 90s, or none [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub timeout: Option<Limit>,
+    /// What messages call it [default: NAME]
+    #[arg(long)]
+    pub title: Option<String>,
+}
+
+/// What `key create` takes.
+#[derive(Debug, Args)]
+pub struct KeyCreateArgs {
+    /// The name of the key
+    #[arg(value_parser = Name::parse)]
+    pub name: Name,
+    /// What it may do: viewer, operator or admin
+    #[arg(long, value_parser = parse_role)]
+    pub role: Role,
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// HOST and TASK; with -l only TASK
+    #[arg(required = true, num_args = 1..=2, value_names = ["HOST", "TASK"], value_parser = Name::parse)]
+    pub names: Vec<Name>,
+    /// Run it on all hosts of a selector
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<Selector>,
+    /// Only start it, and write the run's id
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Give up waiting after this long; the run goes on
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_wait")]
+    pub timeout_wait: Option<Span>,
+}
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only this host, and how it stands itself
+    #[arg(value_parser = Name::parse)]
+    pub host: Option<Name>,
+    /// Only this task of it
+    #[arg(value_parser = Name::parse, conflicts_with_all = ["selector", "state", "outcome"])]
+    pub task: Option<Name>,
+    /// Only hosts of a selector
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<Selector>,
+    /// Only those in this state
+    #[arg(long, ignore_case = true, value_parser = ["OK", "WARNING", "CRITICAL", "UNKNOWN"])]
+    pub state: Option<String>,
+    /// Only those with this outcome
+    #[arg(long, ignore_case = true, value_parser = ["OK", "PROBLEM"])]
+    pub outcome: Option<String>,
+}
+
+/// What `results` takes.
+#[derive(Debug, Args)]
+pub struct ResultsArgs {
+    /// Only of this host
+    #[arg(long, value_parser = Name::parse)]
+    pub host: Option<Name>,
+    /// Only of this task
+    #[arg(long, value_parser = Name::parse)]
+    pub task: Option<Name>,
+    /// Only with this outcome
+    #[arg(long, ignore_case = true, value_parser = ["OK", "PROBLEM", "SKIPPED"])]
+    pub outcome: Option<String>,
+    /// Only with this state
+    #[arg(long, ignore_case = true, value_parser = ["OK", "WARNING", "CRITICAL", "UNKNOWN"])]
+    pub state: Option<String>,
+    /// Only with this reason, for example timeout or unreachable
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only those due at or after this: an instant, or so long ago (2h)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only those due before this: an instant, or so long ago (2h)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// How many
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Go on with new ones as they come, oldest first
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// What `result` takes.
+#[derive(Debug, Args)]
+pub struct ResultArgs {
+    /// The id of the run
+    pub id: RunId,
+    /// Write its standard output, byte for byte, and nothing else
+    #[arg(long, conflicts_with_all = ["stderr", "output"])]
+    pub stdout: bool,
+    /// Write its standard error, byte for byte, and nothing else
+    #[arg(long, conflicts_with = "output")]
+    pub stderr: bool,
+}
+
+/// What `runs` takes.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Show one run
+    pub id: Option<RunId>,
+}
+
+/// What `health` takes.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Only the branch of this host
+    #[arg(value_parser = Name::parse)]
+    pub host: Option<Name>,
+}
+
+/// What `cron explain` takes.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The line, in quotes
+    pub line: CronLine,
+    /// The time zone whose wall clock it follows
+    #[arg(long, value_name = "TZ", default_value = "UTC")]
+    pub timezone: Timezone,
+    /// How many instants
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+}
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit::None),
+        text => text.parse().map(Limit::After).map_err(|error| format!("{error}, or none")),
+    }
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    match text {
+        "viewer" => Ok(Role::Viewer),
+        "operator" => Ok(Role::Operator),
+        "admin" => Ok(Role::Admin),
+        _ => Err("allowed are viewer, operator and admin".to_owned()),
+    }
+}

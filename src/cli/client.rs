@@ -1,0 +1,237 @@
+//! The HTTP client of the command line: one request, one answer, every wait with a limit, no redirect followed (it
+//! would carry the key elsewhere).
+
+use std::io;
+use std::time::Duration;
+
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use awc::http::{Method, header};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::doc::Doc;
+use super::error::CliError;
+use super::output::Output;
+use super::problem::Problem;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the service may take to begin an answer, beyond what a request asks it to wait.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long the body of an answer may take; raw output may be as long as it keeps coming.
+const BODY: Duration = Duration::from_secs(120);
+/// The largest document that is read: a Result with two streams of 64 MiB, each byte escaped.
+const LARGEST: usize = 1024 * 1024 * 1024;
+/// The largest page of a list that the service gives.
+const PAGE: &str = "1000";
+/// How much of an unreadable answer is read.
+const LARGEST_PROBLEM: usize = 1024 * 1024;
+
+/// The path of the API.
+pub(super) const API: &str = "/api/v1";
+
+/// Query parameters.
+pub(super) type Query<'a> = [(&'a str, &'a str)];
+
+/// Which format an answer is wanted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accept {
+    Json,
+    Xml,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Body {
+    /// Nothing.
+    Empty,
+    /// A document, sent as JSON.
+    Json(Doc),
+    /// XML, sent as it is.
+    Xml(Vec<u8>),
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The HTTP status, never an error.
+    pub(super) status: u16,
+    /// Whether there is a next page (RFC 8288).
+    pub(super) has_next: bool,
+    /// The body as it came.
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The body as a document.
+    pub(super) fn doc(&self) -> Result<Doc, CliError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| CliError::Failed(format!("the service's answer is not JSON ({error}); is this an Alf service?")))
+    }
+}
+
+/// A service, and the key that is shown to it.
+pub(super) struct Client {
+    http: awc::Client,
+    url: String,
+    key: Option<String>,
+}
+
+impl Client {
+    /// For the service at `url` (no slash at its end); without a key only what is open to all can be asked.
+    pub(super) fn new(url: String, key: Option<String>) -> Self {
+        let http = awc::Client::builder()
+            .connector(awc::Connector::new().timeout(CONNECT))
+            .timeout(ANSWER)
+            .disable_redirects()
+            .finish();
+        Self { http, url, key }
+    }
+
+    /// Where the service is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks for a document.
+    pub(super) async fn get(&self, path: &str, query: &Query<'_>) -> Result<Doc, CliError> {
+        self.send(Method::GET, path, query, &Body::Empty, Accept::Json).await?.doc()
+    }
+
+    /// Asks for all of a list, page by page: an envelope with all items.
+    pub(super) async fn list(&self, path: &str, query: &Query<'_>) -> Result<Doc, CliError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", PAGE));
+            if let Some(cursor) = &cursor {
+                query.push(("cursor", cursor));
+            }
+            let page = self.get(path, &query).await?;
+            items.extend_from_slice(page.list("items"));
+            let next = page.text("next").map(str::to_owned);
+            // A service that gives the same cursor again would keep us here for ever.
+            if next.is_none() || next == cursor {
+                let total = Doc::Number(items.len().into());
+                return Ok(Doc::map([("items", Some(Doc::List(items))), ("next", Some(Doc::Null)), ("total", Some(total))]));
+            }
+            cursor = next;
+        }
+    }
+
+    /// Sends a document and gives what came of it.
+    pub(super) async fn post(&self, path: &str, query: &Query<'_>, body: &Body) -> Result<Answer, CliError> {
+        self.send(Method::POST, path, query, body, Accept::Json).await
+    }
+
+    /// Deletes.
+    pub(super) async fn delete(&self, path: &str, query: &Query<'_>) -> Result<(), CliError> {
+        self.send(Method::DELETE, path, query, &Body::Empty, Accept::Json).await.map(|_| ())
+    }
+
+    /// One request.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        body: &Body,
+        accept: Accept,
+    ) -> Result<Answer, CliError> {
+        let accept = match accept {
+            Accept::Json => "application/json",
+            Accept::Xml => "application/xml",
+        };
+        let mut answer = self.begin(method, path, query, body, accept).await?.timeout(BODY);
+        let has_next = answer
+            .headers()
+            .get_all(header::LINK)
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.contains("rel=\"next\"") || value.contains("rel=next"));
+        let status = answer.status().as_u16();
+        let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_off(&error))?;
+        Ok(Answer { status, has_next, body })
+    }
+
+    /// Writes the raw bytes of an answer to stdout as they come.
+    pub(super) async fn stream(&self, path: &str, output: &mut Output) -> Result<(), CliError> {
+        let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*").await?;
+        loop {
+            let chunk = tokio::time::timeout(ANSWER, answer.next()).await;
+            match chunk.map_err(|_| self.unreachable("the answer stopped in the middle"))? {
+                Some(chunk) => output.data(&chunk.map_err(|error| self.cut_off(&error))?)?,
+                None => return Ok(()),
+            }
+            if output.is_closed() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        body: &Body,
+        accept: &str,
+    ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError> {
+        let unusable = |error: String| CliError::Usage(format!("cannot ask {} for {path}: {error}", self.url));
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
+        if !query.is_empty() {
+            request = request.query(&query).map_err(|error| unusable(error.to_string()))?;
+        }
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let sent = match body {
+            Body::Empty => request.send(),
+            Body::Json(doc) => request.send_json(doc),
+            Body::Xml(bytes) => request.insert_header((header::CONTENT_TYPE, "application/xml")).send_body(bytes.clone()),
+        };
+        let mut answer = sent.await.map_err(|error| self.not_sent(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let body = answer.body().limit(LARGEST_PROBLEM).await.unwrap_or_default();
+        let reason = status.canonical_reason().unwrap_or_default();
+        Err(CliError::Problem(Problem::read(status.as_u16(), reason, &content_type, &body)))
+    }
+
+    fn not_sent(&self, error: &SendRequestError) -> CliError {
+        match error {
+            SendRequestError::Timeout => self.unreachable(&format!("no answer within {} s", ANSWER.as_secs())),
+            SendRequestError::Connect(ConnectError::Timeout) => {
+                self.unreachable(&format!("no connection within {} s", CONNECT.as_secs()))
+            }
+            SendRequestError::Connect(ConnectError::Io(error)) => self.unreachable(&reason(error)),
+            SendRequestError::Connect(ConnectError::Resolver(error)) => {
+                self.unreachable(&format!("the name cannot be resolved: {error}"))
+            }
+            SendRequestError::Send(error) => self.unreachable(&reason(error)),
+            SendRequestError::Response(_) => self.unreachable("the answer is not HTTP"),
+            SendRequestError::Url(error) => CliError::Usage(format!("URL {}: {error}", self.url)),
+            other => self.unreachable(&other.to_string()),
+        }
+    }
+
+    fn cut_off(&self, error: &PayloadError) -> CliError {
+        self.unreachable(&format!("the answer broke off: {error}"))
+    }
+
+    fn unreachable(&self, cause: &str) -> CliError {
+        CliError::Unreachable { url: self.url.clone(), cause: super::text::escaped(cause) }
+    }
+}
+
+/// What the system says, without the number of the error.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        _ => error.to_string(),
+    }
+}

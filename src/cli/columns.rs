@@ -1,0 +1,219 @@
+//! The columns of each kind of thing.
+
+use super::doc::Doc;
+use super::show::{Column, View};
+use super::text::{Times, milliseconds};
+
+use crate::model::{CronLine, Noun};
+
+/// How much of a command is shown where not all is asked for.
+const SHORT: usize = 60;
+
+const fn narrow(title: &'static str, cell: fn(&Doc, Times) -> String) -> Column {
+    Column { title, wide: false, cell }
+}
+
+const fn wide(title: &'static str, cell: fn(&Doc, Times) -> String) -> Column {
+    Column { title, wide: true, cell }
+}
+
+/// A column that shows a field of the same name.
+macro_rules! field {
+    ($title:literal, $field:literal) => {
+        narrow($title, |doc, _| field(doc, $field))
+    };
+    (wide $title:literal, $field:literal) => {
+        wide($title, |doc, _| field(doc, $field))
+    };
+    (time $title:literal, $field:literal) => {
+        narrow($title, |doc, times| time(doc, $field, times))
+    };
+    (wide time $title:literal, $field:literal) => {
+        wide($title, |doc, times| time(doc, $field, times))
+    };
+}
+
+/// A field as text; empty where there is none.
+pub(super) fn field(doc: &Doc, name: &str) -> String {
+    doc.get(name).map(Doc::brief).unwrap_or_default()
+}
+
+/// An instant of a document, as instants are shown.
+pub(super) fn time(doc: &Doc, name: &str, times: Times) -> String {
+    doc.text(name).map(|text| times.shown(text)).unwrap_or_default()
+}
+
+/// A field that counts milliseconds, as durations are shown.
+pub(super) fn duration(doc: &Doc, name: &str) -> String {
+    doc.integer(name).map(milliseconds).unwrap_or_default()
+}
+
+/// The state of a pair or a host: null means that nothing has run there yet.
+pub(super) fn state(doc: &Doc) -> String {
+    doc.text("state").unwrap_or("PENDING").to_owned()
+}
+
+fn name(doc: &Doc) -> String {
+    field(doc, "name")
+}
+
+fn hosts(doc: &Doc) -> String {
+    doc.text("host").or(doc.text("selector")).unwrap_or_default().to_owned()
+}
+
+fn meaning(doc: &Doc) -> String {
+    let line = doc.text("cron").and_then(|text| text.parse::<CronLine>().ok());
+    line.map(|line| line.describe()).unwrap_or_default()
+}
+
+fn proof(doc: &Doc) -> String {
+    match doc.text("key_file") {
+        Some(path) => format!("key_file {path}"),
+        None => ["password", "private_key", "agent"]
+            .into_iter()
+            .find(|proof| doc.get(proof).is_some())
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+static CREDENTIALS: [Column; 6] = [
+    field!("NAME", "name"),
+    field!("USER", "user"),
+    narrow("PROOF", |doc, _| proof(doc)),
+    field!(wide "LABELS", "labels"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static HOSTS: [Column; 10] = [
+    field!("NAME", "name"),
+    field!("ADDRESS", "address"),
+    field!("PORT", "port"),
+    field!("USER", "user"),
+    field!("CREDENTIAL", "credential"),
+    field!("ENABLED", "enabled"),
+    field!("LABELS", "labels"),
+    field!(wide "SESSIONS", "max_sessions"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static TASKS: [Column; 8] = [
+    field!("NAME", "name"),
+    field!("TIMEOUT", "timeout"),
+    field!("ENABLED", "enabled"),
+    narrow("COMMAND", |doc, _| short(&field(doc, "command"))),
+    field!(wide "TITLE", "title"),
+    field!(wide "LABELS", "labels"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static SCHEDULES: [Column; 8] = [
+    field!("NAME", "name"),
+    field!("CRON", "cron"),
+    field!("TIMEZONE", "timezone"),
+    field!("ENABLED", "enabled"),
+    narrow("MEANING", |doc, _| meaning(doc)),
+    field!(wide "LABELS", "labels"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static HOST_TASKS: [Column; 7] = [
+    field!("NAME", "name"),
+    field!("TASK", "task"),
+    narrow("HOSTS", |doc, _| hosts(doc)),
+    field!("ENABLED", "enabled"),
+    field!(wide "TIMEOUT", "timeout"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static TASK_SCHEDULES: [Column; 8] = [
+    field!("NAME", "name"),
+    field!("TASK", "task"),
+    narrow("WHEN", |doc, _| doc.text("schedule").or(doc.text("cron")).unwrap_or_default().to_owned()),
+    field!("TIMEZONE", "timezone"),
+    narrow("HOSTS", |doc, _| Some(hosts(doc)).filter(|hosts| !hosts.is_empty()).unwrap_or_else(|| "all".to_owned())),
+    field!("ENABLED", "enabled"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static KEYS: [Column; 5] = [
+    field!("NAME", "name"),
+    field!("ROLE", "role"),
+    field!(time "CREATED", "created_at"),
+    field!(wide "LABELS", "labels"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static STATUS: [Column; 11] = [
+    field!("HOST", "host"),
+    field!("TASK", "task"),
+    narrow("STATE", |doc, _| state(doc)),
+    field!(time "SINCE", "since"),
+    field!(time "LAST", "last_executed_at"),
+    field!(time "NEXT", "next_run_at"),
+    narrow("RUNNING", |doc, _| if doc.is("running") { "yes" } else { "no" }.to_owned()),
+    field!(wide "OUTCOME", "outcome"),
+    wide("KIND", |doc, _| if doc.is("hard") { "hard" } else { "soft" }.to_owned()),
+    wide("ATTEMPT", |doc, _| format!("{}/{}", field(doc, "attempt"), field(doc, "max_attempts"))),
+    field!(wide "SKIPPED", "skipped_in_row"),
+];
+static RESULTS: [Column; 17] = [
+    field!("ID", "id"),
+    field!(time "FINISHED", "finished_at"),
+    field!("HOST", "host"),
+    field!("TASK", "task"),
+    field!("OUTCOME", "outcome"),
+    field!("STATE", "state"),
+    field!(wide "REASON", "reason"),
+    narrow("TOOK", |doc, _| duration(doc, "duration_ms")),
+    wide("LATE", |doc, _| duration(doc, "lateness_ms")),
+    field!(wide "EXIT", "exit_code"),
+    field!(wide "ATTEMPT", "attempt"),
+    field!(wide "TRIGGER", "trigger"),
+    field!(wide "BY", "by"),
+    field!(wide "SCHEDULE", "schedule"),
+    field!(wide "NODE", "node"),
+    field!(wide time "SCHEDULED", "scheduled_at"),
+    field!("MESSAGE", "message"),
+];
+static RUNS: [Column; 9] = [
+    field!("ID", "id"),
+    field!("HOST", "host"),
+    field!("TASK", "task"),
+    narrow("STATE", |doc, _| field(doc, "state").to_uppercase()),
+    field!(time "DUE", "due_at"),
+    field!(time "STARTED", "started_at"),
+    field!("TRIGGER", "trigger"),
+    field!(wide "BY", "by"),
+    field!(wide "SCHEDULE", "schedule"),
+];
+
+/// How the definitions of a noun are shown.
+pub(super) fn definitions(noun: Noun) -> View {
+    let columns: &'static [Column] = match noun {
+        Noun::Credential => &CREDENTIALS,
+        Noun::Host => &HOSTS,
+        Noun::Task => &TASKS,
+        Noun::Schedule => &SCHEDULES,
+        Noun::HostTask => &HOST_TASKS,
+        Noun::TaskSchedule => &TASK_SCHEDULES,
+        Noun::Key => &KEYS,
+    };
+    View { columns, name }
+}
+
+/// How rows of status are shown.
+pub(super) const STATUS_ROWS: View =
+    View { columns: &STATUS, name: |doc| format!("{}/{}", field(doc, "host"), field(doc, "task")) };
+
+/// How Results are shown.
+pub(super) const RESULT_ROWS: View = View { columns: &RESULTS, name: |doc| field(doc, "id") };
+
+/// How runs are shown.
+pub(super) const RUN_ROWS: View = View { columns: &RUNS, name: |doc| field(doc, "id") };

@@ -1,0 +1,82 @@
+//! The command line, as a client of the service: a file per verb, the verbs as a person types them in `args.rs`.
+//!
+//! Data goes to stdout and everything else to stderr; how a command ended is told by its exit code, [`Exit`].
+
+mod args;
+mod client;
+mod columns;
+mod connect;
+mod cron_explain;
+mod doc;
+mod documents;
+mod error;
+mod health;
+mod host_add;
+mod key_create;
+mod nouns;
+mod output;
+mod problem;
+mod result;
+mod results;
+mod run;
+mod runs;
+mod session;
+mod show;
+mod ssh_config;
+mod stats;
+mod status;
+mod table;
+mod task_add;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};
+pub use error::Exit;
+pub use session::Context;
+
+use args::{CronVerb, HostVerb, KeyVerb, NounVerb, TaskVerb};
+use error::CliError;
+use session::Session;
+
+use crate::model::Noun;
+
+/// Does what a command asks of the service, and tells how that ended. Must run in an actix runtime.
+pub async fn run(command: ClientCommand, options: Options, context: Context) -> Exit {
+    let mut session = Session::new(options, context);
+    let done = dispatch(command, &mut session).await;
+    let done = done.and_then(|exit| session.output.flush().map(|()| exit).map_err(CliError::from));
+    done.unwrap_or_else(|error| {
+        session.output.note(&format!("error: {error}"));
+        error.exit()
+    })
+}
+
+async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit, CliError> {
+    let noun = |noun: Noun, verb: NounVerb| (noun, verb);
+    let (noun, verb) = match command {
+        ClientCommand::Host { verb: HostVerb::Common(verb) } => noun(Noun::Host, verb),
+        ClientCommand::Task { verb: TaskVerb::Common(verb) } => noun(Noun::Task, verb),
+        ClientCommand::Schedule { verb } => noun(Noun::Schedule, verb),
+        ClientCommand::HostTask { verb } => noun(Noun::HostTask, verb),
+        ClientCommand::TaskSchedule { verb } => noun(Noun::TaskSchedule, verb),
+        ClientCommand::Credential { verb } => noun(Noun::Credential, verb),
+        ClientCommand::Key { verb: KeyVerb::List(args) } => noun(Noun::Key, NounVerb::List(args)),
+        ClientCommand::Key { verb: KeyVerb::Get(args) } => noun(Noun::Key, NounVerb::Get(args)),
+        ClientCommand::Key { verb: KeyVerb::Revoke(args) } => noun(Noun::Key, NounVerb::Delete(args)),
+        ClientCommand::Key { verb: KeyVerb::Create(args) } => return key_create::run(args, session).await,
+        ClientCommand::Host { verb: HostVerb::Add(args) } => return host_add::run(args, session).await,
+        ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
+        ClientCommand::Run(args) => return run::run(args, session).await,
+        ClientCommand::Status(args) => return status::run(args, session).await,
+        ClientCommand::Results(args) => return results::run(args, session).await,
+        ClientCommand::Result(args) => return result::run(args, session).await,
+        ClientCommand::Runs(args) => return runs::run(args, session).await,
+        ClientCommand::Cron { verb: CronVerb::Explain(args) } => return cron_explain::run(&args, session),
+        ClientCommand::Stats => return stats::run(session).await,
+        ClientCommand::Health(args) => return health::run(args, session).await,
+    };
+    nouns::run(noun, verb, session).await
+}

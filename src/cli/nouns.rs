@@ -1,0 +1,119 @@
+//! `alf NOUN list|get|create|delete`.
+
+use super::args::{CreateArgs, DeleteArgs, Format, ListArgs, NounVerb};
+use super::client::{API, Accept, Body, Client};
+use super::columns::definitions;
+use super::documents;
+use super::error::{CliError, Exit};
+use super::session::Session;
+use super::show;
+use super::text::escaped;
+
+use awc::http::Method;
+
+use crate::model::{Name, Noun};
+
+/// Where the definitions of a noun are.
+pub(super) fn path(noun: Noun) -> String {
+    format!("{API}/{}", noun.url())
+}
+
+/// Where one definition is; names hold nothing that a URL would take for its own.
+pub(super) fn path_of(noun: Noun, name: &Name) -> String {
+    format!("{API}/{}/{name}", noun.url())
+}
+
+pub(super) async fn run(noun: Noun, verb: NounVerb, session: &mut Session) -> Result<Exit, CliError> {
+    match verb {
+        NounVerb::List(args) => list(noun, args, session).await,
+        NounVerb::Get(args) => {
+            let client = session.client().await?;
+            show::one(session, &client, &path_of(noun, &args.name), &definitions(noun)).await?;
+            Ok(Exit::Ok)
+        }
+        NounVerb::Create(args) => create(noun, &args, session).await,
+        NounVerb::Delete(args) => delete(noun, &args, session).await,
+    }
+}
+
+async fn list(noun: Noun, args: ListArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let client = session.client().await?;
+    let selector = args.selector.map(|selector| selector.to_string());
+    let query: Vec<_> = [("selector", &selector), ("q", &args.query)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect();
+    let nothing = match (noun, query.is_empty()) {
+        (_, false) => format!("no {noun} matches"),
+        (Noun::Host, true) => "there is no host yet; add one with `alf host add [USER@]HOST`".to_owned(),
+        (Noun::Task, true) => {
+            "there is no task yet; add one with `alf task add NAME --command CMD --on HOST --cron LINE`".to_owned()
+        }
+        (_, true) => format!("there is no {noun} yet; create one with `alf {noun} create -f FILE`"),
+    };
+    show::list(session, &client, &path(noun), &query, &definitions(noun), &nothing).await?;
+    Ok(Exit::Ok)
+}
+
+/// Creates all that a file holds; one that is refused does not keep the others back.
+async fn create(noun: Noun, args: &CreateArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let bodies = documents::read(&args.file, &mut session.stdin)?;
+    let client = session.client().await?;
+    let mut exit = Exit::Ok;
+    for (index, body) in bodies.iter().enumerate() {
+        match create_one(noun, body, &client, session).await {
+            Ok(()) => {}
+            Err(error @ (CliError::Unreachable { .. } | CliError::Output(_))) => return Err(error),
+            Err(error) if bodies.len() == 1 => return Err(error),
+            Err(error) => {
+                session.output.note(&format!("error: document {} ({}): {error}", index + 1, describe(body)));
+                exit = error.exit();
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn describe(body: &Body) -> String {
+    match body {
+        Body::Json(doc) => doc.text("name").map_or_else(|| "without a name".to_owned(), |name| format!("\"{}\"", escaped(name))),
+        Body::Xml(_) | Body::Empty => "XML".to_owned(),
+    }
+}
+
+/// Creates one definition and writes what came of it.
+pub(super) async fn create_one(
+    noun: Noun,
+    body: &Body,
+    client: &Client,
+    session: &mut Session,
+) -> Result<(), CliError> {
+    if session.chosen_format() == Some(Format::Xml) {
+        let answer = client.send(Method::POST, &path(noun), &[], body, Accept::Xml).await?;
+        return show::write_xml(&mut session.output, &answer.body);
+    }
+    let created = client.post(&path(noun), &[], body).await?.doc()?;
+    // A key is shown once: it must not be lost in a format that leaves it out.
+    let whole = |format: &Format| noun != Noun::Key || matches!(format, Format::Json | Format::Yaml);
+    match session.chosen_format().filter(whole) {
+        Some(format) => show::thing(session, format, created, &definitions(noun)),
+        None => {
+            let name = created.text("name").unwrap_or_default();
+            if let Some(key) = created.text("key").filter(|_| noun == Noun::Key) {
+                session.output.line(key)?;
+            }
+            session.output.note(&format!("{noun} \"{}\" created", escaped(name)));
+            Ok(())
+        }
+    }
+}
+
+async fn delete(noun: Noun, args: &DeleteArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let client = session.client().await?;
+    let query: &[_] = if args.cascade { &[("cascade", "true")] } else { &[] };
+    for name in &args.names {
+        client.delete(&path_of(noun, name), query).await?;
+        session.output.note(&format!("{noun} \"{name}\" deleted"));
+    }
+    Ok(Exit::Ok)
+}

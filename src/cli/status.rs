@@ -1,0 +1,135 @@
+//! `alf status`: how each task stands on each host, and how a host stands itself.
+
+use awc::http::Method;
+
+use super::args::{Format, StatusArgs};
+use super::client::{API, Accept, Body, Client};
+use super::columns::{STATUS_ROWS, duration, field, state, time};
+use super::doc::Doc;
+use super::error::{CliError, Exit};
+use super::session::Session;
+use super::show;
+use super::text::Times;
+
+use crate::model::Name;
+
+const NOTHING: &str = "no task is linked to a host here; `alf task add` links one";
+
+pub(super) async fn run(args: StatusArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let client = session.client().await?;
+    match (&args.host, &args.task) {
+        (Some(host), Some(task)) => pair(host, task, &client, session).await?,
+        (Some(host), None) => one_host(host, &args, &client, session).await?,
+        (None, _) => {
+            let filters = Filters::of(&args);
+            show::list(session, &client, &format!("{API}/status"), &filters.query(), &STATUS_ROWS, NOTHING).await?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// What rows are wanted.
+struct Filters(Vec<(&'static str, String)>);
+
+impl Filters {
+    fn of(args: &StatusArgs) -> Self {
+        let all = [
+            ("host", args.host.as_ref().map(Name::to_string)),
+            ("selector", args.selector.as_ref().map(ToString::to_string)),
+            ("state", args.state.as_deref().map(str::to_ascii_uppercase)),
+            ("outcome", args.outcome.as_deref().map(str::to_ascii_uppercase)),
+        ];
+        Self(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
+    fn query(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+}
+
+/// The host's own state, then its tasks.
+async fn one_host(host: &Name, args: &StatusArgs, client: &Client, session: &mut Session) -> Result<(), CliError> {
+    let path = format!("{API}/status/{host}");
+    if session.format() == Format::Xml {
+        let answer = client.send(Method::GET, &path, &[], &Body::Empty, Accept::Xml).await?;
+        return show::write_xml(&mut session.output, &answer.body);
+    }
+    let own = client.get(&path, &[]).await?;
+    let filters = Filters::of(args);
+    let rows = client.list(&format!("{API}/status"), &filters.query()).await?;
+    match session.format() {
+        format @ (Format::Json | Format::Yaml) => {
+            let Doc::Map(mut fields) = own else {
+                return Err(CliError::Failed(format!("{path} is not a document as the service gives it")));
+            };
+            fields.push(("tasks".to_owned(), Doc::List(rows.list("items").to_vec())));
+            show::document(&mut session.output, format, &Doc::Map(fields))
+        }
+        Format::Name => show::items(session, &rows, &STATUS_ROWS, NOTHING),
+        _ => {
+            let mut shown = vec![("host".to_owned(), host.to_string())];
+            shown.extend(host_fields(&own, session.times));
+            show::fields(&mut session.output, &shown)?;
+            session.output.line("")?;
+            show::items(session, &rows, &STATUS_ROWS, NOTHING)
+        }
+    }
+}
+
+fn host_fields(own: &Doc, times: Times) -> Vec<(String, String)> {
+    let all = [
+        ("state", state(own)),
+        ("since", time(own, "since", times)),
+        ("reason", field(own, "reason")),
+        ("message", field(own, "message")),
+    ];
+    kept(all)
+}
+
+/// Those that say something.
+fn kept(fields: impl IntoIterator<Item = (&'static str, String)>) -> Vec<(String, String)> {
+    let said = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    said.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// One task on one host.
+async fn pair(host: &Name, task: &Name, client: &Client, session: &mut Session) -> Result<(), CliError> {
+    let path = format!("{API}/status/{host}/{task}");
+    if !matches!(session.format(), Format::Table | Format::Wide) {
+        return show::one(session, client, &path, &STATUS_ROWS).await;
+    }
+    let pair = client.get(&path, &[]).await?;
+    let times = session.times;
+    let kind = if pair.is("hard") { "hard" } else { "soft" };
+    let attempt = format!("{} of {} ({kind})", field(&pair, "attempt"), field(&pair, "max_attempts"));
+    let problem = pair.text("outcome").is_some_and(|outcome| outcome != "OK");
+    let shown = kept([
+        ("host", host.to_string()),
+        ("task", task.to_string()),
+        ("state", state(&pair)),
+        ("outcome", field(&pair, "outcome")),
+        ("attempt", if problem { attempt } else { String::new() }),
+        ("since", time(&pair, "since", times)),
+        ("running", if pair.is("running") { "yes" } else { "no" }.to_owned()),
+        ("last executed", time(&pair, "last_executed_at", times)),
+        ("next", time(&pair, "next_run_at", times)),
+        ("skipped in a row", field(&pair, "skipped_in_row")),
+    ]);
+    show::fields(&mut session.output, &shown)?;
+    let last = pair.list("last");
+    if !last.is_empty() {
+        session.output.line("")?;
+        let mut table = super::table::Table::new(["ID", "FINISHED", "OUTCOME", "STATE", "TOOK"]);
+        for result in last {
+            table.row([
+                field(result, "id"),
+                time(result, "finished_at", times),
+                field(result, "outcome"),
+                field(result, "state"),
+                duration(result, "duration_ms"),
+            ]);
+        }
+        table.print(&mut session.output)?;
+    }
+    Ok(())
+}

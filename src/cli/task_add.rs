@@ -1,0 +1,126 @@
+//! `alf task add`: one line of a crontab as its three kinds of object, all or none.
+
+use super::args::{Format, TaskAddArgs};
+use super::client::{Body, Client};
+use super::doc::Doc;
+use super::error::{CliError, Exit};
+use super::nouns::path;
+use super::session::Session;
+use super::show;
+use super::text::escaped;
+
+use crate::model::{Limit, Noun, Timezone};
+
+pub(super) async fn run(args: TaskAddArgs, session: &mut Session) -> Result<Exit, CliError> {
+    if session.chosen_format() == Some(Format::Xml) {
+        return Err(CliError::Usage("-o xml: the service is asked for several objects here; allowed are json, yaml and name".to_owned()));
+    }
+    let client = session.client().await?;
+    let mut created: Vec<(Noun, Doc)> = Vec::new();
+    for (noun, doc) in objects(&args) {
+        match create(&client, noun, doc).await {
+            Ok(doc) => created.push((noun, doc)),
+            Err(error) => {
+                undo(&client, created, session).await;
+                return Err(error);
+            }
+        }
+    }
+    for (noun, doc) in &created {
+        session.output.note(&format!("{noun} \"{}\" created", escaped(doc.text("name").unwrap_or_default())));
+    }
+    session.output.note(&due(&args, &created, session));
+    let by_hand = match (args.on.first(), &args.selector) {
+        (Some(host), _) => format!("alf run {host} {}", args.name),
+        (None, Some(selector)) => format!("alf run -l {} {}", quoted(&selector.to_string()), args.name),
+        (None, None) => format!("alf run HOST {}", args.name),
+    };
+    session.output.note(&format!("next: {by_hand}  (runs it now)"));
+    match session.chosen_format() {
+        Some(format @ (Format::Json | Format::Yaml)) => {
+            let items = Doc::List(created.into_iter().map(|(_, doc)| doc).collect());
+            show::document(&mut session.output, format, &Doc::map([("items", Some(items))]))?;
+        }
+        Some(Format::Name) => session.output.line(args.name.as_str())?,
+        _ => {}
+    }
+    Ok(Exit::Ok)
+}
+
+/// The objects of the line, each after those it names.
+fn objects(args: &TaskAddArgs) -> Vec<(Noun, Doc)> {
+    let task = args.name.as_str();
+    let timeout = args.timeout.map(|timeout| match timeout {
+        Limit::After(span) => span.to_string(),
+        Limit::None => "none".to_owned(),
+    });
+    let mut objects = vec![(
+        Noun::Task,
+        Doc::map([
+            ("name", Some(task.into())),
+            ("title", args.title.as_deref().map(Doc::from)),
+            ("command", Some(args.command.as_str().into())),
+            ("timeout", timeout.map(Doc::from)),
+        ]),
+    )];
+    for host in &args.on {
+        let link = Doc::map([("task", Some(task.into())), ("host", Some(host.as_str().into()))]);
+        objects.push((Noun::HostTask, link));
+    }
+    if let Some(selector) = &args.selector {
+        let link = Doc::map([
+            ("name", Some(format!("{task}@selector").into())),
+            ("task", Some(task.into())),
+            ("selector", Some(selector.to_string().into())),
+        ]);
+        objects.push((Noun::HostTask, link));
+    }
+    objects.push((
+        Noun::TaskSchedule,
+        Doc::map([
+            ("name", Some(format!("{task}@cron").into())),
+            ("task", Some(task.into())),
+            ("cron", Some(args.cron.as_str().into())),
+            ("timezone", args.timezone.map(|zone| zone.name().into())),
+        ]),
+    ));
+    objects
+}
+
+async fn create(client: &Client, noun: Noun, doc: Doc) -> Result<Doc, CliError> {
+    client.post(&path(noun), &[], &Body::Json(doc)).await?.doc()
+}
+
+/// Deletes what was created, the last first, and says so.
+async fn undo(client: &Client, created: Vec<(Noun, Doc)>, session: &mut Session) {
+    for (noun, doc) in created.into_iter().rev() {
+        let name = doc.text("name").unwrap_or_default();
+        let shown = escaped(name);
+        match client.delete(&format!("{}/{name}", path(noun)), &[]).await {
+            Ok(()) => session.output.note(&format!("{noun} \"{shown}\" deleted again")),
+            Err(error) => session.output.note(&format!(
+                "{noun} \"{shown}\" could not be deleted again ({error}); delete it with: alf {noun} delete {shown}"
+            )),
+        }
+    }
+}
+
+/// When it is due, in the zone that the service says.
+fn due(args: &TaskAddArgs, created: &[(Noun, Doc)], session: &Session) -> String {
+    let zone: Timezone = created
+        .last()
+        .and_then(|(_, schedule)| schedule.text("timezone"))
+        .and_then(|zone| zone.parse().ok())
+        .or(args.timezone)
+        .unwrap_or_default();
+    let next = match args.cron.next_after(zone, session.now) {
+        Some(next) => format!("; next at {}", session.times.at(next)),
+        None => String::new(),
+    };
+    format!("due {} ({zone}){next}", args.cron.describe())
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", escaped(text).replace('\'', "'\\''"))
+}

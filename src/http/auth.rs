@@ -1,0 +1,123 @@
+//! Who may do what: one table of operations, and the key that a request shows.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER};
+
+use super::State;
+use super::problem::{Kind, Problem};
+use crate::model::{Key, Role};
+
+/// What a route does, as far as rights are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Tells whether Alf lives; for load balancers, which have no key.
+    Probe,
+    /// Reads a document.
+    Read,
+    /// Reads raw bytes, whatever the client says it accepts.
+    Download,
+    /// Runs a defined task.
+    Run,
+    /// Changes definitions.
+    Write,
+    /// Nothing: the route or its method is not there. A key is needed to be told so of the API.
+    Nothing,
+    /// Nothing, outside of the API.
+    NothingPublic,
+}
+
+impl Operation {
+    /// The least role that may do it; none: no key is needed.
+    pub const fn least_role(self) -> Option<Role> {
+        match self {
+            Self::Probe | Self::NothingPublic => None,
+            Self::Read | Self::Download | Self::Nothing => Some(Role::Viewer),
+            Self::Run => Some(Role::Operator),
+            Self::Write => Some(Role::Admin),
+        }
+    }
+
+    /// Whether its answer is a document in a form that the client chooses.
+    pub const fn answers_document(self) -> bool {
+        matches!(self, Self::Read | Self::Run | Self::Write)
+    }
+}
+
+/// The key behind a request, if the operation needs one and the key may do it.
+pub fn authorise(request: &HttpRequest, state: &State, operation: Operation) -> Result<Option<Arc<Key>>, Problem> {
+    let Some(least) = operation.least_role() else {
+        return Ok(None);
+    };
+    let Some(shown) = shown_key(request) else {
+        return Err(Problem::unauthorized("show a key: Authorization: Bearer KEY, or X-Api-Key: KEY"));
+    };
+    let Some(key) = state.handle.authenticate(shown) else {
+        let from = request.peer_addr().map(|peer| peer.ip());
+        return Err(match state.bad_keys.note(from) {
+            None => Problem::unauthorized("this key is not known here"),
+            Some(wait) => {
+                let detail = "too many bad keys came from this address; good ones are still served";
+                Problem::new(Kind::TooManyRequests, detail).with(RETRY_AFTER, wait.as_secs().max(1).to_string())
+            }
+        });
+    };
+    if key.role < least {
+        let word = |role: Role| match role {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        };
+        let detail =
+            format!("this needs the role {}; the key \"{}\" has {}", word(least), key.meta.name, word(key.role));
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    Ok(Some(key))
+}
+
+/// The key a request shows, in one of its two headers; never in its URL.
+fn shown_key(request: &HttpRequest) -> Option<&str> {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| text("x-api-key")).filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn each_operation_has_its_least_role() {
+        for (operation, role) in [
+            (Operation::Probe, None),
+            (Operation::Read, Some(Role::Viewer)),
+            (Operation::Download, Some(Role::Viewer)),
+            (Operation::Run, Some(Role::Operator)),
+            (Operation::Write, Some(Role::Admin)),
+        ] {
+            assert_eq!(operation.least_role(), role, "{operation:?}");
+        }
+        assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
+    }
+
+    #[test]
+    fn a_key_is_read_from_headers_only() {
+        let of = |name: &'static str, value: &'static str| {
+            let request = TestRequest::get().uri("/?key=alf_x").insert_header((name, value)).to_http_request();
+            shown_key(&request).map(str::to_owned)
+        };
+        assert_eq!(of("Authorization", "Bearer alf_a").as_deref(), Some("alf_a"));
+        assert_eq!(of("Authorization", "bearer  alf_a ").as_deref(), Some("alf_a"));
+        assert_eq!(of("X-Api-Key", "alf_b").as_deref(), Some("alf_b"));
+        for (name, value) in
+            [("Authorization", "Basic YTpi"), ("Authorization", "alf_a"), ("X-Api-Key", ""), ("Accept", "*/*")]
+        {
+            assert_eq!(of(name, value), None, "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One request, from its arrival to its answer: id, key, form, query, body, handler, log line. Every route goes
+//! through [`serve`], so nothing of this can be forgotten on one of them.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::State;
+use super::auth::{Operation, authorise};
+use super::condition::Conditions;
+use super::format::excerpt;
+use super::intake::Intake;
+use super::negotiate::{Format, accepted};
+use super::page::{CURSOR, Page};
+use super::problem::{Kind, Problem};
+use super::query::{FORMAT, Query};
+use super::reply::Reply;
+use crate::actors::handle::AlfHandle;
+use crate::model::{Fault, Key, Name, Noun};
+
+/// What a route is: who may call it, and which query parameters it knows (none: it does not look at them).
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint {
+    /// What it does, as far as rights are concerned.
+    pub operation: Operation,
+    /// The query parameters it knows beside `format`.
+    pub query: Option<&'static [&'static str]>,
+}
+
+/// A request that may be served: its key, form, query and body are checked.
+pub struct Call {
+    state: web::Data<State>,
+    request: HttpRequest,
+    /// The form its answer is to have.
+    pub format: Format,
+    /// The key it showed, if one was needed.
+    pub key: Option<Arc<Key>>,
+    /// Its query parameters.
+    pub query: Query,
+    /// Its body, whole.
+    pub body: Bytes,
+}
+
+impl Call {
+    /// The door to the inside.
+    pub fn handle(&self) -> &AlfHandle {
+        &self.state.handle
+    }
+
+    /// The name of the key that calls.
+    pub fn by(&self) -> Option<Name> {
+        self.key.as_ref().map(|key| key.meta.name.clone())
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &Method {
+        self.request.method()
+    }
+
+    /// A part of its path.
+    pub fn part(&self, name: &str) -> &str {
+        self.request.match_info().query(name)
+    }
+
+    /// A part of its path that names a definition; what cannot be a name is not there.
+    pub fn name(&self, part: &str, noun: Noun) -> Result<Name, Problem> {
+        let text = self.part(part);
+        let name = if noun.is_link() { Name::parse_link(text) } else { Name::parse(text) };
+        name.map_err(|_| Problem::not_found(format!("there is no {noun} \"{}\"", excerpt(text))))
+    }
+
+    /// A header, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.request, name)
+    }
+
+    /// `If-Match` and `If-None-Match`.
+    pub fn conditions(&self) -> Result<Conditions, Problem> {
+        Conditions::read(self.header("if-match"), self.header("if-none-match"))
+    }
+
+    /// One document as the answer.
+    pub fn document<T: Serialize>(&self, root: &str, value: &T) -> Result<Reply, Problem> {
+        self.document_with(StatusCode::OK, root, value)
+    }
+
+    /// One document as the answer, with another status than 200.
+    pub fn document_with<T: Serialize>(&self, status: StatusCode, root: &str, value: &T) -> Result<Reply, Problem> {
+        Reply::document(status, self.format, root, value)
+    }
+
+    /// One page of a list as the answer, with the link to the next one.
+    pub fn page<T: Serialize>(&self, words: (&str, &str), page: &Page<T>) -> Result<Reply, Problem> {
+        let reply = Reply::list(self.format, words, &page.items, page.total, page.next.as_deref())?;
+        Ok(match &page.next {
+            None => reply,
+            Some(next) => {
+                let link = format!("<{}?{}>; rel=\"next\"", self.request.path(), self.query.with(CURSOR, next));
+                reply.with(actix_web::http::header::LINK, link)
+            }
+        })
+    }
+}
+
+/// Serves one request.
+pub async fn serve<F, Fut>(endpoint: Endpoint, handler: F, request: HttpRequest, payload: web::Payload) -> HttpResponse
+where
+    F: FnOnce(Call) -> Fut,
+    Fut: Future<Output = Result<Reply, Problem>>,
+{
+    let started = Instant::now();
+    let id = request_id(&request);
+    let mut intake = Intake::new(payload);
+    let query = Query::decode(request.query_string());
+    let format = match &query {
+        Ok(query) => wanted_format(&request, query, endpoint.operation),
+        Err(problem) => Err(problem.clone()),
+    };
+    let shown = format.as_ref().copied().unwrap_or(Format::Json);
+    let mut by = None;
+    let work = answer(endpoint, handler, &request, &mut intake, query, format, &mut by);
+    let outcome = match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Problem::internal("a request handler panicked")),
+    };
+    // What the client still sends is taken, within bounds: else it sees a broken connection instead of the answer.
+    intake.drain().await;
+    let reply = outcome.unwrap_or_else(|problem| {
+        if let Some(inside) = problem.inside() {
+            log::error!(request = id.as_str(), path = request.path(); "{inside}");
+        }
+        problem.reply(shown, &id)
+    });
+    let reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let level = if reading { log::Level::Debug } else { log::Level::Info };
+    log::log!(
+        level,
+        request = id.as_str(),
+        method = request.method().as_str(),
+        path = request.path(),
+        status = reply.status.as_u16(),
+        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        key = by.as_ref().map_or("", Name::as_str),
+        peer:% = request.peer_addr().map_or(String::new(), |peer| peer.ip().to_string());
+        "served"
+    );
+    reply.respond(&id)
+}
+
+/// Checks a request in the order in which a client can mend it, and hands it to its handler.
+async fn answer<F, Fut>(
+    endpoint: Endpoint,
+    handler: F,
+    request: &HttpRequest,
+    intake: &mut Intake,
+    query: Result<Query, Problem>,
+    format: Result<Format, Problem>,
+    by: &mut Option<Name>,
+) -> Result<Reply, Problem>
+where
+    F: FnOnce(Call) -> Fut,
+    Fut: Future<Output = Result<Reply, Problem>>,
+{
+    let state = request
+        .app_data::<web::Data<State>>()
+        .cloned()
+        .ok_or_else(|| Problem::internal("the HTTP service was set up without its state"))?;
+    let key = authorise(request, &state, endpoint.operation)?;
+    *by = key.as_ref().map(|key| key.meta.name.clone());
+    let query = query?;
+    let format = format?;
+    if let Some(known) = endpoint.query {
+        query.check(known)?;
+    }
+    let sends = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let served = !matches!(endpoint.operation, Operation::Nothing | Operation::NothingPublic);
+    let body = if sends && served { intake.read(request, state.body_limit).await? } else { Bytes::new() };
+    handler(Call { state, request: request.clone(), format, key, query, body }).await
+}
+
+/// The form the answer is to have: `?format=` beats `Accept`.
+fn wanted_format(request: &HttpRequest, query: &Query, operation: Operation) -> Result<Format, Problem> {
+    match query.get(FORMAT) {
+        Some("json") => return Ok(Format::Json),
+        Some("xml") => return Ok(Format::Xml),
+        Some(_) => return Err(Problem::invalid(vec![Fault::new("/format", "must be json or xml")])),
+        None => {}
+    }
+    // A header may be given in several lines, which count as one list.
+    let lines: Vec<&str> = request.headers().get_all("accept").filter_map(|value| value.to_str().ok()).collect();
+    match accepted(Some(lines.join(",").as_str())) {
+        Some(format) => Ok(format),
+        None if !operation.answers_document() => Ok(Format::Json),
+        None => {
+            let detail = "Accept allows neither application/json nor application/xml; ?format=json or xml does as well";
+            Err(Problem::new(Kind::NotAcceptable, detail))
+        }
+    }
+}
+
+/// The client's own id of the request if it is short and harmless, else a new one.
+fn request_id(request: &HttpRequest) -> String {
+    let harmless = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match header(request, "x-request-id").filter(harmless) {
+        Some(id) => id.to_owned(),
+        None => format!("{:016x}", rand::random::<u64>()),
+    }
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}

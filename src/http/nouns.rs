@@ -1,0 +1,87 @@
+//! What each noun adds to the calls that all of them share.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use crate::actors::handle::{AlfHandle, AnyDraft};
+use crate::model::{
+    AnyDefinition, Catalogued, Credential, Definition as _, Host, HostTask, Key, Name, ReadOnly, Schedule, SecretText,
+    Task, TaskSchedule,
+};
+
+/// A noun that is served under its own URL.
+pub trait Served: Catalogued {
+    /// The document as one of any kind.
+    fn draft(document: Self::Document) -> AnyDraft;
+
+    /// The name in a document.
+    fn name_in(document: &mut Self::Document) -> &mut Option<Name>;
+
+    /// The definition, if it is of this kind.
+    fn of(definition: AnyDefinition) -> Option<Arc<Self>>;
+
+    /// What a reader is shown.
+    fn shown(&self, _: &AlfHandle) -> Self::Document {
+        self.document()
+    }
+
+    /// What stands for that of it which is shown but is not part of its version.
+    fn beside(&self, _: &AlfHandle) -> Option<u64> {
+        None
+    }
+
+    /// Makes a document that is only checked complete with what Alf itself would add.
+    fn complete(_: &mut Self::Document) {}
+}
+
+macro_rules! served {
+    ($kind:ident { $($more:item)* }) => {
+        impl Served for $kind {
+            fn draft(document: Self::Document) -> AnyDraft {
+                AnyDraft::$kind(document)
+            }
+            fn name_in(document: &mut Self::Document) -> &mut Option<Name> {
+                &mut document.name
+            }
+            fn of(definition: AnyDefinition) -> Option<Arc<Self>> {
+                match definition {
+                    AnyDefinition::$kind(one) => Some(one),
+                    _ => None,
+                }
+            }
+            $($more)*
+        }
+    };
+}
+
+served!(Credential {});
+served!(Task {});
+served!(Schedule {});
+served!(HostTask {});
+served!(TaskSchedule {});
+
+served!(Key {
+    fn complete(document: &mut Self::Document) {
+        document.set_key(&SecretText::new(String::new()));
+    }
+});
+
+served!(Host {
+    fn shown(&self, handle: &AlfHandle) -> Self::Document {
+        let mut document = self.document();
+        if let Some(host_key) = &mut document.host_key {
+            host_key.learned = ReadOnly(Some(handle.learned_keys(&self.meta.name)));
+        }
+        document
+    }
+
+    fn beside(&self, handle: &AlfHandle) -> Option<u64> {
+        let learned = handle.learned_keys(&self.meta.name);
+        if learned.is_empty() {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        learned.hash(&mut hasher);
+        Some(hasher.finish())
+    }
+});

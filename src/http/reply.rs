@@ -1,0 +1,100 @@
+//! An answer before it goes to the wire: one document, one page of a list, raw bytes, or nothing.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::format::{list_to_xml, to_xml};
+use super::negotiate::Format;
+use super::problem::Problem;
+
+/// On every answer: nothing here is a page, and no proxy is to keep it.
+const ALWAYS: [(&str, &str); 4] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Vary", "Accept, Authorization, X-Api-Key"),
+];
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// The type of its body; none without a body.
+    pub content_type: Option<&'static str>,
+    /// Headers of its own.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    items: &'a [T],
+    next: Option<&'a str>,
+    total: u64,
+}
+
+impl Reply {
+    /// An answer with a body.
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type: Some(content_type), headers: Vec::new(), body: body.into() }
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// One document; `root` is its element in XML.
+    pub fn document<T: Serialize>(status: StatusCode, format: Format, root: &str, value: &T) -> Result<Self, Problem> {
+        let body = if format.is_xml() { to_xml(root, value)? } else { json(value)? };
+        Ok(Self::new(status, format.content_type(), body))
+    }
+
+    /// One page of a list: `{"items", "next", "total"}`, or `<hosts total="…" next="…">` around each `<host>`.
+    pub fn list<T: Serialize>(
+        format: Format,
+        (plural, singular): (&str, &str),
+        items: &[T],
+        total: u64,
+        next: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let body = if format.is_xml() {
+            list_to_xml(plural, singular, items, total, next)?
+        } else {
+            json(&Envelope { items, next, total })?
+        };
+        Ok(Self::new(StatusCode::OK, format.content_type(), body))
+    }
+
+    /// With a header of its own.
+    pub fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// As actix-web sends it; `request` is the request's id.
+    pub fn respond(self, request: &str) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(self.status);
+        for header in ALWAYS {
+            response.insert_header(header);
+        }
+        response.insert_header(("X-Request-Id", request));
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        for (name, value) in self.headers {
+            response.insert_header((name, value));
+        }
+        match self.content_type {
+            Some(kind) => response.content_type(kind).body(self.body),
+            None => response.finish(),
+        }
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, Problem> {
+    serde_json::to_string(value).map_err(|error| Problem::internal(format!("cannot be written as JSON: {error}")))
+}

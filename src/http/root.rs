@@ -1,0 +1,48 @@
+//! `GET /api/v1`: what there is, and where.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::call::Call;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::model::{Name, Noun, Timestamp};
+
+#[derive(Serialize)]
+struct Api<'a> {
+    version: &'static str,
+    api_version: &'static str,
+    node: &'a Name,
+    store: &'static str,
+    started_at: Timestamp,
+    /// The nouns, by their plural in snake_case.
+    nouns: BTreeMap<&'static str, String>,
+    /// What is not a noun.
+    more: BTreeMap<&'static str, &'static str>,
+}
+
+/// The nouns and where they are; the versions.
+pub async fn describe(call: Call) -> Result<Reply, Problem> {
+    let more = [
+        ("runs", "/api/v1/runs"),
+        ("results", "/api/v1/results"),
+        ("status", "/api/v1/status"),
+        ("status_summary", "/api/v1/status/summary"),
+        ("schedules_preview", "/api/v1/schedules/preview"),
+        ("stats", "/api/v1/stats"),
+        ("health_live", "/health/live"),
+        ("health_ready", "/health/ready"),
+        ("health_actors", "/health/actors"),
+    ];
+    let api = Api {
+        version: env!("CARGO_PKG_VERSION"),
+        api_version: "v1",
+        node: call.handle().node_name(),
+        store: call.handle().store_kind(),
+        started_at: call.handle().started_at(),
+        nouns: Noun::ALL.into_iter().map(|noun| (noun.plural(), format!("/api/v1/{}", noun.url()))).collect(),
+        more: more.into(),
+    };
+    call.document("api", &api)
+}

@@ -1,0 +1,77 @@
+//! `GET /stats`: figures of the whole.
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use super::call::Call;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::model::Noun;
+
+#[derive(Serialize)]
+struct Stats {
+    runs_per_minute: Rates,
+    totals: Totals,
+    running: u64,
+    queued: u64,
+    connections: Connections,
+    lateness_ms: Option<Lateness>,
+    store_queue: u64,
+    results_stored: u64,
+    store_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Rates {
+    m1: f64,
+    m5: f64,
+    m15: f64,
+}
+
+#[derive(Serialize)]
+struct Connections {
+    up: u64,
+    down: u64,
+    pending: u64,
+}
+
+#[derive(Serialize)]
+struct Lateness {
+    p50: i64,
+    p99: i64,
+}
+
+/// One field for each noun.
+struct Totals(Vec<(Noun, u64)>);
+
+impl Serialize for Totals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("totals", self.0.len())?;
+        for (noun, count) in &self.0 {
+            fields.serialize_field(noun.plural(), count)?;
+        }
+        fields.end()
+    }
+}
+
+/// The figures.
+pub async fn stats(call: Call) -> Result<Reply, Problem> {
+    let stats = call.handle().stats().await?;
+    let [m1, m5, m15] = stats.runs_per_minute.map(|rate| (rate * 100.0).round() / 100.0);
+    let shown = Stats {
+        runs_per_minute: Rates { m1, m5, m15 },
+        totals: Totals(stats.totals),
+        running: stats.running,
+        queued: stats.queued,
+        connections: Connections {
+            up: stats.connections.hosts_up,
+            down: stats.connections.hosts_down,
+            pending: stats.connections.hosts_pending,
+        },
+        lateness_ms: stats.lateness_ms.map(|(p50, p99)| Lateness { p50, p99 }),
+        store_queue: stats.store_queue,
+        results_stored: stats.store.results,
+        store_bytes: stats.store.bytes,
+    };
+    call.document("stats", &shown)
+}

@@ -1,0 +1,195 @@
+//! The life of the service: what `alf serve` does from its settings to its exit code.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_rt::System;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::actors::parts::LoginDefaults;
+use crate::app::{self, App, BuildError, Ended, Parts, Setup};
+use crate::clock::Clock;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::http::HttpConfig;
+use crate::logging::LogHandle;
+use crate::model::{Defaults, Name, SecretText};
+use crate::settings::{Settings, StoreKind};
+use crate::ssh::Limits;
+use crate::ssh::client::RusshConnector;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+use crate::vault::{Vault, VaultError};
+
+/// Why the service could not start. One line: what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The key that secrets are encrypted with.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The parts.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A setting that only its use can judge.
+    #[error("{0}")]
+    Setting(String),
+    /// The runtime.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves until a signal ends it.
+pub fn serve(settings: Settings, log: &LogHandle) -> Result<ExitCode, ServeError> {
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let vault = Vault::open(&settings.secrets.key_file)?;
+    let clock = Clock::Wall;
+    let store: Arc<dyn Store> = match settings.store.kind {
+        StoreKind::Sqlite => Arc::new(SqliteStore::open(data_dir.path())?),
+    };
+    let connector = Arc::new(RusshConnector::new(limits(&settings), clock.clone()));
+    let setup = setup(&settings)?;
+    System::new().block_on(async move {
+        // Before anything is started, so that a signal during the start is not lost.
+        let mut signals = Signals::new()?;
+        let app = app::build(setup, Parts { store, connector, vault, clock }).await?;
+        if let Some(key) = app.first_key(|key| write_key(data_dir.path(), key)).await? {
+            log::info!("the first admin key is in {}", key.display());
+        }
+        announce(&app, data_dir.path(), &settings)?;
+        let ending = signals.wait(log).await;
+        log::info!(signal = ending; "stopping");
+        let ended = tokio::select! {
+            ended = app.shutdown(settings.shutdown.grace) => ended,
+            () = signals.again() => Ended::Lost(0),
+        };
+        let _ = fs::remove_file(data_dir.path().join("listen"));
+        match ended {
+            Ended::Clean => {
+                log::info!("stopped");
+                Ok(ExitCode::SUCCESS)
+            }
+            Ended::Lost(results) => {
+                log::error!(results; "stopped before everything was stored; open runs are recorded as aborted at the next start");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    })
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        connect: settings.ssh.connect_timeout,
+        login: settings.ssh.login_timeout,
+        keepalive_interval: settings.ssh.keepalive_interval,
+        keepalive_max: settings.ssh.keepalive_max,
+        known_hosts: settings.ssh.known_hosts.clone(),
+    }
+}
+
+fn setup(settings: &Settings) -> Result<Setup, ServeError> {
+    let name = |key: &str, text: &str| {
+        Name::parse(text).map_err(|error| ServeError::Setting(format!("setting {key}: {error}")))
+    };
+    let timezone = settings.schedule.timezone.parse();
+    Ok(Setup {
+        node: name("node.name", &settings.node.name)?,
+        defaults: Defaults {
+            timezone: timezone.map_err(|error| ServeError::Setting(format!("setting schedule.timezone: {error}")))?,
+        },
+        login: LoginDefaults {
+            user: settings.ssh.user.clone().unwrap_or_else(os_user),
+            credential: settings.ssh.credential.as_deref().map(|text| name("ssh.credential", text)).transpose()?,
+        },
+        max_in_flight: settings.runs.max_in_flight,
+        arbiters: settings.threads.arbiters,
+        http: Some(HttpConfig {
+            listen: settings.http.listen,
+            body_limit: settings.http.body_limit,
+            workers: settings.http.workers,
+        }),
+    })
+}
+
+/// The user this process runs as, by the environment as `ssh` reads it, else by `id`.
+fn os_user() -> String {
+    let said = ["LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    said.or_else(|| {
+        let id = std::process::Command::new("id").arg("-un").output().ok()?;
+        Some(String::from_utf8_lossy(&id.stdout).trim().to_owned()).filter(|user| !user.is_empty())
+    })
+    .unwrap_or_else(|| "root".to_owned())
+}
+
+/// Writes the first admin key where the command line finds it: the key and a newline, for the owner only.
+fn write_key(data_dir: &Path, key: &SecretText) -> Result<std::path::PathBuf, BuildError> {
+    let path = data_dir.join("admin.key");
+    let write = || {
+        let _ = fs::remove_file(&path);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{}", key.reveal())?;
+        file.sync_all()
+    };
+    write().map_err(|cause| BuildError::AdminKey { path: path.clone(), cause: cause.to_string() })?;
+    Ok(path)
+}
+
+/// Says where it serves: the first line on stdout, and a file by which the local command line finds it.
+fn announce(app: &App, data_dir: &Path, settings: &Settings) -> io::Result<()> {
+    let Some(address) = app.address else { return Ok(()) };
+    let url = format!("http://{address}");
+    fs::write(data_dir.join("listen"), format!("{url}\n"))?;
+    let (node, store) = (&settings.node.name, app.handle.store_kind());
+    let mut stdout = io::stdout().lock();
+    // Whoever started it may have closed stdout: no reason not to serve.
+    let _ = writeln!(stdout, "alf {} listening on {url} (node {node}, store {store})", env!("CARGO_PKG_VERSION"));
+    let _ = stdout.flush();
+    Ok(())
+}
+
+/// The signals a service hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until the signal that ends it; reloads what can be reloaded on SIGHUP meanwhile.
+    async fn wait(&mut self, log: &LogHandle) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => match log.reload() {
+                    Ok(()) => log::info!("logging reloaded"),
+                    Err(error) => log::error!("logging stays as it was: {error}"),
+                },
+            }
+        }
+    }
+
+    /// Until somebody insists.
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

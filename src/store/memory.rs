@@ -1,0 +1,384 @@
+//! A [`Store`] in memory, for tests of what stands on a store: it answers on the caller's own thread, so that tokio's
+//! paused time waits for it (the real ones answer from threads or servers, which paused time does not wait for), and it
+//! can be told to be slow, to be away, to refuse and to panic. It keeps nothing beyond the process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::{
+    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OpenRun, PairRecord, Store, StoreCounts, StoreError, Write,
+    Written,
+};
+use crate::model::{Captured, Name, Noun, PairStatus, ResultPage, ResultQuery, RunId, RunResult, Timestamp};
+
+/// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
+/// and a second Alf on a clone is a restart.
+#[derive(Default)]
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+    closed: AtomicBool,
+}
+
+impl Clone for MemoryStore {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), closed: AtomicBool::new(false) }
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    revision: u64,
+    definitions: BTreeMap<(Noun, Name), DefinitionRow>,
+    pairs: BTreeMap<(Name, Name), Pair>,
+    host_keys: BTreeMap<Name, HostKeyRecord>,
+    results: BTreeMap<RunId, RunResult>,
+    /// Ids in the order in which they were saved.
+    saved: Vec<RunId>,
+    faults: Faults,
+    counters: MemoryCounters,
+}
+
+#[derive(Default)]
+struct Pair {
+    claimed_until: Option<Timestamp>,
+    open: BTreeMap<RunId, OpenRun>,
+    status: Option<PairStatus>,
+}
+
+/// What goes wrong, by order of a test.
+#[derive(Default)]
+struct Faults {
+    commits: Option<StoreError>,
+    tasks: HashMap<String, StoreError>,
+    definitions: Option<StoreError>,
+    delay: Duration,
+    panic: bool,
+}
+
+/// What a [`MemoryStore`] was asked to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryCounters {
+    /// Commits that went through.
+    pub commits: u64,
+    /// Commits that failed by order.
+    pub failed: u64,
+    /// Writes in the commits that went through.
+    pub writes: u64,
+    /// Most writes in one of them.
+    pub most_writes: usize,
+    /// Results that were saved again.
+    pub saved_again: u64,
+    /// Claims that came too late.
+    pub taken: u64,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self) -> Result<MutexGuard<'_, Inner>, StoreError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it is closed".to_owned()));
+        }
+        Ok(self.inner())
+    }
+
+    /// From now on every commit fails with this; with none they go through again.
+    pub fn fail_commits(&self, error: Option<StoreError>) {
+        self.inner().faults.commits = error;
+    }
+
+    /// From now on every commit with a write of this task's pairs fails with this; with none they go through again.
+    pub fn fail_task(&self, task: &str, error: Option<StoreError>) {
+        let mut inner = self.inner();
+        match error {
+            Some(error) => inner.faults.tasks.insert(task.to_owned(), error),
+            None => inner.faults.tasks.remove(task),
+        };
+    }
+
+    /// From now on every change of definitions fails with this; with none they go through again.
+    pub fn fail_definitions(&self, error: Option<StoreError>) {
+        self.inner().faults.definitions = error;
+    }
+
+    /// From now on every commit takes this long; what it writes is there at its end.
+    pub fn delay_commits(&self, delay: Duration) {
+        self.inner().faults.delay = delay;
+    }
+
+    /// The next commit panics after it has written: its answer gets lost.
+    pub fn panic_next_commit(&self) {
+        self.inner().faults.panic = true;
+    }
+
+    /// What it was asked to do so far.
+    pub fn counters(&self) -> MemoryCounters {
+        self.inner().counters
+    }
+
+    /// All Results in the order in which they were saved.
+    pub fn saved(&self) -> Vec<RunResult> {
+        let inner = self.inner();
+        inner.saved.iter().filter_map(|id| inner.results.get(id).cloned()).collect()
+    }
+
+    /// The Results of a pair in the order in which they were saved.
+    pub fn results_of(&self, host: &str, task: &str) -> Vec<RunResult> {
+        let of = |result: &RunResult| result.host.as_str() == host && result.task.as_str() == task;
+        self.saved().into_iter().filter(of).collect()
+    }
+
+    /// What is kept of a pair.
+    pub fn pair(&self, host: &str, task: &str) -> Option<PairRecord> {
+        self.pairs().into_iter().find(|pair| pair.host.as_str() == host && pair.task.as_str() == task)
+    }
+
+    /// What is kept of all pairs, by host and task.
+    pub fn pairs(&self) -> Vec<PairRecord> {
+        self.inner().pairs()
+    }
+
+    /// What was learnt of a host.
+    pub fn host_key(&self, host: &str) -> Option<HostKeyRecord> {
+        self.inner().host_keys.get(host).cloned()
+    }
+}
+
+impl Inner {
+    fn pairs(&self) -> Vec<PairRecord> {
+        let record = |((host, task), pair): (&(Name, Name), &Pair)| PairRecord {
+            host: host.clone(),
+            task: task.clone(),
+            claimed_until: pair.claimed_until,
+            open: pair.open.values().cloned().collect(),
+            status: pair.status.clone().unwrap_or_default(),
+        };
+        self.pairs.iter().map(record).collect()
+    }
+
+    fn pair_mut(&mut self, host: &Name, task: &Name) -> &mut Pair {
+        self.pairs.entry((host.clone(), task.clone())).or_default()
+    }
+
+    /// The fault that stands in the way of these writes.
+    fn fault(&self, writes: &[Write]) -> Option<StoreError> {
+        let of_task = || writes.iter().find_map(|write| self.faults.tasks.get(task_of(write)?.as_str()));
+        self.faults.commits.as_ref().or_else(of_task).cloned()
+    }
+
+    fn apply(&mut self, write: Write) -> Written {
+        match write {
+            Write::Claim { host, task, until, open } => {
+                let ended = self.results.contains_key(&open.id);
+                let pair = self.pair_mut(&host, &task);
+                // The same answer as the first time: it got lost on its way.
+                if ended || pair.open.contains_key(&open.id) {
+                    return Written::Claimed;
+                }
+                if until.is_some() && !pair.move_forward(until) {
+                    self.counters.taken += 1;
+                    return Written::Taken;
+                }
+                pair.open.insert(open.id, open);
+                Written::Claimed
+            }
+            Write::Save { result, status, until } => {
+                if self.results.contains_key(&result.id) {
+                    self.counters.saved_again += 1;
+                    return Written::Done;
+                }
+                let pair = self.pair_mut(&result.host, &result.task);
+                pair.open.remove(&result.id);
+                pair.move_forward(until);
+                if let Some(status) = status {
+                    pair.status = Some(*status);
+                }
+                self.saved.push(result.id);
+                self.results.insert(result.id, *result);
+                Written::Done
+            }
+            Write::Watch { host, task, until } => {
+                self.pair_mut(&host, &task).move_forward(Some(until));
+                Written::Done
+            }
+            Write::PinHostKey(record) => {
+                self.host_keys.insert(record.host.clone(), record);
+                Written::Done
+            }
+            Write::ForgetHostKey(host) => {
+                self.host_keys.remove(&host);
+                Written::Done
+            }
+            Write::ForgetPair { host, task } => {
+                self.pairs.remove(&(host, task));
+                Written::Done
+            }
+        }
+    }
+}
+
+impl Pair {
+    /// Moves `claimed_until` forward; false if it is there or beyond.
+    fn move_forward(&mut self, until: Option<Timestamp>) -> bool {
+        let forward = until > self.claimed_until;
+        if forward {
+            self.claimed_until = until;
+        }
+        forward
+    }
+
+    /// Whether there is anything to keep.
+    fn is_empty(&self) -> bool {
+        self.claimed_until.is_none() && self.open.is_empty() && self.status.is_none()
+    }
+}
+
+fn task_of(write: &Write) -> Option<&Name> {
+    match write {
+        Write::Claim { task, .. } | Write::Watch { task, .. } | Write::ForgetPair { task, .. } => Some(task),
+        Write::Save { result, .. } => Some(&result.task),
+        Write::PinHostKey(_) | Write::ForgetHostKey(_) => None,
+    }
+}
+
+/// Without its output bodies.
+fn counted(result: &RunResult) -> RunResult {
+    let counted = |captured: &Captured| Captured::counted(captured.kept, captured.total);
+    RunResult { stdout: counted(&result.stdout), stderr: counted(&result.stderr), ..result.clone() }
+}
+
+fn matches(query: &ResultQuery, result: &RunResult) -> bool {
+    query.host.as_ref().is_none_or(|host| *host == result.host)
+        && query.task.as_ref().is_none_or(|task| *task == result.task)
+        && query.outcome.is_none_or(|outcome| outcome == result.outcome)
+        && query.state.is_none_or(|state| Some(state) == result.state)
+        && query.reason.is_none_or(|reason| Some(reason) == result.reason)
+        && query.trigger.is_none_or(|trigger| trigger == result.trigger)
+        && query.since.is_none_or(|since| result.scheduled_at >= since)
+        && query.until.is_none_or(|until| result.scheduled_at < until)
+}
+
+impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
+        let inner = self.inner();
+        let loaded = Loaded {
+            revision: inner.revision,
+            definitions: inner.definitions.values().cloned().collect(),
+            pairs: inner.pairs(),
+            host_keys: inner.host_keys.values().cloned().collect(),
+        };
+        Box::pin(std::future::ready(Ok(loaded)))
+    }
+
+    fn change_definitions(
+        &self,
+        revision: u64,
+        changes: Vec<DefinitionChange>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut inner = self.opened()?;
+            if let Some(error) = &inner.faults.definitions {
+                return Err(error.clone());
+            }
+            if inner.revision != revision {
+                return Err(StoreError::Conflict { current: inner.revision });
+            }
+            for change in changes {
+                match change {
+                    DefinitionChange::Put(row) => inner.definitions.insert((row.noun, row.name.clone()), row),
+                    DefinitionChange::Remove(what) => inner.definitions.remove(&(what.noun, what.name)),
+                };
+            }
+            inner.revision += 1;
+            Ok(inner.revision)
+        })
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        Box::pin(async move {
+            let delay = self.opened()?.faults.delay;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            let mut inner = self.inner();
+            if let Some(error) = inner.fault(&writes) {
+                inner.counters.failed += 1;
+                return Err(error);
+            }
+            inner.counters.commits += 1;
+            inner.counters.writes += writes.len() as u64;
+            inner.counters.most_writes = inner.counters.most_writes.max(writes.len());
+            let written = writes.into_iter().map(|write| inner.apply(write)).collect();
+            inner.pairs.retain(|_, pair| !pair.is_empty());
+            #[expect(clippy::panic, reason = "a panic is what the test asked for")]
+            if std::mem::take(&mut inner.faults.panic) {
+                panic!("a commit that was told to panic");
+            }
+            Ok(written)
+        })
+    }
+
+    fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>> {
+        let found = self.inner().results.get(&id).cloned();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
+        let inner = self.inner();
+        let all = || inner.results.values().rev().filter(|result| matches(&query, result));
+        let older = |result: &&RunResult| query.before.is_none_or(|before| result.id < before);
+        let mut items: Vec<_> = all().filter(older).take(query.limit.saturating_add(1)).map(counted).collect();
+        let more = items.len() > query.limit;
+        items.truncate(query.limit);
+        let next = items.last().map(|last| last.id).filter(|_| more);
+        let page = ResultPage { next, total: all().count() as u64, items };
+        Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>> {
+        let counts = StoreCounts { results: self.inner().results.len() as u64, bytes: None };
+        Box::pin(std::future::ready(Ok(counts)))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        let fault = self.opened().map(|inner| inner.faults.commits.clone());
+        Box::pin(std::future::ready(fault.and_then(|fault| fault.map_or(Ok(()), Err))))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.closed.store(true, Ordering::Relaxed);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::{self, Harness};
+
+    impl Harness for MemoryStore {
+        fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+            Box::pin(std::future::ready(Arc::new(self.clone()) as Arc<dyn Store>))
+        }
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_promises_of_every_store() {
+        conformance::run(&MemoryStore::new()).await;
+    }
+}

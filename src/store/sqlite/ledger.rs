@@ -1,0 +1,187 @@
+//! The ledger: claims, Results, statuses, learnt host keys.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, named_params};
+
+use super::fault::Fault;
+use super::results::{self, Known};
+use super::{read, status};
+use crate::model::{Name, PairStatus, RunId, Timestamp};
+use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
+
+/// Does one write. Must run within a transaction.
+pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) -> Result<Written, Fault> {
+    match write {
+        Write::Claim { host, task, until, open } => {
+            let pair = known.names.pair(connection, &host, &task)?;
+            claim(connection, known, pair, until, &open)
+        }
+        Write::Save { result, status, until } => {
+            if results::insert(connection, known, &result)? {
+                let pair = known.names.pair(connection, &result.host, &result.task)?;
+                connection
+                    .prepare_cached("DELETE FROM open_runs WHERE pair = ?1 AND id = ?2")?
+                    .execute((pair, result.id.as_bytes()))?;
+                if let Some(until) = until {
+                    move_forward(connection, pair, until)?;
+                }
+                if let Some(status) = status {
+                    set_status(connection, pair, *status)?;
+                }
+            }
+            Ok(Written::Done)
+        }
+        Write::Watch { host, task, until } => {
+            let pair = known.names.pair(connection, &host, &task)?;
+            move_forward(connection, pair, until)?;
+            Ok(Written::Done)
+        }
+        Write::PinHostKey(record) => pin(connection, &record),
+        Write::ForgetHostKey(host) => {
+            connection.prepare_cached("DELETE FROM host_keys WHERE host = ?1")?.execute([host.as_str()])?;
+            Ok(Written::Done)
+        }
+        Write::ForgetPair { host, task } => {
+            let pair = known.names.pair(connection, &host, &task)?;
+            for table in ["pairs", "statuses", "open_runs"] {
+                connection.prepare_cached(&format!("DELETE FROM {table} WHERE pair = ?1"))?.execute([pair])?;
+            }
+            Ok(Written::Done)
+        }
+    }
+}
+
+fn claim(
+    connection: &Connection,
+    known: &mut Known,
+    pair: i64,
+    until: Option<Timestamp>,
+    open: &OpenRun,
+) -> Result<Written, Fault> {
+    // A claim that is repeated because its answer got lost must neither be lost nor open an ended run again.
+    let is_open = connection
+        .prepare_cached("SELECT 1 FROM open_runs WHERE pair = ?1 AND id = ?2")?
+        .exists((pair, open.id.as_bytes()))?;
+    if is_open || results::exists(connection, known, open.id)? {
+        return Ok(Written::Claimed);
+    }
+    if let Some(until) = until
+        && !move_forward(connection, pair, until)?
+    {
+        return Ok(Written::Taken);
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO open_runs (pair, id, task_version, schedule, trigger, by, scheduled_at, due_at)
+         VALUES (:pair, :id, :task_version, :schedule, :trigger, :by, :scheduled_at, :due_at)",
+    )?;
+    insert.execute(named_params! {
+        ":pair": pair,
+        ":id": open.id.as_bytes(),
+        ":task_version": read::to_count(open.task_version),
+        ":schedule": open.schedule.as_ref().map(Name::as_str),
+        ":trigger": open.trigger.to_string(),
+        ":by": open.by.as_ref().map(Name::as_str),
+        ":scheduled_at": open.scheduled_at.millis(),
+        ":due_at": open.due_at.millis(),
+    })?;
+    Ok(Written::Claimed)
+}
+
+/// Moves `claimed_until` forward; false if it is there or beyond.
+fn move_forward(connection: &Connection, pair: i64, until: Timestamp) -> Result<bool, Fault> {
+    let mut move_forward = connection.prepare_cached(
+        "INSERT INTO pairs (pair, claimed_until) VALUES (?1, ?2)
+         ON CONFLICT (pair) DO UPDATE SET claimed_until = excluded.claimed_until
+         WHERE claimed_until < excluded.claimed_until",
+    )?;
+    Ok(move_forward.execute((pair, until.millis()))? == 1)
+}
+
+fn set_status(connection: &Connection, pair: i64, status: PairStatus) -> Result<(), Fault> {
+    let (json, last) = status::write(status)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO statuses (pair, status, last) VALUES (?1, ?2, ?3)
+             ON CONFLICT (pair) DO UPDATE SET status = excluded.status, last = excluded.last",
+        )?
+        .execute((pair, json, last))?;
+    Ok(())
+}
+
+fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<Written, Fault> {
+    let keys = read::to_json("host keys", &record.keys)?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO host_keys (host, address, port, keys) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((record.host.as_str(), &record.address, record.port, keys))?;
+    Ok(Written::Done)
+}
+
+/// The key of a pair in its row.
+fn pair_of(connection: &Connection, pair: i64) -> Result<(Name, Name), Fault> {
+    let mut name = connection.prepare_cached("SELECT name FROM names WHERE id = ?1")?;
+    let mut name = |id: i64| read::name(&name.query_row([id], |row| row.get::<_, String>(0))?);
+    Ok((name(pair >> 32)?, name(pair & 0xFFFF_FFFF)?))
+}
+
+/// All pairs' records.
+pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
+    #[derive(Default)]
+    struct Parts {
+        claimed_until: Option<Timestamp>,
+        open: Vec<OpenRun>,
+        status: PairStatus,
+    }
+    let mut parts: BTreeMap<i64, Parts> = BTreeMap::new();
+    let mut select = connection.prepare("SELECT pair, claimed_until FROM pairs")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        parts.entry(row.get(0)?).or_default().claimed_until = Some(read::timestamp(row.get(1)?)?);
+    }
+    let mut select = connection.prepare("SELECT pair, status, last FROM statuses")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let json = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let last = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        parts.entry(row.get(0)?).or_default().status = status::read(json, last)?;
+    }
+    let mut select = connection.prepare(
+        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at FROM open_runs ORDER BY pair, id",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+        let trigger = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
+        parts.entry(row.get(0)?).or_default().open.push(OpenRun {
+            id: RunId::from_bytes(row.get(1)?),
+            task_version: read::count(row.get(2)?)?,
+            schedule: text(3)?.map(read::name).transpose()?,
+            trigger: read::word(trigger)?,
+            by: text(5)?.map(read::name).transpose()?,
+            scheduled_at: read::timestamp(row.get(6)?)?,
+            due_at: read::timestamp(row.get(7)?)?,
+        });
+    }
+    parts
+        .into_iter()
+        .map(|(pair, Parts { claimed_until, open, status })| {
+            let (host, task) = pair_of(connection, pair)?;
+            Ok(PairRecord { host, task, claimed_until, open, status })
+        })
+        .collect()
+}
+
+/// All learnt host keys.
+pub(super) fn host_keys(connection: &Connection) -> Result<Vec<HostKeyRecord>, Fault> {
+    let mut select = connection.prepare("SELECT host, address, port, keys FROM host_keys")?;
+    let rows = select.query_and_then([], |row| {
+        let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        Ok(HostKeyRecord {
+            host: read::name(text(0)?)?,
+            address: row.get(1)?,
+            port: row.get(2)?,
+            keys: read::json("host keys", text(3)?)?,
+        })
+    })?;
+    rows.collect()
+}

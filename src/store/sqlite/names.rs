@@ -1,0 +1,55 @@
+//! Names as small integers: each is kept once, rows refer to it.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::fault::Fault;
+use crate::model::Name;
+
+/// More names than this are not kept in memory.
+const REMEMBERED: usize = 100_000;
+
+/// What the writer remembers of the names it has met. After a transaction that failed it must forget them, as names
+/// that came with it are gone.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<String, i64>);
+
+impl Names {
+    /// The integer of a name; new names get one.
+    pub(super) fn id(&mut self, connection: &Connection, name: &str) -> Result<i64, Fault> {
+        if let Some(id) = self.0.get(name) {
+            return Ok(*id);
+        }
+        let id = match find(connection, name)? {
+            Some(id) => id,
+            None => connection.prepare_cached("INSERT INTO names (name) VALUES (?1)")?.insert([name])?,
+        };
+        if id > i64::from(i32::MAX) {
+            return Err(Fault::Unreadable("there are more names in it than integers for them".to_owned()));
+        }
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The key of a pair: its host's integer in the upper half, its task's in the lower.
+    pub(super) fn pair(&mut self, connection: &Connection, host: &Name, task: &Name) -> Result<i64, Fault> {
+        let host = self.id(connection, host.as_str())?;
+        let task = self.id(connection, task.as_str())?;
+        Ok(host << 32 | task)
+    }
+
+    /// Forgets all.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The integer of a name, if it has one.
+pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<i64>, Fault> {
+    let mut look = connection.prepare_cached("SELECT id FROM names WHERE name = ?1")?;
+    Ok(look.query_row([name], |row| row.get(0)).optional()?)
+}

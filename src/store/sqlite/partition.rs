@@ -1,0 +1,87 @@
+//! Results are kept by the day (UTC) that their ids carry, a table a day, so that old ones go by dropping a table.
+
+use chrono::{DateTime, Datelike as _};
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::{read, schema};
+use crate::model::RunId;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A day, and what is said of its Results in `partitions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Partition {
+    /// Days since the Unix epoch.
+    pub(super) day: i64,
+    /// How many Results are in it.
+    pub(super) results: u64,
+    /// The earliest `scheduled_at` in it.
+    pub(super) first_scheduled: i64,
+    /// The latest.
+    pub(super) last_scheduled: i64,
+}
+
+/// The day whose partition holds this run's Result.
+pub(super) fn day_of(id: RunId) -> i64 {
+    id.millis().div_euclid(DAY_MS)
+}
+
+/// The first of the row ids that a run's Result may have: the first 60 bits of a UUIDv7 but for the version, which are
+/// time and counter. They are unique to a generator, but a clock that is set back may give them out again, so three
+/// bits are left for telling such twins apart.
+pub(super) fn first_key(id: RunId) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = *id.as_bytes();
+    let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let counter = i64::from(u16::from_be_bytes([g & 0x0F, h]));
+    (millis << 12 | counter) << 3
+}
+
+/// The last of the row ids that go with a first one.
+pub(super) fn last_key(first: i64) -> i64 {
+    first | 7
+}
+
+/// The table of a day: `results_YYYYMMDD`.
+pub(super) fn table(day: i64) -> Result<String, Fault> {
+    let date = DateTime::from_timestamp_millis(day.saturating_mul(DAY_MS))
+        .ok_or_else(|| Fault::Unreadable(format!("day {day} is out of range")))?;
+    Ok(format!("results_{:04}{:02}{:02}", date.year(), date.month(), date.day()))
+}
+
+/// Whether there is a table for this day.
+pub(super) fn exists(connection: &Connection, day: i64) -> Result<bool, Fault> {
+    Ok(connection.prepare_cached("SELECT 1 FROM partitions WHERE day = ?1")?.exists([day])?)
+}
+
+/// Makes the table of a day.
+pub(super) fn create(connection: &Connection, day: i64) -> Result<(), Fault> {
+    Ok(connection.execute_batch(&schema::partition(&table(day)?))?)
+}
+
+/// Counts a new Result.
+pub(super) fn count(connection: &Connection, day: i64, scheduled_at: i64) -> Result<(), Fault> {
+    let mut count = connection.prepare_cached(
+        "INSERT INTO partitions (day, results, first_scheduled, last_scheduled) VALUES (?1, 1, ?2, ?2)
+         ON CONFLICT (day) DO UPDATE SET results = results + 1,
+             first_scheduled = min(first_scheduled, excluded.first_scheduled),
+             last_scheduled = max(last_scheduled, excluded.last_scheduled)",
+    )?;
+    count.execute((day, scheduled_at))?;
+    Ok(())
+}
+
+/// All days there are, newest first.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Partition>, Fault> {
+    let mut all = connection
+        .prepare_cached("SELECT day, results, first_scheduled, last_scheduled FROM partitions ORDER BY day DESC")?;
+    let rows = all.query_and_then([], |row| {
+        Ok(Partition {
+            day: row.get(0)?,
+            results: read::count(row.get(1)?)?,
+            first_scheduled: row.get(2)?,
+            last_scheduled: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,236 @@
+//! Results in and out of their rows.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+
+use super::fault::Fault;
+use super::names::Names;
+use super::{partition, read};
+use crate::model::{Captured, RunId, RunResult};
+
+/// What the writer remembers between transactions; after one that failed it must forget it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) names: Names,
+    days: HashSet<i64>,
+}
+
+impl Known {
+    /// Forgets all.
+    pub(super) fn forget(&mut self) {
+        self.names.forget();
+        self.days.clear();
+    }
+
+    fn has_day(&mut self, connection: &Connection, day: i64) -> Result<bool, Fault> {
+        if !self.days.contains(&day) {
+            if !partition::exists(connection, day)? {
+                return Ok(false);
+            }
+            self.days.insert(day);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether there is a Result with this id.
+pub(super) fn exists(connection: &Connection, known: &mut Known, id: RunId) -> Result<bool, Fault> {
+    let day = partition::day_of(id);
+    if !known.has_day(connection, day)? {
+        return Ok(false);
+    }
+    Ok(twins(connection, &partition::table(day)?, id)?.iter().any(|(_, twin)| *twin == id))
+}
+
+/// Stores a Result; false if it is already there. Must run within a transaction.
+pub(super) fn insert(connection: &Connection, known: &mut Known, result: &RunResult) -> Result<bool, Fault> {
+    let day = partition::day_of(result.id);
+    let table = partition::table(day)?;
+    let key = if known.has_day(connection, day)? {
+        match free_key(connection, &table, result.id)? {
+            Some(key) => key,
+            None => return Ok(false),
+        }
+    } else {
+        partition::create(connection, day)?;
+        known.days.insert(day);
+        partition::first_key(result.id)
+    };
+    write(connection, &mut known.names, &table, key, result)?;
+    partition::count(connection, day, result.scheduled_at.millis())?;
+    Ok(true)
+}
+
+/// The rows whose ids begin with the same time and counter.
+fn twins(connection: &Connection, table: &str, id: RunId) -> Result<Vec<(i64, RunId)>, Fault> {
+    let first = partition::first_key(id);
+    let mut look =
+        connection.prepare_cached(&format!("SELECT key, id FROM {table} WHERE key BETWEEN ?1 AND ?2 ORDER BY key"))?;
+    let rows =
+        look.query_map([first, partition::last_key(first)], |row| Ok((row.get(0)?, RunId::from_bytes(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A row id for a Result, such that row ids stand in the order of ids; none if the Result is there already.
+fn free_key(connection: &Connection, table: &str, id: RunId) -> Result<Option<i64>, Fault> {
+    let twins = twins(connection, table, id)?;
+    if twins.iter().any(|(_, twin)| *twin == id) {
+        return Ok(None);
+    }
+    let first = partition::first_key(id);
+    let (Some((last, _)), mut free) = (twins.last(), first) else { return Ok(Some(first)) };
+    if *last == partition::last_key(first) {
+        return Err(Fault::Unreadable(format!(
+            "too many Results begin like {id}: is the clock set back again and again?"
+        )));
+    }
+    let mut make_room = connection.prepare_cached(&format!("UPDATE {table} SET key = key + 1 WHERE key = ?1"))?;
+    for (key, twin) in twins.iter().rev() {
+        if *twin < id {
+            free = key + 1;
+            break;
+        }
+        make_room.execute([key])?;
+    }
+    Ok(Some(free))
+}
+
+fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, result: &RunResult) -> Result<(), Fault> {
+    let host = names.id(connection, result.host.as_str())?;
+    let task = names.id(connection, result.task.as_str())?;
+    let node = names.id(connection, &result.node)?;
+    let schedule = result.schedule.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
+    let by = result.by.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
+    let kill = result.kill.as_ref().map(|kill| read::to_json("a kill", kill)).transpose()?;
+    let instants = result.instants.map(|instants| read::to_json("folded instants", &instants)).transpose()?;
+    let mut insert = connection.prepare_cached(&format!(
+        "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, scheduled_at, due_at,
+             started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
+             stdout_total, stderr_total, stdout, stderr)
+         VALUES (:key, :id, :host, :task, :task_version, :schedule, :node, :trigger, :by, :scheduled_at, :due_at,
+             :started_at, :finished_at, :attempt, :exit_code, :signal, :outcome, :state, :reason, :hard, :message,
+             :kill, :instants, :stdout_total, :stderr_total, :stdout, :stderr)"
+    ))?;
+    insert.execute(named_params! {
+        ":key": key,
+        ":id": result.id.as_bytes(),
+        ":host": host,
+        ":task": task,
+        ":task_version": read::to_count(result.task_version),
+        ":schedule": schedule,
+        ":node": node,
+        ":trigger": result.trigger.to_string(),
+        ":by": by,
+        ":scheduled_at": result.scheduled_at.millis(),
+        ":due_at": result.due_at.millis(),
+        ":started_at": result.started_at.map(|at| at.millis()),
+        ":finished_at": result.finished_at.millis(),
+        ":attempt": result.attempt,
+        ":exit_code": result.exit_code,
+        ":signal": result.signal,
+        ":outcome": result.outcome.to_string(),
+        ":state": result.state.map(|state| state.to_string()),
+        ":reason": result.reason.map(|reason| reason.to_string()),
+        ":hard": result.hard,
+        ":message": result.message,
+        ":kill": kill,
+        ":instants": instants,
+        ":stdout_total": read::to_count(result.stdout.total),
+        ":stderr_total": read::to_count(result.stderr.total),
+        ":stdout": body(&result.stdout),
+        ":stderr": body(&result.stderr),
+    })?;
+    Ok(())
+}
+
+fn body(captured: &Captured) -> Option<&[u8]> {
+    Some(captured.bytes.as_slice()).filter(|bytes| !bytes.is_empty())
+}
+
+/// Whether output comes with a Result, or only its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    Whole,
+    Counted,
+}
+
+/// What to select, from a table of Results `r`, for `result`.
+pub(super) fn columns(output: Output) -> String {
+    let bodies = match output {
+        Output::Whole => "r.stdout, r.stderr",
+        // SQLite answers `length` of a blob without reading it.
+        Output::Counted => "length(r.stdout), length(r.stderr)",
+    };
+    let name = |column: &str| format!("(SELECT name FROM names WHERE id = r.{column})");
+    format!(
+        "r.id, {}, {}, r.task_version, {}, {}, r.trigger, {}, r.scheduled_at, r.due_at, r.started_at, r.finished_at,
+         r.attempt, r.exit_code, r.signal, r.outcome, r.state, r.reason, r.hard, r.message, r.kill, r.instants,
+         r.stdout_total, r.stderr_total, {bodies}",
+        name("host"),
+        name("task"),
+        name("schedule"),
+        name("node"),
+        name("by"),
+    )
+}
+
+/// The Result of a row of `columns`.
+pub(super) fn result(row: &Row<'_>, output: Output) -> Result<RunResult, Fault> {
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let needed = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let captured = |total: usize, body: usize| -> Result<Captured, Fault> {
+        let total = read::count(row.get(total)?)?;
+        Ok(match output {
+            Output::Whole => Captured::new(row.get::<_, Option<Vec<u8>>>(body)?.unwrap_or_default(), total),
+            Output::Counted => {
+                Captured::counted(read::count(row.get::<_, Option<i64>>(body)?.unwrap_or_default())?, total)
+            }
+        })
+    };
+    Ok(RunResult {
+        id: RunId::from_bytes(row.get(0)?),
+        host: read::name(needed(1)?)?,
+        task: read::name(needed(2)?)?,
+        task_version: read::count(row.get(3)?)?,
+        schedule: text(4)?.map(read::name).transpose()?,
+        node: row.get(5)?,
+        trigger: read::word(needed(6)?)?,
+        by: text(7)?.map(read::name).transpose()?,
+        scheduled_at: read::timestamp(row.get(8)?)?,
+        due_at: read::timestamp(row.get(9)?)?,
+        started_at: row.get::<_, Option<i64>>(10)?.map(read::timestamp).transpose()?,
+        finished_at: read::timestamp(row.get(11)?)?,
+        attempt: row.get(12)?,
+        exit_code: row.get(13)?,
+        signal: row.get(14)?,
+        outcome: read::word(needed(15)?)?,
+        state: text(16)?.map(read::word).transpose()?,
+        reason: text(17)?.map(read::word).transpose()?,
+        hard: row.get(18)?,
+        message: row.get(19)?,
+        kill: text(20)?.map(|json| read::json("a kill", json)).transpose()?,
+        instants: text(21)?.map(|json| read::json("folded instants", json)).transpose()?,
+        stdout: captured(22, 24)?,
+        stderr: captured(23, 25)?,
+    })
+}
+
+/// One Result, whole.
+pub(super) fn one(connection: &Connection, id: RunId) -> Result<Option<RunResult>, Fault> {
+    let day = partition::day_of(id);
+    if !partition::exists(connection, day)? {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT {} FROM {} r WHERE r.key BETWEEN ?1 AND ?2 AND r.id = ?3",
+        columns(Output::Whole),
+        partition::table(day)?
+    );
+    let first = partition::first_key(id);
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row((first, partition::last_key(first), id.as_bytes()), |row| Ok(result(row, Output::Whole)))
+        .optional()?;
+    found.transpose()
+}

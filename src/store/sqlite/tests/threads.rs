@@ -1,0 +1,138 @@
+//! The writer's thread and the readers' pool.
+
+use std::sync::mpsc;
+
+use super::*;
+
+const ENDLESS: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+
+fn endless(connection: &Connection, _: &reader::Cancelled) -> Result<i64, Fault> {
+    Ok(connection.query_row(ENDLESS, [], |row| row.get(0))?)
+}
+
+/// Occupies the writer until what is returned is dropped.
+fn occupy(store: &SqliteStore) -> (mpsc::Sender<()>, BoxFuture<'_, Result<(), StoreError>>) {
+    let (busy, free) = mpsc::channel();
+    let occupied = store.writer.call(move |_| {
+        let _ = free.recv();
+        Ok(())
+    });
+    (busy, occupied)
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_waits_for_is_done() {
+    let (directory, store) = store();
+    let (first, second) = (any_result(), any_result());
+    drop(store.commit(vec![save(first.clone())]));
+    store.check().await.unwrap();
+    assert_eq!(store.result(first.id).await.unwrap(), Some(first));
+    drop(store.commit(vec![save(second.clone())]));
+    drop(store);
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.result(second.id).await.unwrap(), Some(second), "also when the store is dropped unclosed");
+}
+
+#[tokio::test]
+async fn closing_ends_what_is_queued() {
+    let (directory, store) = store();
+    let (busy, occupied) = occupy(&store);
+    let results: Vec<_> = (0..20).map(|_| any_result()).collect();
+    let commits: Vec<_> = results.iter().map(|result| store.commit(vec![save(result.clone())])).collect();
+    drop(busy);
+    store.close().await;
+    occupied.await.unwrap();
+    for commit in commits {
+        commit.await.unwrap();
+    }
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.results(all()).await.unwrap().total, 20);
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_wait_and_loses_nothing() {
+    let (_directory, store) = store();
+    let (busy, _occupied) = occupy(&store);
+    let commits: Vec<_> = (0..200).map(|_| store.commit(vec![save(any_result())])).collect();
+    let mut commits = futures_util::future::join_all(commits);
+    assert!(futures_util::poll!(&mut commits).is_pending());
+    drop(busy);
+    for answer in commits.await {
+        answer.unwrap();
+    }
+    assert_eq!(store.results(all()).await.unwrap().total, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stays_full_is_reported() {
+    let (_directory, store) = store();
+    let (busy, _occupied) = occupy(&store);
+    // None is waited for, so that paused time may jump ahead.
+    let commits: Vec<_> = (0..64).map(|_| store.commit(vec![save(any_result())])).collect();
+    is_unavailable(store.check().await, "transactions wait to be written");
+    drop(commits);
+    drop(busy);
+    store.check().await.unwrap();
+    assert_eq!(store.results(all()).await.unwrap().total, 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_time_does_not_pass_while_the_store_works() {
+    let (_directory, store) = store();
+    let before = tokio::time::Instant::now();
+    for _ in 0..20 {
+        let work = async {
+            store.commit(vec![save(any_result())]).await.unwrap();
+            store.results(all()).await.unwrap();
+        };
+        tokio::time::timeout(Duration::from_millis(1), work).await.expect("time stands still");
+    }
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_call() {
+    let (_directory, store) = store();
+    let first = any_result();
+    store.commit(vec![save(first.clone())]).await.unwrap();
+    let panicked = store.writer.call(|desk| {
+        desk.transaction(|transaction, known| {
+            ledger::apply(transaction, known, save(any_result()))?;
+            if transaction.is_busy() || !transaction.is_autocommit() {
+                panic!("on purpose");
+            }
+            Ok(())
+        })
+    });
+    is_unavailable(panicked.await, "ended without an answer");
+    let panicked = store.readers.read(reader::LIMIT, |_, _| -> Result<(), Fault> { panic!("on purpose") });
+    is_unavailable(panicked.await, "ended without an answer");
+    store.commit(vec![save(any_result())]).await.unwrap();
+    assert_eq!(store.results(all()).await.unwrap().total, 2, "what the panic interrupted is undone");
+}
+
+#[tokio::test]
+async fn a_read_ends_with_its_time() {
+    let (_directory, store) = store();
+    store.commit(vec![save(any_result())]).await.unwrap();
+    // More than there are connections: each gives its place back.
+    for _ in 0..4 {
+        is_unavailable(store.readers.read(Duration::from_millis(20), endless).await, "the time limit for reading");
+    }
+    let mut given_up: Vec<_> = (0..8).map(|_| store.readers.read(reader::LIMIT, endless).boxed()).collect();
+    for read in &mut given_up {
+        assert!(futures_util::poll!(read).is_pending());
+    }
+    drop(given_up);
+    assert_eq!(store.results(all()).await.unwrap().total, 1, "nobody reads for those who went away");
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let (_directory, store) = store();
+    let written = store
+        .readers
+        .read(reader::LIMIT, |connection, _| Ok(connection.execute("UPDATE catalog SET revision = 7", [])?));
+    assert!(written.await.is_err());
+    assert_eq!(store.load().await.unwrap().revision, 0);
+}
