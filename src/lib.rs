@@ -8,6 +8,7 @@ pub mod data_dir;
 pub mod http;
 pub mod logging;
 pub mod model;
+pub mod serve;
 pub mod settings;
 pub mod ssh;
 pub mod store;

@@ -1,1 +1,57 @@
-fn main(){}
+//! Arguments → settings → logging → the service or the command line → exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use alf::cli::{self, Cli, Command, Context, Options, ServeArgs};
+use alf::clock::Clock;
+use alf::logging::{self, LoggingConfig};
+use alf::serve::serve;
+use alf::settings::{self, Flags, Settings};
+use clap::Parser as _;
+
+/// What is wrong with the settings (sysexits.h: `EX_USAGE`).
+const BAD_SETTINGS: u8 = 64;
+
+fn main() -> ExitCode {
+    let Cli { options, command } = Cli::parse();
+    match command {
+        Command::Serve(args) => start(args, options),
+        Command::CheckConfig(args) => match load(args, options) {
+            Ok((settings, _)) => {
+                let shown = std::io::stdout().write_all(settings.effective().as_bytes());
+                ExitCode::from(u8::from(shown.is_err()))
+            }
+            Err(error) => failed(&error, BAD_SETTINGS),
+        },
+        Command::Client(command) => {
+            let data_dir = settings::data_dir(options.data_dir.as_deref(), settings::environment()).ok();
+            let context = Context::of_process(data_dir, Clock::Wall.now());
+            actix_rt::System::new().block_on(cli::run(command, options, context)).into()
+        }
+    }
+}
+
+fn start(args: ServeArgs, options: Options) -> ExitCode {
+    let (settings, logging) = match load(args, options) {
+        Ok(loaded) => loaded,
+        Err(error) => return failed(&error, BAD_SETTINGS),
+    };
+    match logging::install(logging) {
+        Ok(log) => serve(settings, &log).unwrap_or_else(|error| failed(&error, 1)),
+        Err(error) => failed(&error, 1),
+    }
+}
+
+fn load(args: ServeArgs, options: Options) -> Result<(Settings, LoggingConfig), Box<dyn std::error::Error>> {
+    let flags = Flags { config: args.config, data_dir: options.data_dir, listen: args.listen, node: args.node };
+    let settings = Settings::load(&flags, settings::environment())?;
+    let logging = LoggingConfig::load(settings.logging.file.as_deref())?;
+    Ok((settings, logging))
+}
+
+fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "alf: {error}");
+    ExitCode::from(code)
+}

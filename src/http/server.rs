@@ -16,8 +16,9 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a closing connection may take.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
-/// How long requests that are being served may still take when the server is stopped, in seconds.
-const STOP_TIME: u64 = 5;
+/// How long requests that are being served (who waits for a run) may still take when the server is stopped, in seconds.
+/// Whoever stops it has a grace of its own, which is shorter.
+const STOP_TIME: u64 = 60;
 /// Connections at once on each worker; more wait in the listen queue.
 const CONNECTIONS: usize = 4096;
 

@@ -6,6 +6,7 @@ mod api;
 mod bad_input;
 mod cli;
 mod examples;
+mod http;
 mod life;
 mod runs;
 mod ssh_login;
