@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -20,7 +20,7 @@ use crate::actors::keys::new_key;
 use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
-use crate::actors::store::{StoreActor, StoreWriter};
+use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
 use crate::http::{self, HttpConfig};
@@ -33,6 +33,9 @@ use crate::vault::Vault;
 const KILL_TIME: Duration = Duration::from_secs(20);
 /// How long the store may take to write what is left.
 const FLUSH_TIME: Duration = Duration::from_secs(10);
+
+/// How long connections may take to be closed in good order.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// What an App is built of; tests put fakes in.
 pub struct Parts {
@@ -131,9 +134,12 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let arbiters: Vec<Arbiter> = (0..setup.arbiters).map(|_| Arbiter::new()).collect();
     let pool: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
     let own = Arbiter::current();
-    let store = Arc::clone(&parts.store);
-    let store_actor = keep("store", own.clone(), move |obituary| StoreActor::new(Arc::clone(&store), obituary));
-    let writer = StoreWriter::new(store_actor.clone());
+    let (store, queue) = (Arc::clone(&parts.store), Arc::new(Queue::default()));
+    let of_store = Arc::clone(&queue);
+    let store_actor = keep("store", own.clone(), move |obituary| {
+        StoreActor::new(Arc::clone(&store), Arc::clone(&of_store), obituary)
+    });
+    let writer = StoreWriter::new(store_actor.clone(), queue);
     let node_parts = Arc::new(NodeParts {
         node: setup.node.clone(),
         clock: parts.clock.clone(),
@@ -144,6 +150,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         permits: Arc::new(Semaphore::new(setup.max_in_flight)),
         login: setup.login,
         lost: AtomicU64::new(0),
+        sessions: Arc::default(),
+        stopping: AtomicBool::new(false),
     });
     let (of_node, of_published) = (Arc::clone(&node_parts), published.clone());
     let node = keep("node", own.clone(), move |obituary| {
@@ -205,8 +213,9 @@ impl App {
     /// Ends in order: no more requests, no more instants; runs may end by themselves within the grace, the others are
     /// killed and recorded as aborted; what is left is stored; connections are closed.
     pub async fn shutdown(mut self, grace: Duration) -> Ended {
-        let node = self.handle.node().get();
-        let _ = node.send(Everyone::StopFiring).await;
+        // Before anything else, for lives of actors that begin from now on.
+        self.parts.stopping.store(true, Ordering::Relaxed);
+        let _ = self.handle.node().get().send(Everyone::StopFiring).await;
         let stop = self.server.as_ref().map(|(stop, _)| stop.clone());
         let requests = async {
             if let Some(stop) = stop {
@@ -216,14 +225,15 @@ impl App {
         let ((), settled) = tokio::join!(requests, self.settled(grace));
         if !settled {
             log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
-            let _ = node.send(Everyone::EndRuns).await;
+            let _ = self.handle.node().get().send(Everyone::EndRuns).await;
             self.settled(KILL_TIME).await;
         }
         self.settled(FLUSH_TIME).await;
         let lost = self.handle.board().unsettled() + usize::try_from(self.parts.lost.load(Ordering::Relaxed)).unwrap_or(0);
-        self.handle.close_slots();
-        let _ = node.send(Everyone::Stop).await;
-        drop(node);
+        let _ = self.handle.node().get().send(Everyone::Stop).await;
+        self.handle.stop_actors().await;
+        self.parts.writer.close();
+        self.connections_closed().await;
         self.store.close().await;
         if let Some((stop, server)) = self.server.take() {
             drop(stop.stop(false));
@@ -240,10 +250,20 @@ impl App {
     async fn settled(&self, at_most: Duration) -> bool {
         let board = self.handle.board();
         let all = async {
-            while board.unsettled() > 0 {
+            while board.unsettled() > 0 || self.parts.writer.waiting() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::time::timeout(at_most, all).await.is_ok()
+    }
+
+    /// Waits until every host has been told goodbye, or is slow to hear it.
+    async fn connections_closed(&self) {
+        let all = async {
+            while self.parts.sessions.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIME, all).await;
     }
 }

@@ -52,6 +52,6 @@ fn load(args: ServeArgs, options: Options) -> Result<(Settings, LoggingConfig), 
 
 fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "alf: {error}");
+    let _ = writeln!(std::io::stderr(), "error: {error}");
     ExitCode::from(code)
 }

@@ -1,4 +1,5 @@
 //! Every store passes the one conformance suite, against the real thing.
+#![expect(clippy::expect_used, reason = "this is a test")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

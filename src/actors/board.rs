@@ -86,8 +86,12 @@ impl Board {
     /// A pair is linked: shown in Status from now on. Answers what the ledger knows of it.
     pub(super) fn link(&self, host: &Name, task: &Name) -> (PairStatus, Option<Timestamp>) {
         let mut inner = self.write();
-        let pair = inner.pairs.entry((host.clone(), task.clone())).or_default();
+        let Inner { pairs, runs, .. } = &mut *inner;
+        let pair = pairs.entry((host.clone(), task.clone())).or_default();
         pair.linked = true;
+        // Of a life before this one, or begun before the pair was linked.
+        let running = runs.values().filter(|run| !run.storing && run.host == *host && run.task == *task);
+        pair.running = running.map(|run| run.open.id).collect();
         (pair.status.clone(), pair.claimed_until)
     }
 
@@ -103,7 +107,7 @@ impl Board {
         }
     }
 
-    /// How far the ledger of a pair has come.
+    /// How far the ledger of a pair has come: it never goes back.
     pub(super) fn set_claimed(&self, host: &Name, task: &Name, until: Timestamp) {
         if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
             pair.claimed_until = pair.claimed_until.max(Some(until));
@@ -168,14 +172,24 @@ impl Board {
         orphans
     }
 
+    /// Whether a pair has runs on the board, those on their way to the store left out.
+    pub(super) fn has_runs(&self, host: &Name, task: &Name) -> bool {
+        self.read().runs.values().any(|run| !run.storing && run.host == *host && run.task == *task)
+    }
+
     /// All hosts that have runs on the board.
     pub(super) fn hosts_with_runs(&self) -> HashSet<Name> {
         self.read().runs.values().map(|run| run.host.clone()).collect()
     }
 
-    /// All pairs the ledger knows.
+    /// All pairs the ledger knows, linked or not.
     pub(super) fn pairs(&self) -> Vec<(Name, Name)> {
         self.read().pairs.keys().cloned().collect()
+    }
+
+    /// All hosts something is known of.
+    pub(super) fn hosts(&self) -> Vec<Name> {
+        self.read().hosts.keys().cloned().collect()
     }
 
     /// A host was connected to.
@@ -232,6 +246,7 @@ impl Board {
         let mut inner = self.write();
         let run = inner.runs.get_mut(&id)?;
         let (tell, told) = oneshot::channel();
+        run.waiting.retain(|waiting| !waiting.is_closed());
         run.waiting.push(tell);
         Some(told)
     }

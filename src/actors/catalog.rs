@@ -9,7 +9,7 @@ use super::definitions::{read_rows, to_row};
 use super::error::AlfError;
 use super::node::NodeActor;
 use super::published::Published;
-use super::supervision::{Obituary, Slot};
+use super::supervision::{Obituary, Slot, supervised};
 use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
@@ -85,13 +85,19 @@ macro_rules! drafts {
         }
 
         impl Draft {
-            /// Checks the document; secrets that are kept come from the definition it replaces.
+            /// Checks the document and that what it names is there, finding all faults; secrets that are kept come
+            /// from the definition it replaces.
             pub fn check(self, catalog: &Catalog, defaults: &Defaults) -> Result<AnyDefinition, Vec<Fault>> {
                 match self {
                     $(Self::$kind(document) => {
                         let kept = document.name.as_ref().and_then(|name| $kind::map(catalog).get(name));
                         let kept = kept.map(|one| one.secrets()).unwrap_or_default();
-                        checked::<$kind>(document, &kept, defaults)
+                        let missing = catalog.missing($kind::named_in(&document));
+                        match checked::<$kind>(document, &kept, defaults) {
+                            Ok(definition) if missing.is_empty() => Ok(definition),
+                            Ok(_) => Err(missing),
+                            Err(faults) => Err(faults.into_iter().chain(missing).collect()),
+                        }
                     })*
                 }
             }
@@ -174,6 +180,8 @@ impl Actor for CatalogActor {
     type Context = Context<Self>;
 }
 
+supervised!(CatalogActor);
+
 impl Handler<Put> for CatalogActor {
     type Result = AtomicResponse<Self, Result<PutDone, AlfError>>;
 
@@ -200,10 +208,6 @@ impl CatalogParts {
             let reference = definition.reference();
             let previous = catalog.get(reference.noun, &reference.name);
             holds(&put.condition, &reference, previous.as_ref().map(AnyDefinition::version))?;
-            let faults = catalog.missing_references(&definition);
-            if !faults.is_empty() {
-                return Err(AlfError::Invalid(faults));
-            }
             let now = Timestamp::from(self.clock.now());
             let (version, created_at) = match &previous {
                 None => (1, now),

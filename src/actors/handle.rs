@@ -128,11 +128,7 @@ impl AlfHandle {
 
     /// What is wrong with a document, the things it names included, without storing it.
     pub fn check(&self, draft: Draft) -> Vec<Fault> {
-        let catalog = self.catalog();
-        match draft.check(&catalog, &self.0.defaults) {
-            Ok(definition) => catalog.missing_references(&definition),
-            Err(faults) => faults,
-        }
+        draft.check(&self.catalog(), &self.0.defaults).err().unwrap_or_default()
     }
 
     /// Deletes a definition; with `cascade` the links that name it too.
@@ -261,7 +257,10 @@ impl AlfHandle {
         let node = self.0.node.get().send(NodeHealth { host: None }).timeout(ANSWER).await;
         let mut children = vec![self.0.catalog.health("catalog"), self.store_health().await];
         match node {
-            Ok(Some(node)) => children.push(node),
+            Ok(Some(node)) => {
+                let kept = self.0.node.health("node");
+                children.push(ActorHealth { restarts: kept.restarts, last_error: kept.last_error, ..node });
+            }
             _ => children.push(self.0.node.health("node")),
         }
         ActorHealth { children, ..ActorHealth::up("alf", self.0.node_name.as_str()) }
@@ -275,7 +274,10 @@ impl AlfHandle {
     async fn store_health(&self) -> ActorHealth {
         let kept = self.store_actor.health("store");
         match self.store_actor.get().send(StoreHealth).timeout(ANSWER).await {
-            Ok(health) => ActorHealth { restarts: kept.restarts, ..health },
+            Ok(health) => {
+                let last_error = health.last_error.or(kept.last_error);
+                ActorHealth { restarts: kept.restarts, last_error, ..health }
+            }
             Err(_) => kept,
         }
     }
@@ -308,11 +310,11 @@ impl AlfHandle {
         &self.0.board
     }
 
-    /// No actor is built anew any more: Alf is stopping.
-    pub fn close_slots(&self) {
-        self.0.catalog.close();
-        self.0.node.close();
-        self.0.store_actor.close();
+    /// Ends the actors, those that the node keeps included: Alf is stopping.
+    pub async fn stop_actors(&self) {
+        self.0.catalog.stop().await;
+        self.0.node.stop().await;
+        self.0.store_actor.stop().await;
     }
 
     /// The definition, as one of any kind.

@@ -1,5 +1,6 @@
 //! The actor tree as it stands: each actor's own figures, with those of its children.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Context, Handler, ResponseFuture};
@@ -19,6 +20,21 @@ pub(super) fn of_child(kind: &str, name: &str, deaths: &Deaths, answer: Option<A
         ActorHealth { state, ..ActorHealth::up(kind, name) }
     });
     ActorHealth { restarts: deaths.total, last_error: health.last_error.or(deaths.last_error.clone()), ..health }
+}
+
+impl HostActor {
+    /// Figures of its own, without its children.
+    fn own_health(&self) -> ActorHealth {
+        let mut health = ActorHealth::up("host", self.name().as_str())
+            .with("connection", self.connection.word())
+            .with("address", format!("{}:{}", self.plan.host.address(), self.plan.host.port))
+            .with("logins", self.connection.logins)
+            .with("sessions_free", self.permits.available_permits())
+            .with("runs", self.runs.len());
+        health.queue = self.waiting.load(Ordering::Relaxed) as u64;
+        health.last_error = self.connection.failure();
+        health
+    }
 }
 
 impl Handler<HostHealth> for HostActor {

@@ -6,25 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message};
-use actix::{ResponseActFuture, SpawnHandle, WrapFuture as _};
-use tokio::sync::{Semaphore, watch};
+use actix::{ResponseActFuture, ResponseFuture, WrapFuture as _};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::connection::Connection;
 use super::error::AlfError;
 use super::ledger::{ResultOf, RunEnd, unsent};
-use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
 use super::plan::{HostPlan, PairPlan};
-use super::reconnect::Reconnect;
 use super::run::Job;
-use super::supervision::{ActorHealth, ChildEnded, Deaths, Obituary, Rebuild, Stop};
-use super::task::{RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
+use super::saving;
+use super::supervision::{ActorHealth, ChildEnded, Crash, Deaths, Obituary, Rebuild, Stop, supervised};
+use super::task::{Replan, RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
 use crate::model::{Name, PairStatus, Reason, RunId, Task, Trigger};
-use crate::ssh::{ConnectError, Connected};
-use crate::store::{HostKeyRecord, OpenRun, Write};
+use crate::store::{OpenRun, Write};
 
 /// Runs that may wait or run on one host; beyond that a manual run is refused, a scheduled one skipped.
 const MOST_RUNS: usize = 1000;
+
+/// How many actors may die while they take in the end of a run, before it is given up.
+const MOST_DEATHS: u32 = 2;
 
 /// Runs a claimed run of a linked task.
 #[derive(Debug, Message)]
@@ -64,18 +68,10 @@ pub struct EndRuns {
 #[rtype(result = "ActorHealth")]
 pub struct HostHealth;
 
-/// For tests of supervision: panics, or lets a task's actor panic.
+/// For tests of supervision: lets a task's actor panic.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Crash {
-    /// The task whose actor is to panic; none for the host's.
-    pub task: Option<Name>,
-}
-
-/// Time to try the connection.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Connect;
+pub struct CrashTask(pub Name);
 
 /// What a host actor is born with.
 pub struct HostBirth {
@@ -92,14 +88,14 @@ pub struct HostBirth {
 /// A task's actor, in whichever of its lives.
 pub(super) struct Child {
     pub(super) addr: Option<Addr<TaskActor>>,
-    pub(super) generation: u64,
+    generation: u64,
     pub(super) deaths: Deaths,
-    /// Ends of runs that came while it was being built anew.
+    /// Ends of runs that it has not taken in yet.
     parked: Vec<RunEnded>,
 }
 
-/// A run that this actor runs.
-struct Running {
+/// A run that this actor runs, or will as soon as it is claimed.
+pub(super) struct Running {
     task: Name,
     cancel: CancellationToken,
 }
@@ -107,23 +103,18 @@ struct Running {
 /// One host.
 pub struct HostActor {
     pub(super) plan: HostPlan,
-    parts: Arc<NodeParts>,
+    pub(super) parts: Arc<NodeParts>,
     parent: CancellationToken,
     pub(super) children: HashMap<Name, Child>,
     /// Dropped with this actor, it ends the children.
     children_token: DropGuard,
     generations: u64,
-    pub(super) link: watch::Sender<Link>,
-    connecting: bool,
-    timer: Option<SpawnHandle>,
-    reconnect: Reconnect,
-    connections: u64,
-    pub(super) logins: u64,
+    pub(super) connection: Connection,
     pub(super) permits: Arc<Semaphore>,
+    /// How many of the runs wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
-    runs: HashMap<RunId, Running>,
+    pub(super) runs: HashMap<RunId, Running>,
     stopping: Arc<AtomicBool>,
-    firing: bool,
     _obituary: Obituary,
 }
 
@@ -143,21 +134,15 @@ impl HostActor {
             children: HashMap::new(),
             children_token: CancellationToken::new().drop_guard(),
             generations: 0,
-            link: watch::Sender::new(Link::Idle),
-            connecting: false,
-            timer: None,
-            reconnect: Reconnect::default(),
-            connections: 0,
-            logins: 0,
+            connection: Connection::default(),
             waiting: Arc::default(),
             runs: HashMap::new(),
             stopping: Arc::default(),
-            firing: true,
             _obituary: birth.obituary,
         }
     }
 
-    fn name(&self) -> &Name {
+    pub(super) fn name(&self) -> &Name {
         &self.plan.host.meta.name
     }
 
@@ -193,37 +178,67 @@ impl HostActor {
             obituary,
         })
         .start();
-        child.parked.drain(..).for_each(|ended| addr.do_send(ended));
-        if !self.firing {
-            addr.do_send(StopFiring);
-        }
         child.deaths.born();
         (child.addr, child.generation) = (Some(addr), generation);
+        for ended in std::mem::take(&mut child.parked) {
+            self.deliver(ended, &task, ctx);
+        }
     }
 
-    /// Hands the end of a run to the task's actor; keeps it while that one is being built anew; settles it here when
-    /// the task is not linked (any more).
-    fn deliver(&mut self, ended: RunEnded, task: &Name) {
+    /// Hands the end of a run to the task's actor, and keeps it until that one, in whichever of its lives, has taken it
+    /// in; settles it here when the task is not linked (any more).
+    fn deliver(&mut self, ended: RunEnded, task: &Name, ctx: &mut Context<Self>) {
+        let Some(child) = self.children.get_mut(task) else {
+            self.settle(&ended.run, task, ended.end);
+            return;
+        };
+        let Some(addr) = &child.addr else {
+            child.parked.push(ended);
+            return;
+        };
+        let (task, taken) = (task.clone(), addr.send(ended.clone()));
+        ctx.spawn(taken.into_actor(self).map(move |taken, actor, ctx| {
+            if taken.is_err() && actor.is_open(&ended.run) {
+                actor.bring_back(ended, &task, ctx);
+            }
+        }));
+    }
+
+    /// The end of a run that its task's actor died with: the next one is to have it, unless that is what they die of.
+    fn bring_back(&mut self, ended: RunEnded, task: &Name, ctx: &mut Context<Self>) {
+        let deaths = ended.deaths + 1;
+        let end = if deaths > MOST_DEATHS {
+            let message = "Alf failed at the end of the run; the log has the place".to_owned();
+            RunEnd::NotRun { reason: Reason::Aborted, message }
+        } else {
+            ended.end
+        };
+        let ended = RunEnded { deaths, end, ..ended };
         match self.children.get_mut(task) {
-            Some(Child { addr: Some(addr), .. }) if addr.connected() => addr.do_send(ended),
-            Some(child) => child.parked.push(ended),
-            None => self.settle(&ended.run, task, ended.end),
+            // Its obituary may still be on its way.
+            Some(child) if child.addr.as_ref().is_none_or(|addr| !addr.connected()) => child.parked.push(ended),
+            _ => self.deliver(ended, task, ctx),
         }
+    }
+
+    /// Whether a run has no Result yet.
+    fn is_open(&self, run: &OpenRun) -> bool {
+        self.parts.board.run(run.id).is_some_and(|(_, storing)| !storing)
     }
 
     fn settle(&self, run: &OpenRun, task: &Name, end: RunEnd) {
         let of = ResultOf { host: self.name(), task, node: &self.parts.node };
         let result = of.ended(run, end, &PairStatus::default(), self.parts.clock.now());
-        super::saving::save(&self.parts, result, None, None);
+        saving::save(&self.parts, result, None, None);
+        saving::forget_pair(&self.parts, self.name(), task);
     }
 
-    /// Settles runs that nobody runs: of another life of this actor or of Alf, of tasks that are not linked.
-    fn settle_orphans(&self) {
+    /// Settles runs of tasks that are not linked, and that nobody runs.
+    fn settle_orphans(&self, reason: Reason, message: &str) {
         let alive: HashSet<RunId> = self.runs.keys().copied().collect();
         for (task, run) in self.parts.board.orphans(self.name(), None, &alive) {
             if !self.children.contains_key(&task) {
-                let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
-                self.settle(&run, &task, RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() });
+                self.settle(&run, &task, RunEnd::NotRun { reason, message: message.to_owned() });
             }
         }
     }
@@ -236,116 +251,69 @@ impl HostActor {
             child.parked.into_iter().for_each(|ended| self.settle(&ended.run, task, ended.end));
         }
         self.parts.board.unlink(self.name(), task);
-        let forget = self.parts.writer.write(vec![Write::ForgetPair { host: self.name().clone(), task: task.clone() }]);
-        actix_rt::spawn(async move {
-            if let Err(error) = forget.await {
-                log::error!("{error}");
-            }
-        });
+        saving::forget_pair(&self.parts, self.name(), task);
     }
 
     // === its runs ===
 
     fn start_run(&mut self, plan: PairPlan, run: OpenRun, ctx: &mut Context<Self>) {
         let task = plan.task.meta.name.clone();
-        if self.runs.len() >= MOST_RUNS {
-            let message = format!("{MOST_RUNS} runs wait for {} already", self.name());
-            self.deliver(RunEnded { run, end: RunEnd::NotRun { reason: Reason::Late, message } }, &task);
+        if !self.is_open(&run) {
+            // Of a life of the task's actor that the next one has settled already.
             return;
         }
-        let cancel = CancellationToken::new();
-        self.runs.insert(run.id, Running { task: task.clone(), cancel: cancel.clone() });
+        let refusal = if self.stopping.load(Ordering::Relaxed) {
+            Some((Reason::Aborted, "Alf stopped before it could start".to_owned()))
+        } else if self.runs.len() >= MOST_RUNS && !self.runs.contains_key(&run.id) {
+            Some((Reason::Late, format!("{MOST_RUNS} runs wait for {} already", self.name())))
+        } else {
+            None
+        };
+        if let Some((reason, message)) = refusal {
+            self.runs.remove(&run.id);
+            self.deliver(RunEnded::new(run, RunEnd::NotRun { reason, message }), &task, ctx);
+            return;
+        }
         let job = Job {
             host: Arc::clone(&self.plan.host),
             plan,
             run: run.clone(),
             parts: Arc::clone(&self.parts),
-            link: self.link.subscribe(),
+            link: self.connection.link.subscribe(),
             permits: Arc::clone(&self.permits),
             waiting: Arc::clone(&self.waiting),
-            cancel,
+            cancel: self.expect(run.id, &task),
             stopping: Arc::clone(&self.stopping),
         };
-        ctx.spawn(job.run().into_actor(self).map(move |end, actor, _| {
+        ctx.spawn(job.run().into_actor(self).map(move |end, actor, ctx| {
             actor.runs.remove(&run.id);
-            actor.deliver(RunEnded { run, end }, &task);
+            actor.deliver(RunEnded::new(run, end), &task, ctx);
         }));
         self.want_connection(ctx);
     }
 
-    fn end_runs(&self, stopping: bool) {
-        self.stopping.store(stopping, Ordering::Relaxed);
-        self.runs.values().for_each(|running| running.cancel.cancel());
+    /// Counts a run among those of this actor; answers by what it is cancelled.
+    fn expect(&mut self, id: RunId, task: &Name) -> CancellationToken {
+        let running =
+            self.runs.entry(id).or_insert_with(|| Running { task: task.clone(), cancel: CancellationToken::new() });
+        running.cancel.clone()
     }
 
-    // === its connection ===
-
-    /// Connects as soon as it may, unless it is connected or at it.
-    fn want_connection(&mut self, ctx: &mut Context<Self>) {
-        let up = matches!(&*self.link.borrow(), Link::Up(_));
-        if !up && !self.connecting && self.timer.is_none() {
-            self.timer = Some(ctx.notify_later(Connect, self.reconnect.wait()));
-        }
-    }
-
-    fn connected(&mut self, connection: u64, result: Result<Connected, ConnectError>, ctx: &mut Context<Self>) {
-        if connection != self.connections {
-            return;
-        }
-        self.connecting = false;
-        let now = self.parts.clock.now().into();
-        match result {
-            Ok(connected) => {
-                log::info!(host = self.name().as_str(), address = self.plan.host.address(); "connected");
-                self.reconnect.succeeded();
-                self.logins += 1;
-                self.parts.board.host_up(self.name(), now);
-                let session = Arc::new(OpenSession::new(connected.session, connection));
-                let lost = session.lost();
-                ctx.spawn(lost.into_actor(self).map(move |cause, actor, ctx| actor.lost(connection, &cause, ctx)));
-                self.link.send_replace(Link::Up(session));
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                log::warn!(host = self.name().as_str(), reason:% = failure.reason; "{}", failure.message);
-                self.reconnect.failed(failure.reason);
-                self.parts.board.host_down(self.name(), now, failure.reason, &failure.message);
-                self.link.send_replace(Link::Down(failure));
-                if self.waiting.load(Ordering::Relaxed) > 0 {
-                    self.want_connection(ctx);
-                }
-            }
-        }
-    }
-
-    fn lost(&mut self, connection: u64, cause: &str, ctx: &mut Context<Self>) {
-        if connection != self.connections {
-            return;
-        }
-        log::warn!(host = self.name().as_str(); "connection lost: {cause}");
-        let message = format!("the connection to {} was lost: {cause}", self.name());
-        let failure = Failure { reason: Reason::Unreachable, message };
-        self.parts.board.host_down(self.name(), self.parts.clock.now().into(), failure.reason, &failure.message);
-        self.reconnect.lost();
-        self.link.send_replace(Link::Down(failure));
-        // Runs that were about to start learn of it now; they count as waiting from the next turn on.
-        if !self.runs.is_empty() {
-            self.want_connection(ctx);
-        }
-    }
-
-    /// Leaves the connection to the runs that are on it, and makes a new one when next needed.
-    fn drop_connection(&mut self, ctx: &mut Context<Self>) {
-        self.connections += 1;
-        self.connecting = false;
-        self.reconnect = Reconnect::default();
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.link.send_replace(Link::Idle);
-        self.parts.board.host_unknown(self.name());
-        if !self.runs.is_empty() {
-            self.want_connection(ctx);
+    /// Why no run is accepted from a person now.
+    fn refusal(&self) -> Option<AlfError> {
+        let writer = &self.parts.writer;
+        if self.parts.is_stopping() {
+            Some(AlfError::Unavailable("Alf is stopping".to_owned()))
+        } else if !self.plan.host.enabled {
+            Some(AlfError::Disabled(self.name().clone()))
+        } else if self.runs.len() >= MOST_RUNS {
+            Some(AlfError::QueueFull(format!("{MOST_RUNS} wait for host \"{}\"", self.name())))
+        } else if let Some(cause) = writer.failing() {
+            Some(AlfError::Store(cause))
+        } else if writer.is_full() {
+            Some(AlfError::QueueFull(format!("{} writes wait for the store", writer.waiting())))
+        } else {
+            None
         }
     }
 }
@@ -360,9 +328,12 @@ impl Actor for HostActor {
         for plan in self.plan.pairs.clone() {
             self.start_child(plan, ctx);
         }
-        self.settle_orphans();
+        let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
+        self.settle_orphans(Reason::Aborted, message);
     }
 }
+
+supervised!(HostActor);
 
 impl Handler<StartRun> for HostActor {
     type Result = ();
@@ -377,11 +348,8 @@ impl Handler<RunTask> for HostActor {
 
     fn handle(&mut self, request: RunTask, _: &mut Context<Self>) -> Self::Result {
         let refuse = |error| Box::pin(actix::fut::ready(Err(error)));
-        if !self.plan.host.enabled {
-            return refuse(AlfError::Disabled(self.name().clone()));
-        }
-        if self.runs.len() >= MOST_RUNS {
-            return refuse(AlfError::QueueFull(format!("{MOST_RUNS} wait for host \"{}\"", self.name())));
+        if let Some(error) = self.refusal() {
+            return refuse(error);
         }
         let task = request.task.meta.name.clone();
         if let Some(child) = self.children.get(&task) {
@@ -394,11 +362,10 @@ impl Handler<RunTask> for HostActor {
         // Not linked: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
         let id = self.parts.ids.next(now);
-        let run = OpenRun {
-            by: request.by,
-            ..unsent(id, request.task.meta.version, None, Trigger::Manual, now)
-        };
+        let run =
+            OpenRun { by: request.by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
         self.parts.board.open(self.name(), &task, run.clone());
+        self.expect(id, &task);
         let host = self.name().clone();
         let claimed = self.parts.writer.write(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
@@ -407,6 +374,7 @@ impl Handler<RunTask> for HostActor {
                 Ok(id)
             }
             Err(error) => {
+                actor.runs.remove(&id);
                 actor.parts.board.withdraw(id);
                 Err(error.into())
             }
@@ -428,13 +396,13 @@ impl Handler<ReplanHost> for HostActor {
         let linked: HashSet<Name> = self.plan.pairs.iter().map(|pair| pair.task.meta.name.clone()).collect();
         let gone: Vec<Name> = self.children.keys().filter(|task| !linked.contains(*task)).cloned().collect();
         gone.iter().for_each(|task| self.remove_child(task));
+        let before: HashMap<&Name, &PairPlan> = before.pairs.iter().map(|pair| (&pair.task.meta.name, pair)).collect();
         for pair in self.plan.pairs.clone() {
-            match self.children.get(&pair.task.meta.name) {
+            let name = &pair.task.meta.name;
+            match self.children.get(name) {
                 None => self.start_child(pair, ctx),
                 // One that is being built anew gets the present plan then.
-                Some(Child { addr: Some(addr), .. }) if !before.pairs.contains(&pair) => {
-                    addr.do_send(super::task::Replan(pair));
-                }
+                Some(Child { addr: Some(addr), .. }) if before.get(name) != Some(&&pair) => addr.do_send(Replan(pair)),
                 Some(_) => {}
             }
         }
@@ -446,7 +414,9 @@ impl Handler<ChildEnded<Name>> for HostActor {
 
     fn handle(&mut self, ended: ChildEnded<Name>, ctx: &mut Context<Self>) {
         let Some(child) = self.children.get_mut(&ended.key) else {
-            self.settle_orphans();
+            let message = "cancelled before it started: the task was taken from the host";
+            self.settle_orphans(Reason::Cancelled, message);
+            saving::forget_pair(&self.parts, self.name(), &ended.key);
             return;
         };
         if child.generation != ended.generation {
@@ -473,47 +443,13 @@ impl Handler<Rebuild<Name>> for HostActor {
     }
 }
 
-impl Handler<Connect> for HostActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Connect, ctx: &mut Context<Self>) {
-        self.timer = None;
-        if self.runs.is_empty() {
-            return;
-        }
-        self.connecting = true;
-        self.connections += 1;
-        let connection = self.connections;
-        let host = Arc::clone(&self.plan.host);
-        let target = self.plan.target(self.parts.board.learned_keys(&host), &self.parts.login);
-        let parts = Arc::clone(&self.parts);
-        let connect = async move {
-            let connected = parts.connector.connect(target).await?;
-            if let Some(key) = &connected.learned {
-                let name = host.meta.name.clone();
-                log::info!(host = name.as_str(), key:? = key; "host key learnt");
-                let record =
-                    HostKeyRecord { host: name, address: host.address().to_owned(), port: host.port, keys: vec![key.clone()] };
-                // Pinned before first use: a key that was forgotten in a crash would be learnt a second time.
-                parts.writer.write(vec![Write::PinHostKey(record.clone())]).await.map_err(|error| {
-                    ConnectError::Unreachable { detail: format!("the host's key could not be stored: {error}") }
-                })?;
-                parts.board.learn(record);
-            }
-            Ok(connected)
-        };
-        ctx.spawn(connect.into_actor(self).map(move |result, actor, ctx| actor.connected(connection, result, ctx)));
-    }
-}
-
 impl Handler<StopFiring> for HostActor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: StopFiring, _: &mut Context<Self>) {
-        self.firing = false;
-        for child in self.children.values() {
-            child.addr.iter().for_each(|addr| addr.do_send(StopFiring));
-        }
+    fn handle(&mut self, _: StopFiring, _: &mut Context<Self>) -> Self::Result {
+        let heard: Vec<_> =
+            self.children.values().filter_map(|child| Some(child.addr.as_ref()?.send(StopFiring))).collect();
+        Box::pin(join_all(heard).map(|_| ()))
     }
 }
 
@@ -521,55 +457,16 @@ impl Handler<EndRuns> for HostActor {
     type Result = ();
 
     fn handle(&mut self, end: EndRuns, _: &mut Context<Self>) {
-        self.end_runs(end.stopping);
+        self.stopping.store(end.stopping, Ordering::Relaxed);
+        self.runs.values().for_each(|running| running.cancel.cancel());
     }
 }
 
-impl Handler<Stop> for HostActor {
+impl Handler<CrashTask> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        ctx.stop();
-    }
-}
-
-impl Handler<Crash> for HostActor {
-    type Result = ();
-
-    #[expect(clippy::panic, reason = "a test asks for it")]
-    fn handle(&mut self, crash: Crash, _: &mut Context<Self>) {
-        match crash.task.and_then(|task| self.children.get(&task)?.addr.clone()) {
-            Some(addr) => addr.do_send(super::task::Crash),
-            None => panic!("a test asked the host actor to panic"),
-        }
-    }
-}
-
-/// How a host's link stands, in a word.
-pub(super) fn word(link: &Link, connecting: bool) -> &'static str {
-    match link {
-        Link::Up(_) => "connected",
-        _ if connecting => "connecting",
-        Link::Idle => "idle",
-        Link::Down(_) => "down",
-    }
-}
-
-impl HostActor {
-    /// Figures of its own, without its children.
-    pub(super) fn own_health(&self) -> ActorHealth {
-        let running = self.runs.len().saturating_sub(self.waiting.load(Ordering::Relaxed));
-        let link = self.link.borrow();
-        let mut health = ActorHealth::up("host", self.name().as_str())
-            .with("connection", word(&link, self.connecting))
-            .with("address", format!("{}:{}", self.plan.host.address(), self.plan.host.port))
-            .with("logins", self.logins)
-            .with("sessions_free", self.permits.available_permits())
-            .with("runs", self.runs.len());
-        health.queue = (self.runs.len() - running) as u64;
-        if let Link::Down(failure) = &*link {
-            health.last_error = Some(failure.message.clone());
-        }
-        health
+    fn handle(&mut self, CrashTask(task): CrashTask, _: &mut Context<Self>) {
+        let addr = self.children.get(&task).and_then(|child| child.addr.as_ref());
+        addr.into_iter().for_each(|addr| addr.do_send(Crash));
     }
 }

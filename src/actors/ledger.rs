@@ -177,6 +177,14 @@ pub fn unsent(
     OpenRun { id, task_version, schedule, trigger, by: None, scheduled_at, due_at: scheduled_at }
 }
 
+/// The instant that a run's Result settles; none for a run that somebody started.
+pub(super) fn instant_of(run: &OpenRun) -> Option<Timestamp> {
+    match run.trigger {
+        Trigger::Schedule | Trigger::CatchUp => Some(run.scheduled_at),
+        Trigger::Manual => None,
+    }
+}
+
 fn captured(output: Output) -> Captured {
     Captured::new(output.bytes, output.total)
 }

@@ -1,6 +1,7 @@
 //! A host's connection as its runs see it: up or down, and why.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 
@@ -42,13 +43,16 @@ impl From<ConnectError> for Failure {
 /// A session that closes when the last run on it is done and the host wants it no more.
 pub(super) struct OpenSession {
     session: Arc<dyn Session>,
+    /// Counts it until it is closed.
+    open: Arc<AtomicUsize>,
     /// Which connection of the host it is.
     pub(super) generation: u64,
 }
 
 impl OpenSession {
-    pub(super) fn new(session: Arc<dyn Session>, generation: u64) -> Self {
-        Self { session, generation }
+    pub(super) fn new(session: Arc<dyn Session>, generation: u64, open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { session, generation, open: Arc::clone(open) }
     }
 
     pub(super) fn exec(&self, exec: Exec) -> BoxFuture<'static, Ending> {
@@ -64,7 +68,11 @@ impl Drop for OpenSession {
     fn drop(&mut self) {
         // Outside of a runtime (the process is ending) the operating system closes it.
         if tokio::runtime::Handle::try_current().is_ok() {
-            tokio::spawn(self.session.close());
+            let (closing, open) = (self.session.close(), Arc::clone(&self.open));
+            tokio::spawn(async move {
+                closing.await;
+                open.fetch_sub(1, Ordering::Relaxed);
+            });
         }
     }
 }

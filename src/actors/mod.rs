@@ -15,6 +15,7 @@ pub mod store;
 pub mod supervision;
 pub mod task;
 
+mod connection;
 mod due;
 mod figures;
 mod health;
@@ -25,3 +26,6 @@ pub mod plan;
 mod reconnect;
 mod run;
 mod saving;
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! `NodeActor`: which hosts this node runs. It starts, changes and ends just the host actors that a change concerns, and
 //! spreads them over a pool of arbiters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message};
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message};
 use actix::{ResponseFuture, WrapFuture as _};
 use actix_rt::ArbiterHandle;
 use futures_util::future::join_all;
@@ -17,10 +19,14 @@ use super::ledger::{ResultOf, RunEnd};
 use super::parts::NodeParts;
 use super::plan::HostPlan;
 use super::published::Published;
-use super::supervision::{ActorHealth, ChildEnded, Deaths, Obituary, Rebuild, Stop};
+use super::saving;
+use super::supervision::{ActorHealth, ChildEnded, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::StopFiring;
 use crate::model::{Catalog, Name, Noun, PairStatus, Reason};
 use crate::store::Write;
+
+/// How often a host that was deleted is asked whether its runs have ended.
+const WHILE_ENDING: Duration = Duration::from_millis(100);
 
 /// Finds a host's actor.
 #[derive(Debug, Message)]
@@ -35,11 +41,11 @@ pub struct NodeHealth {
     pub host: Option<Name>,
 }
 
-/// To every host.
-#[derive(Debug, Clone, Copy, Message)]
+/// To every host; answered when all have heard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum Everyone {
-    /// No instant is claimed from now on.
+    /// Alf is stopping: no instant is claimed, no run accepted from now on.
     StopFiring,
     /// All runs are ended, as Alf is stopping.
     EndRuns,
@@ -62,7 +68,8 @@ pub struct NodeActor {
     children: HashMap<Name, Child>,
     children_token: DropGuard,
     generations: u64,
-    firing: bool,
+    /// Hosts that were deleted and whose runs have not all ended: one of the same name starts when they have.
+    ending: HashSet<Name>,
     _obituary: Obituary,
 }
 
@@ -81,7 +88,7 @@ impl NodeActor {
             children: HashMap::new(),
             children_token: CancellationToken::new().drop_guard(),
             generations: 0,
-            firing: true,
+            ending: HashSet::new(),
             _obituary: obituary,
         }
     }
@@ -108,9 +115,6 @@ impl NodeActor {
             Some(arbiter) => HostActor::start_in_arbiter(arbiter, move |_| HostActor::new(birth)),
             None => HostActor::new(birth).start(),
         };
-        if !self.firing {
-            addr.do_send(StopFiring);
-        }
         let child = self.children.entry(name).or_insert_with(|| Child {
             addr: None,
             plan: plan.clone(),
@@ -127,6 +131,9 @@ impl NodeActor {
             self.end_host(name, ctx);
             return;
         };
+        if self.ending.contains(name) {
+            return;
+        }
         let plan = HostPlan::of(catalog, host, &self.parts.login);
         match self.children.get_mut(name) {
             None => self.start_child(plan, ctx),
@@ -141,56 +148,76 @@ impl NodeActor {
     /// A host was deleted: its runs are ended, then its actor, and what was learnt of it is forgotten.
     fn end_host(&mut self, name: &Name, ctx: &mut Context<Self>) {
         let Some(child) = self.children.remove(name) else { return };
-        let parts = Arc::clone(&self.parts);
+        self.ending.insert(name.clone());
         let name = name.clone();
-        let mut forget = vec![Write::ForgetHostKey(name.clone())];
-        for pair in &child.plan.pairs {
-            let task = pair.task.meta.name.clone();
-            parts.board.unlink(&name, &task);
-            forget.push(Write::ForgetPair { host: name.clone(), task });
-        }
-        let ending = async move {
-            if let Some(addr) = child.addr {
-                let bare = HostPlan { pairs: Vec::new(), ..child.plan };
-                // Without tasks its runs are its own: it settles them itself.
-                let _ = addr.send(ReplanHost(bare)).await;
-                let _ = addr.send(EndRuns { stopping: false }).await;
-                while addr.send(HostHealth).await.is_ok_and(|health| health.details.get("runs").is_some_and(|n| n != "0")) {
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                }
-                addr.do_send(Stop);
-            }
-            parts.board.forget_host(&name);
-            if let Err(error) = parts.writer.write(forget).await {
-                log::error!("{error}");
-            }
-        };
-        ctx.spawn(ending.into_actor(self));
+        ctx.spawn(end_runs(child).into_actor(self).map(move |(), actor, ctx| {
+            actor.forget_strangers(Some(&name));
+            actor.ending.remove(&name);
+            let catalog = actor.published.get();
+            actor.replan(&catalog, &name, ctx);
+        }));
     }
 
-    /// Runs and pairs of hosts that were deleted while Alf was away.
-    fn settle_strangers(&self, catalog: &Catalog) {
-        for host in self.parts.board.hosts_with_runs() {
-            if catalog.hosts.contains_key(&host) {
-                continue;
+    /// Settles runs that nobody runs, and forgets what is known, of this host, or of all hosts and pairs that are not
+    /// defined (any more): deleted while Alf was away, or while this actor was.
+    fn forget_strangers(&self, only: Option<&Name>) {
+        let catalog = self.published.get();
+        let board = &self.parts.board;
+        let mut linked: HashSet<(Name, Name)> = HashSet::new();
+        if only.is_none() {
+            for host in catalog.hosts.values() {
+                let of_host = catalog.tasks_of(host).into_iter();
+                linked.extend(of_host.map(|(task, _)| (host.meta.name.clone(), task.meta.name.clone())));
             }
-            for (task, run) in self.parts.board.orphans(&host, None, &std::collections::HashSet::new()) {
+        }
+        let strange = |host: &Name| only.is_none_or(|only| only == host);
+        for host in board.hosts_with_runs().into_iter().filter(strange) {
+            for (task, run) in board.orphans(&host, None, &HashSet::new()) {
+                if linked.contains(&(host.clone(), task.clone())) {
+                    continue;
+                }
                 let of = ResultOf { host: &host, task: &task, node: &self.parts.node };
-                let message = "Alf stopped or crashed in the middle of the run, and its host is defined no more";
+                let message = "Alf stopped or crashed in the middle of the run, and its task is not linked any more";
                 let end = RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() };
                 let result = of.ended(&run, end, &PairStatus::default(), self.parts.clock.now());
-                super::saving::save(&self.parts, result, None, None);
+                saving::save(&self.parts, result, None, None);
+            }
+        }
+        for (host, task) in board.pairs().into_iter().filter(|(host, _)| strange(host)) {
+            if !linked.contains(&(host.clone(), task.clone())) {
+                board.unlink(&host, &task);
+                saving::forget_pair(&self.parts, &host, &task);
+            }
+        }
+        for host in board.hosts().into_iter().filter(strange) {
+            if only.is_some() || !catalog.hosts.contains_key(&host) {
+                board.forget_host(&host);
+                saving::send(&self.parts, vec![Write::ForgetHostKey(host)]);
             }
         }
     }
+}
+
+/// Ends the runs of a host that was deleted, then its actor. A run ends as soon as its command is killed and its Result
+/// can be written; there is no hurry.
+async fn end_runs(child: Child) {
+    let Some(addr) = child.addr else { return };
+    let bare = HostPlan { pairs: Vec::new(), ..child.plan };
+    // Without tasks its runs are its own: it settles them itself.
+    let _ = addr.send(ReplanHost(bare)).await;
+    let _ = addr.send(EndRuns { stopping: false }).await;
+    while addr.send(HostHealth).await.is_ok_and(|health| health.details.get("runs").is_some_and(|runs| runs != "0")) {
+        tokio::time::sleep(WHILE_ENDING).await;
+    }
+    let _ = addr.send(Stop).await;
 }
 
 impl Actor for NodeActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.forget_strangers(None);
         let catalog = self.published.get();
-        self.settle_strangers(&catalog);
         for host in catalog.hosts.values() {
             self.start_child(HostPlan::of(&catalog, host, &self.parts.login), ctx);
         }
@@ -212,7 +239,7 @@ impl Handler<CatalogChanged> for NodeActor {
             return;
         }
         // A task, a link or a credential may concern any host: those whose plan is the same hear nothing.
-        let names: std::collections::BTreeSet<Name> =
+        let names: BTreeSet<Name> =
             catalog.hosts.keys().chain(self.children.keys()).cloned().collect();
         for name in &names {
             self.replan(&catalog, name, ctx);
@@ -257,31 +284,28 @@ impl Handler<Rebuild<Name>> for NodeActor {
 }
 
 impl Handler<Everyone> for NodeActor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, what: Everyone, _: &mut Context<Self>) {
-        for addr in self.children.values().filter_map(|child| child.addr.as_ref()) {
+    fn handle(&mut self, what: Everyone, _: &mut Context<Self>) -> Self::Result {
+        if what == Everyone::StopFiring {
+            self.parts.stopping.store(true, Ordering::Relaxed);
+        }
+        let addrs: Vec<_> = self.children.values().filter_map(|child| child.addr.clone()).collect();
+        if what == Everyone::Stop {
+            self.children.clear();
+        }
+        // Who is no more has nothing to stop.
+        Box::pin(async move {
             match what {
-                Everyone::StopFiring => addr.do_send(StopFiring),
-                Everyone::EndRuns => addr.do_send(EndRuns { stopping: true }),
-                Everyone::Stop => addr.do_send(Stop),
+                Everyone::StopFiring => drop(join_all(addrs.iter().map(|addr| addr.send(StopFiring))).await),
+                Everyone::EndRuns => drop(join_all(addrs.iter().map(|addr| addr.send(EndRuns { stopping: true }))).await),
+                Everyone::Stop => drop(join_all(addrs.iter().map(|addr| addr.send(Stop))).await),
             }
-        }
-        match what {
-            Everyone::StopFiring => self.firing = false,
-            Everyone::EndRuns => {}
-            Everyone::Stop => self.children.clear(),
-        }
+        })
     }
 }
 
-impl Handler<Stop> for NodeActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        ctx.stop();
-    }
-}
+supervised!(NodeActor);
 
 impl Handler<NodeHealth> for NodeActor {
     type Result = ResponseFuture<Option<ActorHealth>>;

@@ -1,7 +1,7 @@
 //! What all actors of a node share, injected once by the composition root.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -31,6 +31,17 @@ pub struct NodeParts {
     pub login: LoginDefaults,
     /// Results that could not be stored at all.
     pub lost: AtomicU64,
+    /// Connections that are open, or on their way to be closed.
+    pub sessions: Arc<AtomicUsize>,
+    /// Alf is stopping: no instant is claimed, no run accepted any more, by whichever life of an actor.
+    pub stopping: AtomicBool,
+}
+
+impl NodeParts {
+    /// Whether Alf is stopping.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 /// Who logs in where neither host nor credential says so.

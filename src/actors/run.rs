@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -13,7 +14,7 @@ use super::ledger::RunEnd;
 use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
-use crate::model::{Host, Reason};
+use crate::model::{Host, Reason, Trigger};
 use crate::ssh::{End, Exec};
 use crate::store::OpenRun;
 
@@ -26,7 +27,7 @@ pub(super) struct Job {
     pub(super) link: watch::Receiver<Link>,
     /// Sessions at once on the host's connection.
     pub(super) permits: Arc<Semaphore>,
-    /// How many runs of the host wait for its connection.
+    /// How many runs of the host wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) cancel: CancellationToken,
     /// Whether the cancel is Alf's own.
@@ -51,8 +52,12 @@ impl Job {
     }
 
     async fn steps(mut self) -> RunEnd {
-        let waited = (self.parts.clock.now() - self.run.due_at.get()).to_std().unwrap_or_default();
-        let deadline = Instant::now() + self.plan.task.start_within.get().saturating_sub(waited);
+        let start_within = self.plan.task.start_within.get();
+        let waited = self.waited();
+        if waited > start_within {
+            return self.late("could not be claimed");
+        }
+        let deadline = Instant::now() + (start_within - waited);
         loop {
             let turn = match self.turn(deadline).await {
                 Ok(turn) => turn,
@@ -63,11 +68,33 @@ impl Job {
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             if untouched && matches!(ending.end, End::ConnectionLost(_)) {
                 // Nothing was sent: it waits for the next connection like any other run that is due.
-                self.wait_for_news(deadline).await;
-                continue;
+                drop(turn);
+                match self.news(deadline).await {
+                    Ok(()) => continue,
+                    Err(end) => return end,
+                }
             }
             return RunEnd::Ran { ending: Box::new(ending), stopping: self.stopping.load(Ordering::Relaxed) };
         }
+    }
+
+    /// How long it has waited for its start. What is caught up with was late when it was claimed: it waits since then.
+    fn waited(&self) -> Duration {
+        let since = match self.run.trigger {
+            Trigger::CatchUp => self.run.id.millis(),
+            Trigger::Schedule | Trigger::Manual => self.run.due_at.millis(),
+        };
+        let now = self.parts.clock.now().timestamp_millis();
+        Duration::from_millis(u64::try_from(now - since).unwrap_or_default())
+    }
+
+    /// The end of a run that could not start in time. A host that is down is the reason, whatever else was missing.
+    fn late(&self, what: &str) -> RunEnd {
+        if let Link::Down(Failure { reason, message }) = &*self.link.borrow() {
+            return RunEnd::NotRun { reason: *reason, message: message.clone() };
+        }
+        let message = format!("{what} within start_within ({})", self.plan.task.start_within);
+        RunEnd::NotRun { reason: Reason::Late, message }
     }
 
     fn exec(&self) -> Exec {
@@ -93,6 +120,7 @@ impl Job {
 
     /// Waits for a connection and for the permits, together at most until the deadline.
     async fn turn(&mut self, deadline: Instant) -> Result<Turn, RunEnd> {
+        let _waiting = Waiting::new(&self.waiting);
         loop {
             let session = self.session(deadline).await?;
             let host = self.permit(Arc::clone(&self.permits), deadline, "a session of the host").await?;
@@ -108,31 +136,31 @@ impl Job {
     }
 
     async fn session(&mut self, deadline: Instant) -> Result<Arc<OpenSession>, RunEnd> {
-        let _waiting = Waiting::new(&self.waiting);
         loop {
-            let failure = match &*self.link.borrow_and_update() {
-                Link::Up(session) => return Ok(Arc::clone(session)),
-                Link::Down(failure) => Some(failure.clone()),
-                Link::Idle => None,
-            };
-            let news = tokio::select! {
-                () = self.cancel.cancelled() => return Err(self.cancelled()),
-                news = timeout_at(deadline, self.link.changed()) => news,
-            };
-            if !matches!(news, Ok(Ok(()))) {
-                let Failure { reason, message } = failure.unwrap_or_else(|| Failure {
-                    reason: Reason::Unreachable,
-                    message: format!("no connection to {} yet", self.host.meta.name),
-                });
-                return Err(RunEnd::NotRun { reason, message });
+            if let Link::Up(session) = &*self.link.borrow_and_update() {
+                return Ok(Arc::clone(session));
             }
+            self.news(deadline).await?;
         }
     }
 
-    /// Waits until the connection is another one than it was, or the deadline.
-    async fn wait_for_news(&mut self, deadline: Instant) {
-        let _waiting = Waiting::new(&self.waiting);
-        let _ = timeout_at(deadline, self.link.changed()).await;
+    /// Waits until the connection is another one than it was when last looked at, at most until the deadline.
+    async fn news(&mut self, deadline: Instant) -> Result<(), RunEnd> {
+        let news = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(self.cancelled()),
+            news = timeout_at(deadline, self.link.changed()) => news,
+        };
+        if matches!(news, Ok(Ok(()))) {
+            return Ok(());
+        }
+        Err(match &*self.link.borrow() {
+            Link::Down(Failure { reason, message }) => RunEnd::NotRun { reason: *reason, message: message.clone() },
+            Link::Idle | Link::Up(_) => RunEnd::NotRun {
+                reason: Reason::Unreachable,
+                message: format!("no connection to {} yet", self.host.meta.name),
+            },
+        })
     }
 
     async fn permit(
@@ -142,15 +170,13 @@ impl Job {
         what: &str,
     ) -> Result<OwnedSemaphorePermit, RunEnd> {
         let permit = tokio::select! {
+            biased;
             () = self.cancel.cancelled() => return Err(self.cancelled()),
             permit = timeout_at(deadline, permits.acquire_owned()) => permit,
         };
         match permit {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(RunEnd::NotRun {
-                reason: Reason::Late,
-                message: format!("did not get {what} within start_within ({})", self.plan.task.start_within),
-            }),
+            _ => Err(self.late(&format!("did not get {what}"))),
         }
     }
 
@@ -163,7 +189,7 @@ impl Job {
     }
 }
 
-/// Counts one that waits for the connection, for as long as it lives.
+/// Counts one that waits for its turn, for as long as it lives.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {

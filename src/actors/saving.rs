@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::parts::NodeParts;
-use crate::model::{Outcome, PairStatus, RunResult, Timestamp};
+use crate::model::{Name, Outcome, PairStatus, RunResult, Timestamp};
 use crate::store::Write;
 
 /// Puts a Result on the board and sends it to the store. The sending belongs to no actor, so that none takes a Result
@@ -27,6 +27,24 @@ pub(super) fn save(
         }
         parts.board.stored(id);
     });
+}
+
+/// Sends writes to the store for nobody who waits for them.
+pub(super) fn send(parts: &NodeParts, writes: Vec<Write>) {
+    let written = parts.writer.write(writes);
+    actix_rt::spawn(async move {
+        if let Err(error) = written.await {
+            log::error!("the ledger could not be written: {error}");
+        }
+    });
+}
+
+/// Forgets the record of a pair that is not linked (any more) as soon as none of its runs is open: it says which are,
+/// and who would not find them there after a crash would leave them without a Result.
+pub(super) fn forget_pair(parts: &NodeParts, host: &Name, task: &Name) {
+    if !parts.board.has_runs(host, task) {
+        send(parts, vec![Write::ForgetPair { host: host.clone(), task: task.clone() }]);
+    }
 }
 
 fn tell(result: &RunResult) {

@@ -1,46 +1,68 @@
 //! `StoreActor`: the one writer of the ledger. What waits when the last commit ends goes into the next one: no timer,
-//! no added delay. Lossless: while the store is away, writes wait and are tried again; who wrote waits with them, and
-//! the runs they belong to hold the permits that bound how many can wait.
+//! no added delay. Lossless: while the store is away, writes wait and are tried again; who wrote waits with them.
+//!
+//! What waits stands in a [`Queue`] that belongs to no actor, and leaves it when it is on disk: when the actor dies its
+//! next life goes on where it stopped, nothing is lost and nothing overtakes what was written before it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
-use super::supervision::{ActorHealth, Obituary, Slot};
+use super::supervision::{ActorHealth, Obituary, Slot, supervised};
 use crate::store::{Store, StoreError, Write, Written};
 
 /// Most writes of one commit: beyond that a transaction delays those that wait behind it.
 const MOST_WRITES: usize = 500;
+/// When more than this waits, who can wait writes nothing more: instants are dealt with later, requests refused.
+const MOST_WAITING: usize = 10_000;
 /// First and longest wait before a commit is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Writes all of these in one transaction; answered when they are on disk.
+/// Something waits in the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Commit {
-    writes: Vec<Write>,
-    answer: oneshot::Sender<Result<Vec<Written>, StoreError>>,
-}
+struct Pump;
 
 /// Asks how it stands.
 #[derive(Message)]
 #[rtype(result = "ActorHealth")]
 pub struct StoreHealth;
 
-/// For tests of supervision: panics.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Crash;
+type Answer = Result<Vec<Written>, StoreError>;
+
+/// Writes that belong into one transaction; answered when they are on disk.
+struct Commit {
+    writes: Vec<Write>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What waits for the store, oldest first, that which is being committed included.
+#[derive(Default)]
+pub struct Queue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    commits: VecDeque<Commit>,
+    /// Why the last commit failed, until one goes through.
+    failing: Option<String>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The one writer of the ledger.
 pub struct StoreActor {
     store: Arc<dyn Store>,
-    waiting: VecDeque<Commit>,
+    queue: Arc<Queue>,
     committing: bool,
+    /// So many commits from the queue's front are done one by one: one of them is refused, and the others with it.
+    one_by_one: usize,
     failures: u32,
     last_error: Option<String>,
     commits: u64,
@@ -48,12 +70,13 @@ pub struct StoreActor {
 }
 
 impl StoreActor {
-    /// On a store.
-    pub fn new(store: Arc<dyn Store>, obituary: Obituary) -> Self {
+    /// On a store; goes on with what is in the queue.
+    pub fn new(store: Arc<dyn Store>, queue: Arc<Queue>, obituary: Obituary) -> Self {
         Self {
             store,
-            waiting: VecDeque::new(),
+            queue,
             committing: false,
+            one_by_one: 0,
             failures: 0,
             last_error: None,
             commits: 0,
@@ -63,106 +86,117 @@ impl StoreActor {
 
     /// Commits what waits, if nothing is being committed.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.committing || self.waiting.is_empty() {
+        if self.committing {
             return;
         }
-        let mut batch = Vec::new();
-        let mut writes = 0;
-        while let Some(next) = self.waiting.pop_front() {
-            // Nobody waits for it any more: it may have gone through before, and is safe to leave out.
-            if next.answer.is_closed() {
-                continue;
-            }
-            writes += next.writes.len();
-            batch.push(next);
-            if writes >= MOST_WRITES {
-                break;
-            }
-        }
-        if batch.is_empty() {
+        let (count, writes) = self.batch();
+        if count == 0 {
             return;
         }
         self.committing = true;
         let store = Arc::clone(&self.store);
-        let job = async move {
-            let all = batch.iter().flat_map(|commit| commit.writes.iter().cloned()).collect();
-            let result = store.commit(all).await;
-            (batch, result)
-        };
-        ctx.spawn(job.into_actor(self).map(|(batch, result), actor, ctx| actor.committed(batch, result, ctx)));
+        let job = async move { store.commit(writes).await };
+        ctx.spawn(job.into_actor(self).map(move |answer, actor, ctx| actor.committed(count, answer, ctx)));
     }
 
-    fn committed(
-        &mut self,
-        batch: Vec<Commit>,
-        result: Result<Vec<Written>, StoreError>,
-        ctx: &mut Context<Self>,
-    ) {
-        match result {
+    /// The next commits and their writes; they stay in the queue until they are done.
+    fn batch(&self) -> (usize, Vec<Write>) {
+        let mut waiting = self.queue.lock();
+        let mut count = 0;
+        let mut writes = Vec::new();
+        while let Some(commit) = waiting.commits.get(count) {
+            // Nobody waits for it any more: who wrote it died with it, and what it opened is settled otherwise.
+            if commit.answer.is_closed() {
+                waiting.commits.remove(count);
+                continue;
+            }
+            writes.extend(commit.writes.iter().cloned());
+            count += 1;
+            if self.one_by_one > 0 || writes.len() >= MOST_WRITES {
+                break;
+            }
+        }
+        (count, writes)
+    }
+
+    fn committed(&mut self, count: usize, answer: Answer, ctx: &mut Context<Self>) {
+        match answer {
             Ok(written) => {
                 if self.failures > 0 {
                     log::info!(failures = self.failures; "the store is back");
                 }
                 self.failures = 0;
                 self.commits += 1;
-                let mut written = written.into_iter();
-                for commit in batch {
-                    let part = written.by_ref().take(commit.writes.len()).collect();
-                    let _ = commit.answer.send(Ok(part));
-                }
+                self.settle(count, Ok(written));
             }
-            Err(error) if !error.is_passing() && batch.len() == 1 => {
-                log::error!("a write was refused for good: {error}");
-                self.last_error = Some(error.to_string());
-                batch.into_iter().for_each(|commit| {
-                    let _ = commit.answer.send(Err(error.clone()));
-                });
-            }
-            Err(error) => {
-                if self.failures == 0 {
-                    log::error!("{error}; writes wait until it is back");
-                }
-                self.failures += 1;
-                self.last_error = Some(error.to_string());
-                // A write that is refused for good is found by committing one at a time.
-                let one_by_one = !error.is_passing();
-                batch.into_iter().rev().for_each(|commit| self.waiting.push_front(commit));
-                if one_by_one {
-                    self.retry_one(ctx);
-                    return;
-                }
-                let wait = RETRY.0.saturating_mul(1 << self.failures.min(10)).min(RETRY.1);
-                ctx.run_later(wait, |actor, ctx| {
-                    actor.committing = false;
-                    actor.pump(ctx);
-                });
+            Err(error) if error.is_passing() => {
+                self.wait(&error, ctx);
                 return;
             }
+            Err(error) if count == 1 => {
+                log::error!("a write was refused for good: {error}");
+                self.last_error = Some(error.to_string());
+                self.settle(count, Err(error));
+            }
+            Err(_) => self.one_by_one = count,
         }
         self.committing = false;
         self.pump(ctx);
     }
 
-    fn retry_one(&mut self, ctx: &mut Context<Self>) {
-        let Some(commit) = self.waiting.pop_front() else { return };
-        let store = Arc::clone(&self.store);
-        let job = async move {
-            let result = store.commit(commit.writes.clone()).await;
-            (vec![commit], result)
+    /// Takes commits that are done out of the queue and answers them.
+    fn settle(&mut self, count: usize, answer: Answer) {
+        self.one_by_one = self.one_by_one.saturating_sub(count);
+        let done: Vec<Commit> = {
+            let mut waiting = self.queue.lock();
+            waiting.failing = None;
+            waiting.commits.drain(..count).collect()
         };
-        ctx.spawn(job.into_actor(self).map(|(batch, result), actor, ctx| actor.committed(batch, result, ctx)));
+        let mut written = match answer {
+            Ok(written) => written.into_iter(),
+            Err(error) => {
+                for commit in done {
+                    let _ = commit.answer.send(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        for commit in done {
+            let part = written.by_ref().take(commit.writes.len()).collect();
+            let _ = commit.answer.send(Ok(part));
+        }
+    }
+
+    /// The store is away: tries again later.
+    fn wait(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
+        if self.failures == 0 {
+            log::error!("{error}; writes wait until it is back");
+        }
+        self.failures += 1;
+        self.last_error = Some(error.to_string());
+        self.queue.lock().failing = Some(error.to_string());
+        let wait = RETRY.0.saturating_mul(1 << (self.failures - 1).min(10)).min(RETRY.1);
+        ctx.run_later(wait, |actor, ctx| {
+            actor.committing = false;
+            actor.pump(ctx);
+        });
     }
 }
 
 impl Actor for StoreActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.pump(ctx);
+    }
 }
 
-impl Handler<Commit> for StoreActor {
+supervised!(StoreActor);
+
+impl Handler<Pump> for StoreActor {
     type Result = ();
 
-    fn handle(&mut self, commit: Commit, ctx: &mut Context<Self>) {
-        self.waiting.push_back(commit);
+    fn handle(&mut self, _: Pump, ctx: &mut Context<Self>) {
         self.pump(ctx);
     }
 }
@@ -175,18 +209,9 @@ impl Handler<StoreHealth> for StoreActor {
         actix::MessageResult(ActorHealth {
             state: state.to_owned(),
             last_error: self.last_error.clone(),
-            queue: self.waiting.len() as u64,
+            queue: self.queue.lock().commits.len() as u64,
             ..ActorHealth::up("store", self.store.kind()).with("commits", self.commits)
         })
-    }
-}
-
-impl Handler<Crash> for StoreActor {
-    type Result = ();
-
-    #[expect(clippy::panic, reason = "a test asks for it")]
-    fn handle(&mut self, _: Crash, _: &mut Context<Self>) {
-        panic!("a test asked the store actor to panic");
     }
 }
 
@@ -194,60 +219,44 @@ impl Handler<Crash> for StoreActor {
 #[derive(Clone)]
 pub struct StoreWriter {
     actor: Slot<StoreActor>,
-    waiting: Arc<AtomicU64>,
+    queue: Arc<Queue>,
 }
 
 impl StoreWriter {
-    /// To this actor.
-    pub fn new(actor: Slot<StoreActor>) -> Self {
-        Self { actor, waiting: Arc::default() }
+    /// Through this queue to this actor.
+    pub fn new(actor: Slot<StoreActor>, queue: Arc<Queue>) -> Self {
+        Self { actor, queue }
     }
 
-    /// How many writes wait.
+    /// How many commits wait.
     pub fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::Relaxed)
+        self.queue.lock().commits.len() as u64
+    }
+
+    /// Whether so much waits that who can wait should not add to it.
+    pub fn is_full(&self) -> bool {
+        self.queue.lock().commits.len() >= MOST_WAITING
+    }
+
+    /// Why the store does not take writes now, if it does not.
+    pub fn failing(&self) -> Option<String> {
+        self.queue.lock().failing.clone()
+    }
+
+    /// Nothing is written any more: who still waits is told so.
+    pub fn close(&self) {
+        self.queue.lock().commits.clear();
     }
 
     /// Writes, waiting as long as it takes; an error is one that no waiting mends. Writes are committed in the order of
-    /// these calls, whenever their futures are polled. Every write is safe to repeat, so that one whose answer was lost
-    /// with the actor is simply sent again.
+    /// these calls, whenever their futures are polled. One whose future was dropped may be left out.
     pub fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<Vec<Written>, StoreError>> + use<> {
-        let counted = Counted::new(Arc::clone(&self.waiting));
-        let actor = self.actor.clone();
-        let mut answered = send(&actor, writes.clone());
+        let (answer, answered) = oneshot::channel();
+        self.queue.lock().commits.push_back(Commit { writes, answer });
+        // One that is being built anew looks into the queue by itself.
+        self.actor.get().do_send(Pump);
         async move {
-            let _counted = counted;
-            let mut wait = RETRY.0;
-            loop {
-                if let Ok(result) = answered.await {
-                    return result;
-                }
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(RETRY.1);
-                answered = send(&actor, writes.clone());
-            }
+            answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("Alf ended before it was written".to_owned())))
         }
-    }
-}
-
-fn send(actor: &Slot<StoreActor>, writes: Vec<Write>) -> oneshot::Receiver<Result<Vec<Written>, StoreError>> {
-    let (answer, answered) = oneshot::channel();
-    actor.get().do_send(Commit { writes, answer });
-    answered
-}
-
-/// Counts one who waits, for as long as it lives.
-struct Counted(Arc<AtomicU64>);
-
-impl Counted {
-    fn new(counter: Arc<AtomicU64>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

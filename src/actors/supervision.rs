@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Message};
+use actix::{Actor, Addr, Context, Handler, Message};
 use actix_rt::ArbiterHandle;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -75,6 +75,34 @@ pub struct Rebuild<K>(pub K);
 #[rtype(result = "()")]
 pub struct Stop;
 
+/// For tests of supervision: panics.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Crash;
+
+/// Lets actors hear [`Stop`] and [`Crash`].
+macro_rules! supervised {
+    ($($actor:ty),*) => {$(
+        impl actix::Handler<$crate::actors::supervision::Stop> for $actor {
+            type Result = ();
+
+            fn handle(&mut self, _: $crate::actors::supervision::Stop, ctx: &mut actix::Context<Self>) {
+                actix::ActorContext::stop(ctx);
+            }
+        }
+
+        impl actix::Handler<$crate::actors::supervision::Crash> for $actor {
+            type Result = ();
+
+            #[expect(clippy::panic, reason = "a test asks for it")]
+            fn handle(&mut self, _: $crate::actors::supervision::Crash, _: &mut actix::Context<Self>) {
+                panic!("a test asked the {} to panic", stringify!($actor));
+            }
+        }
+    )*};
+}
+pub(super) use supervised;
+
 /// How often an actor died lately, and how long to wait before the next life.
 #[derive(Debug, Clone, Default)]
 pub struct Deaths {
@@ -135,6 +163,16 @@ impl<A: Actor> Slot<A> {
     /// It is not to be built anew any more.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends it for good; answers when it has heard so.
+    pub async fn stop(&self)
+    where
+        A: Actor<Context = Context<A>> + Handler<Stop>,
+    {
+        self.close();
+        // One that is no more has ended already.
+        let _ = self.get().send(Stop).await;
     }
 
     /// What is known of it from outside.
@@ -253,7 +291,6 @@ impl ActorHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix::Handler;
 
     struct Fragile {
         _obituary: Obituary,

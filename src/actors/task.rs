@@ -8,22 +8,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, Recipient, WrapFuture as _};
-use actix::{ActorContext as _, SpawnHandle};
+use actix::{ActorContext as _, ResponseActFuture, SpawnHandle};
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::due::{self, Due};
 use super::error::AlfError;
 use super::host::StartRun;
-use super::ledger::{ResultOf, RunEnd, unsent};
+use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
-use super::supervision::{ActorHealth, Obituary, Stop};
+use super::supervision::{ActorHealth, Obituary, supervised};
 use crate::model::{Instants, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
-use crate::store::{OpenRun, Write, Written};
+use crate::store::{OpenRun, StoreError, Write, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// The sleep while too much waits for the store.
+const WHILE_FULL: Duration = Duration::from_secs(1);
+
+/// What a claim came to.
+type Claimed = Result<Vec<Written>, StoreError>;
 
 /// A person wants the task run now.
 #[derive(Debug, Message)]
@@ -34,13 +39,22 @@ pub struct RunNow {
 }
 
 /// A run has ended on the host.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct RunEnded {
     /// Which.
     pub run: OpenRun,
     /// How.
     pub end: RunEnd,
+    /// How many lives of the actor ended before they had taken this in.
+    pub deaths: u32,
+}
+
+impl RunEnded {
+    /// Told for the first time.
+    pub fn new(run: OpenRun, end: RunEnd) -> Self {
+        Self { run, end, deaths: 0 }
+    }
 }
 
 /// The pair is defined otherwise now.
@@ -48,7 +62,7 @@ pub struct RunEnded {
 #[rtype(result = "()")]
 pub struct Replan(pub PairPlan);
 
-/// No instant is claimed from now on; what runs goes on.
+/// Alf is stopping: no instant is claimed from now on; what runs goes on.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopFiring;
@@ -57,11 +71,6 @@ pub struct StopFiring;
 #[derive(Debug, Message)]
 #[rtype(result = "ActorHealth")]
 pub struct TaskHealth;
-
-/// For tests of supervision: panics.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Crash;
 
 /// What a task actor is born with.
 pub struct TaskBirth {
@@ -92,10 +101,11 @@ pub struct TaskActor {
     status: PairStatus,
     /// Every instant up to this one has been dealt with, or is being.
     cursor: DateTime<Utc>,
+    /// Instants after the cursor may have passed while nobody looked.
+    behind: bool,
     next: Option<Due>,
     in_flight: HashSet<RunId>,
     timer: Option<SpawnHandle>,
-    firing: bool,
     _obituary: Obituary,
 }
 
@@ -112,10 +122,10 @@ impl TaskActor {
             parent: birth.parent,
             status: PairStatus::default(),
             cursor: now,
+            behind: false,
             next: None,
             in_flight: HashSet::new(),
             timer: None,
-            firing: true,
             _obituary: birth.obituary,
         }
     }
@@ -131,38 +141,69 @@ impl TaskActor {
 
     /// Sets the timer to the next instant.
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        self.next = if self.firing { due::next(&self.plan.lines, self.cursor) } else { None };
+        self.look();
         let at = self.next.as_ref().map(|next| Timestamp::from(next.at));
         self.parts.board.set_next(&self.host, self.task(), at);
-        let Some(next) = &self.next else { return };
-        let wait = (next.at - self.parts.clock.now()).to_std().unwrap_or_default().min(LONGEST_SLEEP);
+        match &self.next {
+            Some(next) => {
+                let wait = (next.at - self.parts.clock.now()).to_std().unwrap_or_default();
+                self.sleep(wait.min(LONGEST_SLEEP), ctx);
+            }
+            None => self.wake(ctx),
+        }
+    }
+
+    fn sleep(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        self.wake(ctx);
         self.timer = Some(ctx.run_later(wait, |actor, ctx| {
             actor.timer = None;
             actor.tick(ctx);
         }));
     }
 
-    /// Deals with every instant that has come.
+    /// Takes the timer back.
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+    }
+
+    /// Finds the next instant; none while Alf is stopping.
+    fn look(&mut self) {
+        self.next = if self.parts.is_stopping() { None } else { due::next(&self.plan.lines, self.cursor) };
+    }
+
+    /// The timer is up: deals with every instant that has come, when there is room for what they leave.
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        let now = self.parts.clock.now();
-        if self.next.as_ref().is_some_and(|next| now - next.at > due::ASLEEP) {
-            // Longer than any load explains: the machine was suspended, or its clock was set forward.
+        if self.parts.writer.is_full() {
+            self.sleep(WHILE_FULL, ctx);
+            return;
+        }
+        self.deal(self.parts.clock.now(), ctx);
+        self.arm(ctx);
+    }
+
+    /// Deals with every instant that has come.
+    fn deal(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
+        self.look();
+        // Longer than any load explains: the machine was suspended, its clock set forward, or the store away.
+        let asleep = self.next.as_ref().is_some_and(|next| now - next.at > due::ASLEEP);
+        if std::mem::take(&mut self.behind) || asleep {
             self.catch_up(now, ctx);
         }
         while let Some(next) = self.next.take_if(|next| next.at <= now) {
             self.cursor = next.at;
             self.fire(Trigger::Schedule, next.schedule, next.at.into(), ctx);
-            self.next = due::next(&self.plan.lines, self.cursor);
+            self.look();
         }
-        self.arm(ctx);
     }
 
     /// Deals with instants that passed while nobody looked: by the rule `last`, the newest runs if it is young enough,
     /// the others leave a SKIPPED each, the oldest folded into one.
     fn catch_up(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
+        if self.next.is_none() {
+            return;
+        }
         let missed = due::missed(&self.plan.lines, self.cursor, now);
         let Some(last) = missed.last() else { return };
         log::info!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
@@ -181,7 +222,7 @@ impl TaskActor {
         if let Some(due) = missed.run {
             self.fire(Trigger::CatchUp, due.schedule, due.at.into(), ctx);
         }
-        self.next = due::next(&self.plan.lines, self.cursor);
+        self.look();
     }
 
     /// One instant has come: claim it and run it, or skip it while the last run is still going.
@@ -192,33 +233,53 @@ impl TaskActor {
             self.skip(run, Reason::Overlap, message, None);
             return;
         }
-        self.begin(run, Some(at), ctx);
+        let claimed = self.claim(&run, Some(at));
+        ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
+            // Whatever it came to is in the ledger: nobody waits here to be told.
+            let _ = actor.claimed(run, answer);
+        }));
     }
 
-    /// Claims a run and hands it to the host.
-    fn begin(&mut self, run: OpenRun, until: Option<Timestamp>, ctx: &mut Context<Self>) {
+    /// Claims a run: nothing is sent without it on disk.
+    fn claim(&mut self, run: &OpenRun, until: Option<Timestamp>) -> impl Future<Output = Claimed> + use<> {
         self.in_flight.insert(run.id);
         self.parts.board.open(&self.host, self.task(), run.clone());
-        let claim = Write::Claim { host: self.host.clone(), task: self.task().clone(), until, open: run.clone() };
-        let claimed = self.parts.writer.write(vec![claim]);
-        ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| match answer.as_deref() {
+        let (host, task, open) = (self.host.clone(), self.task().clone(), run.clone());
+        self.parts.writer.write(vec![Write::Claim { host, task, until, open }])
+    }
+
+    /// Hands a run that is claimed to the host.
+    fn claimed(&mut self, run: OpenRun, answer: Claimed) -> Result<(), AlfError> {
+        match answer.as_deref() {
             Ok([Written::Taken]) => {
-                log::info!(host = actor.host.as_str(), task = actor.task().as_str(), run:% = run.id;
+                log::info!(host = self.host.as_str(), task = self.task().as_str(), run:% = run.id;
                     "the instant was claimed before");
-                actor.in_flight.remove(&run.id);
-                actor.parts.board.withdraw(run.id);
+                self.withdraw(&run);
+                Err(AlfError::Unavailable("the instant was claimed before".to_owned()))
             }
             Ok(_) => {
-                if let Some(until) = until {
-                    actor.parts.board.set_claimed(&actor.host, actor.task(), until);
+                if let Some(until) = instant_of(&run) {
+                    self.parts.board.set_claimed(&self.host, self.task(), until);
                 }
-                actor.runner.do_send(StartRun { plan: actor.plan.clone(), run });
+                self.runner.do_send(StartRun { plan: self.plan.clone(), run });
+                Ok(())
+            }
+            Err(error) if instant_of(&run).is_some() => {
+                let message = format!("could not be claimed: {error}");
+                self.ended(&run, RunEnd::NotRun { reason: Reason::Aborted, message });
+                Err(error.clone().into())
             }
             Err(error) => {
-                let message = format!("could not be claimed: {error}");
-                actor.ended(&run, RunEnd::NotRun { reason: Reason::Aborted, message });
+                self.withdraw(&run);
+                Err(error.clone().into())
             }
-        }));
+        }
+    }
+
+    /// A run that came to nothing, and leaves nothing.
+    fn withdraw(&mut self, run: &OpenRun) {
+        self.in_flight.remove(&run.id);
+        self.parts.board.withdraw(run.id);
     }
 
     /// Stores a Result for an instant at which nothing is executed.
@@ -226,22 +287,25 @@ impl TaskActor {
         let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
         let of = ResultOf { host: &host, task: &task, node: &parts.node };
         let result = of.skipped(&run, reason, message, instants, &self.status, parts.clock.now());
-        let until = result.scheduled_at;
-        self.save(result, Some(until));
-        self.parts.board.set_claimed(&self.host, self.task(), until);
+        self.save(&run, result);
     }
 
     fn ended(&mut self, run: &OpenRun, end: RunEnd) {
         let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
         let of = ResultOf { host: &host, task: &task, node: &parts.node };
         let result = of.ended(run, end, &self.status, parts.clock.now());
-        self.save(result, None);
+        self.save(run, result);
     }
 
-    /// Takes a Result into the status and sends it to the store; the saving outlives this actor.
-    fn save(&mut self, result: RunResult, until: Option<Timestamp>) {
-        self.in_flight.remove(&result.id);
+    /// Takes a Result into the status and sends it to the store; the saving outlives this actor. The Result settles its
+    /// instant even where a claim went before it: that one may have got lost with an actor.
+    fn save(&mut self, run: &OpenRun, result: RunResult) {
+        self.in_flight.remove(&run.id);
         self.status.take(&result);
+        let until = instant_of(run);
+        if let Some(until) = until {
+            self.parts.board.set_claimed(&self.host, self.task(), until);
+        }
         super::saving::save(&self.parts, result, Some(self.status.clone()), until);
     }
 
@@ -253,13 +317,7 @@ impl TaskActor {
         }
         let until = Timestamp::from(now);
         self.parts.board.set_claimed(&self.host, self.task(), until);
-        let watch = Write::Watch { host: self.host.clone(), task: self.task().clone(), until };
-        let written = self.parts.writer.write(vec![watch]);
-        actix_rt::spawn(async move {
-            if let Err(error) = written.await {
-                log::error!("{error}");
-            }
-        });
+        super::saving::send(&self.parts, vec![Write::Watch { host: self.host.clone(), task: self.task().clone(), until }]);
     }
 }
 
@@ -269,39 +327,37 @@ impl Actor for TaskActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let parent = self.parent.clone();
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
-        let now = self.parts.clock.now();
-        let (status, claimed_until) = self.parts.board.link(&self.host, self.task());
+        let (status, mut claimed_until) = self.parts.board.link(&self.host, self.task());
         self.status = status;
         self.in_flight.clone_from(&self.alive);
         for (_, orphan) in self.parts.board.orphans(&self.host, Some(self.task()), &self.alive) {
             let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
             self.ended(&orphan, RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() });
+            claimed_until = claimed_until.max(instant_of(&orphan));
         }
         match claimed_until {
-            Some(until) => {
-                self.cursor = until.get();
-                self.catch_up(now, ctx);
-            }
-            None => self.start_watching(now),
+            Some(until) => (self.cursor, self.behind) = (until.get(), true),
+            None => self.start_watching(self.parts.clock.now()),
         }
-        self.arm(ctx);
+        self.tick(ctx);
     }
 }
 
-impl Handler<RunNow> for TaskActor {
-    type Result = Result<RunId, AlfError>;
+supervised!(TaskActor);
 
-    fn handle(&mut self, request: RunNow, ctx: &mut Context<Self>) -> Self::Result {
-        if !self.firing {
-            return Err(AlfError::Unavailable("Alf is stopping".to_owned()));
-        }
+impl Handler<RunNow> for TaskActor {
+    type Result = ResponseActFuture<Self, Result<RunId, AlfError>>;
+
+    fn handle(&mut self, request: RunNow, _: &mut Context<Self>) -> Self::Result {
         if let Some(other) = self.in_flight.iter().next() {
-            return Err(AlfError::Overlap(*other));
+            return Box::pin(actix::fut::ready(Err(AlfError::Overlap(*other))));
         }
         let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), request.by);
-        let id = run.id;
-        self.begin(run, None, ctx);
-        Ok(id)
+        let claimed = self.claim(&run, None);
+        Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
+            let id = run.id;
+            actor.claimed(run, answer).map(|()| id)
+        }))
     }
 }
 
@@ -318,9 +374,14 @@ impl Handler<Replan> for TaskActor {
 
     fn handle(&mut self, Replan(plan): Replan, ctx: &mut Context<Self>) {
         let other_lines = plan.lines != self.plan.lines;
-        self.plan = plan;
         if other_lines {
-            self.start_watching(self.parts.clock.now());
+            let now = self.parts.clock.now();
+            // What came before the change came by the old lines.
+            self.deal(now, ctx);
+            self.plan = plan;
+            self.start_watching(now);
+        } else {
+            self.plan = plan;
         }
         self.arm(ctx);
     }
@@ -330,16 +391,7 @@ impl Handler<StopFiring> for TaskActor {
     type Result = ();
 
     fn handle(&mut self, _: StopFiring, ctx: &mut Context<Self>) {
-        self.firing = false;
         self.arm(ctx);
-    }
-}
-
-impl Handler<Stop> for TaskActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        ctx.stop();
     }
 }
 
@@ -354,13 +406,3 @@ impl Handler<TaskHealth> for TaskActor {
         actix::MessageResult(health)
     }
 }
-
-impl Handler<Crash> for TaskActor {
-    type Result = ();
-
-    #[expect(clippy::panic, reason = "a test asks for it")]
-    fn handle(&mut self, _: Crash, _: &mut Context<Self>) {
-        panic!("a test asked the task actor to panic");
-    }
-}
-

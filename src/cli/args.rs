@@ -14,8 +14,7 @@ use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Span, Timezone}
     propagate_version = false,
     arg_required_else_help = true,
     after_help = "First steps:\n  alf serve &\n  alf host add web1\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf run web1 load\n  alf status\n\n\
-        Environment: ALF_URL and ALF_API_KEY name the service and the key to it; else the service of the local data\n\
-        directory (ALF_DATA_DIR) and its admin.key are used. NO_COLOR turns colours off.\n\n\
+        Environment: ALF_URL and ALF_API_KEY name the service and the key to it; else the service of the local data directory (ALF_DATA_DIR) and its admin.key are used. NO_COLOR turns colours off.\n\n\
         Exit codes: 0 ok, 1 failed (run: a PROBLEM), 2 usage, 4 not authorised, 5 cannot reach the service."
 )]
 pub struct Cli {
@@ -37,8 +36,8 @@ pub struct Options {
     /// The data directory of the service on this machine [env: ALF_DATA_DIR] [default: $XDG_STATE_HOME/alf]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// How data is written [default: table]
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = false)]
+    /// How data is written: table, wide, json, xml, yaml or name [default: table]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<Format>,
     /// Show times in UTC, not in local time
     #[arg(long, global = true)]
@@ -48,17 +47,17 @@ pub struct Options {
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns for people
+    /// Columns for people.
     Table,
-    /// More columns
+    /// More columns.
     Wide,
-    /// JSON
+    /// JSON.
     Json,
-    /// XML, as the service writes it
+    /// XML, as the service writes it.
     Xml,
-    /// YAML
+    /// YAML.
     Yaml,
-    /// Names only, one a line
+    /// Names only, one a line.
     Name,
 }
 
@@ -193,7 +192,9 @@ pub enum NounVerb {
 #[derive(Debug, Subcommand)]
 pub enum HostVerb {
     /// Add a host as `ssh` knows it: address, port, user and key are those of your ssh_config
-    #[command(after_help = "Examples:\n  alf host add web1\n  alf host add deploy@web1.example.org:2222 --label role=web")]
+    #[command(
+        after_help = "Examples:\n  alf host add web1\n  alf host add deploy@web1.example.org:2222 --label role=web"
+    )]
     Add(HostAddArgs),
     /// What can be done with every noun.
     #[command(flatten)]
@@ -365,8 +366,8 @@ pub struct StatusArgs {
     /// Only hosts of a selector
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<Selector>,
-    /// Only those in this state
-    #[arg(long, ignore_case = true, value_parser = ["OK", "WARNING", "CRITICAL", "UNKNOWN"])]
+    /// Only those in this state; PENDING are those that never ran
+    #[arg(long, ignore_case = true, value_parser = ["OK", "WARNING", "CRITICAL", "UNKNOWN", "PENDING"])]
     pub state: Option<String>,
     /// Only those with this outcome
     #[arg(long, ignore_case = true, value_parser = ["OK", "PROBLEM"])]

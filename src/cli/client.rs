@@ -65,8 +65,9 @@ pub(super) struct Answer {
 impl Answer {
     /// The body as a document.
     pub(super) fn doc(&self) -> Result<Doc, CliError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| CliError::Failed(format!("the service's answer is not JSON ({error}); is this an Alf service?")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            CliError::Failed(format!("the service's answer is not JSON ({error}); is this an Alf service?"))
+        })
     }
 }
 
@@ -114,7 +115,11 @@ impl Client {
             // A service that gives the same cursor again would keep us here for ever.
             if next.is_none() || next == cursor {
                 let total = Doc::Number(items.len().into());
-                return Ok(Doc::map([("items", Some(Doc::List(items))), ("next", Some(Doc::Null)), ("total", Some(total))]));
+                return Ok(Doc::map([
+                    ("items", Some(Doc::List(items))),
+                    ("next", Some(Doc::Null)),
+                    ("total", Some(total)),
+                ]));
             }
             cursor = next;
         }
@@ -176,9 +181,11 @@ impl Client {
         query: &Query<'_>,
         body: &Body,
         accept: &str,
-    ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError> {
+    ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError>
+    {
         let unusable = |error: String| CliError::Usage(format!("cannot ask {} for {path}: {error}", self.url));
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
         if !query.is_empty() {
             request = request.query(&query).map_err(|error| unusable(error.to_string()))?;
         }
@@ -188,7 +195,9 @@ impl Client {
         let sent = match body {
             Body::Empty => request.send(),
             Body::Json(doc) => request.send_json(doc),
-            Body::Xml(bytes) => request.insert_header((header::CONTENT_TYPE, "application/xml")).send_body(bytes.clone()),
+            Body::Xml(bytes) => {
+                request.insert_header((header::CONTENT_TYPE, "application/xml")).send_body(bytes.clone())
+            }
         };
         let mut answer = sent.await.map_err(|error| self.not_sent(&error))?;
         let status = answer.status();

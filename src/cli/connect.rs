@@ -29,7 +29,9 @@ pub(super) async fn connect(sources: &Sources) -> Result<Client, CliError> {
     let url = checked(sources.url.as_deref().or(local).unwrap_or(DEFAULT_URL))?;
     if let Some(key) = &sources.key {
         if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(CliError::NoKey("ALF_API_KEY is no API key: it holds white space or control characters".to_owned()));
+            return Err(CliError::NoKey(
+                "ALF_API_KEY is no API key: it holds white space or control characters".to_owned(),
+            ));
         }
         return Ok(Client::new(url, Some(key.clone())));
     }
@@ -64,13 +66,18 @@ fn admin_key(data_dir: Option<&Path>) -> Result<String, String> {
     let shown = escaped(&path.to_string_lossy());
     let next = "set ALF_API_KEY, or --data-dir to the data directory of the service";
     match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-        Ok(_) => Err(format!("ALF_API_KEY is not set and {shown} is empty; {next}")),
+        Ok(text) if is_usable(text.trim()) => Ok(text.trim().to_owned()),
+        Ok(_) => Err(format!("ALF_API_KEY is not set and {shown} does not hold a key; {next}")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(format!("ALF_API_KEY is not set and there is no {shown}; {next}"))
         }
         Err(error) => Err(format!("ALF_API_KEY is not set and {shown} cannot be read ({error}); {next}")),
     }
+}
+
+/// Whether a text can stand in a header as a key.
+fn is_usable(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_graphic())
 }
 
 /// A URL as it is used: `http://HOST[:PORT][/PATH]`, no slash at its end.
@@ -120,7 +127,9 @@ mod tests {
         ] {
             assert_eq!(checked(url).unwrap(), used);
         }
-        for bad in ["", "127.0.0.1:8253", "https://x", "ftp://x", "http://", "http://a b", "http://u:p@x", "http://x?k=1"] {
+        for bad in
+            ["", "127.0.0.1:8253", "https://x", "ftp://x", "http://", "http://a b", "http://u:p@x", "http://x?k=1"]
+        {
             assert_eq!(checked(bad).unwrap_err().exit().code(), 2, "{bad}");
         }
     }
@@ -143,6 +152,12 @@ mod tests {
         for url in ["http://192.0.2.1:1", "http://localhost.example.org:1", "http://127.0.0.1.example.org:1"] {
             assert!(!is_loopback(url), "{url}");
         }
+        // An address of this machine that no service there announced: whoever answers does not get to see the key.
+        let server = crate::cli::testing::FakeServer::start(vec![]);
+        let elsewhere = server.url().replace("127.0.0.1", "0.0.0.0");
+        let error = connect(&sources(dir.path(), Some(&elsewhere), None)).await.err().unwrap();
+        assert_eq!(error.exit().code(), 4, "{error}");
+        assert!(server.asked().iter().all(|asked| !asked.headers.contains_key("authorization")));
         assert!(is_loopback("http://127.3.2.1:1") && is_loopback("http://[::1]:1") && is_loopback("http://LOCALHOST"));
     }
 
@@ -157,6 +172,9 @@ mod tests {
         let server = crate::cli::testing::FakeServer::start(vec![]);
         let error = connect(&sources(dir.path(), Some(server.url()), None)).await.err().unwrap();
         assert_eq!(error.exit().code(), 4, "{error}");
+        std::fs::write(dir.path().join("admin.key"), "two words\n").unwrap();
+        let unusable = connect(&sources(dir.path(), Some(server.url()), None)).await.err().unwrap();
+        assert!(unusable.to_string().contains("does not hold a key"), "{unusable}");
         assert!(error.to_string().contains("admin.key") && error.to_string().contains("ALF_API_KEY"), "{error}");
     }
 }

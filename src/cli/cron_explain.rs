@@ -11,21 +11,19 @@ use super::show;
 
 pub(super) fn run(args: &ExplainArgs, session: &mut Session) -> Result<Exit, CliError> {
     let (line, zone) = (&args.line, args.timezone);
-    let instants: Vec<_> = std::iter::successors(line.next_after(zone, session.now), |last| line.next_after(zone, *last))
-        .take(usize::from(args.count))
-        .collect();
+    let instants: Vec<_> =
+        std::iter::successors(line.next_after(zone, session.now), |last| line.next_after(zone, *last))
+            .take(usize::from(args.count))
+            .collect();
     let utc: Vec<String> = instants.iter().map(|next| next.to_rfc3339_opts(SecondsFormat::Millis, true)).collect();
     let format = session.format();
     let output = &mut session.output;
     match format {
         Format::Table | Format::Wide => {
-            let mut fields: Vec<(String, String)> = [
-                ("line", line.to_string()),
-                ("meaning", line.describe()),
-                ("timezone", zone.name().to_owned()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+            let mut fields: Vec<(String, String)> =
+                [("line", line.to_string()), ("meaning", line.describe()), ("timezone", zone.name().to_owned())]
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .into();
             for (index, next) in instants.iter().enumerate() {
                 let wall = next.with_timezone(&zone.tz()).format("%a %Y-%m-%d %H:%M:%S %:z");
                 let universal = next.to_rfc3339_opts(SecondsFormat::Secs, true);

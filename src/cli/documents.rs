@@ -118,7 +118,10 @@ mod tests {
         );
         assert_eq!(as_json("- name: a\n- name: b\n").len(), 2);
         assert_eq!(as_json("{name: a, enabled: false}"), [r#"{"name":"a","enabled":false}"#]);
-        assert_eq!(as_json("name: a\ncommand: |\n  echo 1\n  echo 2\n"), [r#"{"name":"a","command":"echo 1\necho 2\n"}"#]);
+        assert_eq!(
+            as_json("name: a\ncommand: |\n  echo 1\n  echo 2\n"),
+            [r#"{"name":"a","command":"echo 1\necho 2\n"}"#]
+        );
     }
 
     #[test]

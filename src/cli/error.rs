@@ -48,7 +48,9 @@ pub(super) enum CliError {
     #[error("{0}")]
     NoKey(String),
     /// The service does not answer.
-    #[error("cannot reach the service at {url}: {cause}; start it with `alf serve`, or set ALF_URL or --url to where it runs")]
+    #[error(
+        "cannot reach the service at {url}: {cause}; start it with `alf serve`, or set ALF_URL or --url to where it runs"
+    )]
     Unreachable { url: String, cause: String },
     /// The service answered, and refused.
     #[error("{0}")]
@@ -71,6 +73,11 @@ impl CliError {
             Self::Problem(problem) if matches!(problem.status, 401 | 403) => Exit::NotAuthorised,
             Self::Problem(_) | Self::Failed(_) | Self::Output(_) => Exit::Failed,
         }
+    }
+
+    /// Whether the service said that it is in use, or taken.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 409)
     }
 
     /// Whether the service said that there is no such thing.

@@ -118,8 +118,7 @@ async fn credential_for(
             }
             Ok(_) => {}
             Err(error) if error.is_not_found() => {
-                let credential =
-                    Doc::map([("name", Some(name.as_str().into())), ("key_file", Some(shown.into()))]);
+                let credential = Doc::map([("name", Some(name.as_str().into())), ("key_file", Some(shown.into()))]);
                 client.post(&path(Noun::Credential), &[], &Body::Json(credential)).await?;
                 session.output.note(&format!("credential \"{name}\" created: key {}", escaped(shown)));
                 return Ok(Some(Login { name, created: true }));

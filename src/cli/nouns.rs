@@ -76,7 +76,9 @@ async fn create(noun: Noun, args: &CreateArgs, session: &mut Session) -> Result<
 
 fn describe(body: &Body) -> String {
     match body {
-        Body::Json(doc) => doc.text("name").map_or_else(|| "without a name".to_owned(), |name| format!("\"{}\"", escaped(name))),
+        Body::Json(doc) => {
+            doc.text("name").map_or_else(|| "without a name".to_owned(), |name| format!("\"{}\"", escaped(name)))
+        }
         Body::Xml(_) | Body::Empty => "XML".to_owned(),
     }
 }
@@ -112,7 +114,12 @@ async fn delete(noun: Noun, args: &DeleteArgs, session: &mut Session) -> Result<
     let client = session.client().await?;
     let query: &[_] = if args.cascade { &[("cascade", "true")] } else { &[] };
     for name in &args.names {
-        client.delete(&path_of(noun, name), query).await?;
+        if let Err(error) = client.delete(&path_of(noun, name), query).await {
+            if error.is_conflict() && !args.cascade && matches!(noun, Noun::Host | Noun::Task | Noun::Schedule) {
+                session.output.note("note: --cascade deletes the links that use it too");
+            }
+            return Err(error);
+        }
         session.output.note(&format!("{noun} \"{name}\" deleted"));
     }
     Ok(Exit::Ok)

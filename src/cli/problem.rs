@@ -102,6 +102,11 @@ impl fmt::Display for Problem {
             }
             _ => {}
         }
+        // With a single fault the detail may be that fault already.
+        let said = |pointer: &str, detail: &str| self.detail.contains(pointer) && self.detail.contains(detail);
+        if matches!(self.errors.as_slice(), [(pointer, detail)] if said(pointer, detail)) {
+            return Ok(());
+        }
         self.errors.iter().try_for_each(|(pointer, detail)| {
             let place = if pointer.is_empty() { "document" } else { pointer };
             write!(f, "\n  {}: {}", escaped(place), escaped(detail))
@@ -127,6 +132,13 @@ mod tests {
             let problem = Problem::read(422, "Unprocessable Entity", kind, body);
             assert_eq!((problem.status, problem.to_string().as_str()), (422, SHOWN), "{kind}");
         }
+    }
+
+    #[test]
+    fn a_single_fault_is_not_said_twice() {
+        let body =
+            br#"{"detail":"/port: must be a number","errors":[{"pointer":"/port","detail":"must be a number"}]}"#;
+        assert_eq!(Problem::read(422, "", "application/json", body).to_string(), "/port: must be a number");
     }
 
     #[test]

@@ -42,9 +42,9 @@ pub(super) async fn run(args: ResultArgs, session: &mut Session) -> Result<Exit,
 pub(super) fn output_of(result: &Doc, stream: &str) -> Result<Vec<u8>, CliError> {
     let text = result.text(stream).unwrap_or_default();
     match result.text(&format!("{stream}_encoding")) {
-        Some("base64") => {
-            STANDARD.decode(text).map_err(|error| CliError::Failed(format!("the Result's {stream} is not base64: {error}")))
-        }
+        Some("base64") => STANDARD
+            .decode(text)
+            .map_err(|error| CliError::Failed(format!("the Result's {stream} is not base64: {error}"))),
         _ => Ok(text.as_bytes().to_vec()),
     }
 }
@@ -62,7 +62,12 @@ pub(super) fn extent(result: &Doc, stream: &str, kept: usize) -> String {
 fn fields(result: &Doc, times: Times) -> Vec<(String, String)> {
     let kill = result.get("kill").map(|kill| field(kill, "detail")).unwrap_or_default();
     let instants = result.get("instants").map(|instants| {
-        format!("{} from {} to {}", field(instants, "count"), time(instants, "from", times), time(instants, "until", times))
+        format!(
+            "{} from {} to {}",
+            field(instants, "count"),
+            time(instants, "from", times),
+            time(instants, "until", times)
+        )
     });
     let all = [
         ("id", field(result, "id")),

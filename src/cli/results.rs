@@ -105,7 +105,12 @@ async fn newest(client: &Client, query: &[(&str, &str)], limit: usize) -> Result
 }
 
 /// The last ones, oldest first, and then each new one until nobody reads any more.
-async fn follow(client: &Client, query: &[(&str, &str)], limit: usize, session: &mut Session) -> Result<Exit, CliError> {
+async fn follow(
+    client: &Client,
+    query: &[(&str, &str)],
+    limit: usize,
+    session: &mut Session,
+) -> Result<Exit, CliError> {
     if session.format() == Format::Xml {
         return Err(CliError::Usage("-f writes no XML: a stream of documents is none; use -o json".to_owned()));
     }

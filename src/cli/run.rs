@@ -83,7 +83,9 @@ async fn on_one(host: &Name, task: &Name, mode: Mode, session: &mut Session) -> 
 
 async fn on_many(selector: &Selector, task: &Name, mode: Mode, session: &mut Session) -> Result<Exit, CliError> {
     if session.chosen_format() == Some(Format::Xml) {
-        return Err(CliError::Usage("-o xml: there is a Result of each host; allowed are json, yaml and name".to_owned()));
+        return Err(CliError::Usage(
+            "-o xml: there is a Result of each host; allowed are json, yaml and name".to_owned(),
+        ));
     }
     let client = session.client().await?;
     let hosts = client.list(&format!("{API}/hosts"), &[("selector", &selector.to_string())]).await?;

@@ -69,7 +69,8 @@ impl Session {
     pub(super) fn new(options: Options, context: Context) -> Self {
         // An empty variable counts as none, as no-color.org has it and shells make it easy to set.
         let variable = |name: &str| context.environment.get(name).filter(|value| !value.is_empty()).cloned();
-        let colour = context.is_terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
+        let colour =
+            context.is_terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
         Self {
             times: if options.utc { Times::Utc } else { Times::Local(context.local_offset) },
             now: context.now,

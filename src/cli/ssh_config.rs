@@ -43,9 +43,10 @@ impl Target {
                 _ => (rest, None),
             },
         };
-        let port = port.map(|port| port.parse().ok().filter(|port| *port != 0)).map_or(Ok(None), |port: Option<u16>| {
-            port.map(Some).ok_or_else(|| fault("has a port that is not a number from 1 to 65535"))
-        })?;
+        let port =
+            port.map(|port| port.parse().ok().filter(|port| *port != 0)).map_or(Ok(None), |port: Option<u16>| {
+                port.map(Some).ok_or_else(|| fault("has a port that is not a number from 1 to 65535"))
+            })?;
         let legal = |c: char| c.is_alphanumeric() || "._-:%".contains(c);
         // A leading dash would be an option to ssh.
         if host.is_empty() || host.starts_with('-') || !host.chars().all(legal) {
@@ -190,7 +191,20 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text).unwrap(), meant, "{text}");
         }
-        for bad in ["", "@web1", "me@", "web1:", "web1:0", "web1:ssh", "web1:65536", "[::1", "[::1]x", "-oProxyCommand=x", "a b", "-l@h"] {
+        for bad in [
+            "",
+            "@web1",
+            "me@",
+            "web1:",
+            "web1:0",
+            "web1:ssh",
+            "web1:65536",
+            "[::1",
+            "[::1]x",
+            "-oProxyCommand=x",
+            "a b",
+            "-l@h",
+        ] {
             assert!(Target::parse(bad).is_err(), "{bad}");
         }
     }
@@ -208,7 +222,10 @@ mod tests {
         let configured = "host web1\nuser deploy\nhostname 192.0.2.7\nport 2222\nproxyjump bastion\n\
             identityfile ~/.ssh/id_ed25519\n";
         let known = known(configured, DEFAULTS);
-        assert_eq!((known.address.as_deref(), known.port, known.user.as_deref()), (Some("192.0.2.7"), Some(2222), Some("deploy")));
+        assert_eq!(
+            (known.address.as_deref(), known.port, known.user.as_deref()),
+            (Some("192.0.2.7"), Some(2222), Some("deploy"))
+        );
         assert_eq!(known.identity_files, ["~/.ssh/id_ed25519"]);
         assert_eq!(known.not_taken, ["ProxyJump bastion"]);
     }

@@ -115,7 +115,10 @@ mod tests {
 
     #[test]
     fn columns_stand_under_each_other_and_nothing_steers_the_terminal() {
-        let shown = print(false, &[["web1", "OK", "fine"], ["漢字", "CRITICAL", "a\x1b[2Jb\nc\u{2061}OK\u{2062}"], ["x", "", ""]]);
+        let shown = print(
+            false,
+            &[["web1", "OK", "fine"], ["漢字", "CRITICAL", "a\x1b[2Jb\nc\u{2061}OK\u{2062}"], ["x", "", ""]],
+        );
         assert_eq!(
             shown,
             "NAME  STATE     MESSAGE\n\

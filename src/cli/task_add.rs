@@ -13,7 +13,9 @@ use crate::model::{Limit, Noun, Timezone};
 
 pub(super) async fn run(args: TaskAddArgs, session: &mut Session) -> Result<Exit, CliError> {
     if session.chosen_format() == Some(Format::Xml) {
-        return Err(CliError::Usage("-o xml: the service is asked for several objects here; allowed are json, yaml and name".to_owned()));
+        return Err(CliError::Usage(
+            "-o xml: the service is asked for several objects here; allowed are json, yaml and name".to_owned(),
+        ));
     }
     let client = session.client().await?;
     let mut created: Vec<(Noun, Doc)> = Vec::new();

@@ -75,9 +75,6 @@ macro_rules! catalogued {
                 match self { $(Self::$kind(one) => one.meta.version,)* }
             }
 
-            fn references(&self) -> Vec<(&'static str, Reference)> {
-                match self { $(Self::$kind(one) => one.references(),)* }
-            }
         }
 
         $(impl Catalogued for $kind {
@@ -125,10 +122,9 @@ macro_rules! catalogued {
 for_each_noun!(catalogued);
 
 impl Catalog {
-    /// What a definition names that is not there.
-    pub fn missing_references(&self, definition: &AnyDefinition) -> Vec<Fault> {
-        definition
-            .references()
+    /// Which of the things that a document names are not there.
+    pub fn missing(&self, named: Vec<(&'static str, Reference)>) -> Vec<Fault> {
+        named
             .into_iter()
             .filter(|(_, other)| !self.contains(other.noun, &other.name))
             .map(|(pointer, other)| Fault::new(pointer, format!("there is no {other}")))

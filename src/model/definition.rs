@@ -68,9 +68,14 @@ pub trait Definition: Clone + PartialEq + std::fmt::Debug + Send + Sync + Sized 
     /// The document of this definition, defaults filled in, secrets as `{"set": true}`.
     fn document(&self) -> Self::Document;
 
-    /// The definitions this one names, each with the JSON pointer of the field.
-    fn references(&self) -> Vec<(&'static str, Reference)> {
+    /// The definitions that a document names, each with the JSON pointer of the field.
+    fn named_in(_document: &Self::Document) -> Vec<(&'static str, Reference)> {
         Vec::new()
+    }
+
+    /// The definitions this one names.
+    fn references(&self) -> Vec<(&'static str, Reference)> {
+        Self::named_in(&self.document())
     }
 
     /// Its secrets.

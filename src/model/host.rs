@@ -126,11 +126,8 @@ impl Definition for Host {
         }
     }
 
-    fn references(&self) -> Vec<(&'static str, Reference)> {
-        self.credential
-            .iter()
-            .map(|name| ("/credential", Reference { noun: Noun::Credential, name: name.clone() }))
-            .collect()
+    fn named_in(document: &HostDocument) -> Vec<(&'static str, Reference)> {
+        Reference::to(Noun::Credential, "/credential", document.credential.as_ref()).into_iter().collect()
     }
 }
 

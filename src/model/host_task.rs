@@ -110,11 +110,9 @@ impl Definition for HostTask {
         }
     }
 
-    fn references(&self) -> Vec<(&'static str, Reference)> {
-        let mut all = vec![("/task", Reference { noun: Noun::Task, name: self.task.clone() })];
-        if let Hosts::Named(host) = &self.on {
-            all.push(("/host", Reference { noun: Noun::Host, name: host.clone() }));
-        }
-        all
+    fn named_in(document: &HostTaskDocument) -> Vec<(&'static str, Reference)> {
+        let task = Reference::to(Noun::Task, "/task", document.task.as_ref());
+        let host = Reference::to(Noun::Host, "/host", document.host.as_ref());
+        [task, host].into_iter().flatten().collect()
     }
 }

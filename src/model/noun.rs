@@ -90,6 +90,13 @@ pub struct Reference {
     pub name: Name,
 }
 
+impl Reference {
+    /// To what a field names, with the field's JSON pointer.
+    pub(super) fn to(noun: Noun, pointer: &'static str, name: Option<&Name>) -> Option<(&'static str, Self)> {
+        name.map(|name| (pointer, Self { noun, name: name.clone() }))
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} \"{}\"", self.noun, self.name)

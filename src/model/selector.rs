@@ -137,6 +137,9 @@ fn parse_term(text: &str) -> Result<Term, SelectorError> {
     if let Some(subject) = text.strip_prefix('!') {
         return Ok(Term { subject: label_only(subject)?, test: Test::Absent });
     }
+    if text.split_whitespace().any(|word| word == "in" || word == "notin") {
+        return Err(SelectorError(format!("wants parentheses behind in and notin: {}", quoted(text))));
+    }
     Ok(Term { subject: label_only(text)?, test: Test::Exists })
 }
 

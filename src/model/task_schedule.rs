@@ -127,14 +127,10 @@ impl Definition for TaskSchedule {
         document
     }
 
-    fn references(&self) -> Vec<(&'static str, Reference)> {
-        let mut all = vec![("/task", Reference { noun: Noun::Task, name: self.task.clone() })];
-        if let When::Schedule(schedule) = &self.when {
-            all.push(("/schedule", Reference { noun: Noun::Schedule, name: schedule.clone() }));
-        }
-        if let Some(Hosts::Named(host)) = &self.on {
-            all.push(("/host", Reference { noun: Noun::Host, name: host.clone() }));
-        }
-        all
+    fn named_in(document: &TaskScheduleDocument) -> Vec<(&'static str, Reference)> {
+        let task = Reference::to(Noun::Task, "/task", document.task.as_ref());
+        let schedule = Reference::to(Noun::Schedule, "/schedule", document.schedule.as_ref());
+        let host = Reference::to(Noun::Host, "/host", document.host.as_ref());
+        [task, schedule, host].into_iter().flatten().collect()
     }
 }

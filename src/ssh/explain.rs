@@ -20,7 +20,8 @@ pub(super) enum Failure {
 
 /// What an error of async-ssh2-tokio means, for a login as `user` with `method`.
 pub(super) fn login(place: &str, user: &str, method: &str, error: Error) -> Failure {
-    let refused = |remedy: &str| Failure::Refused(format!("login as \"{user}\" with {method} was refused by {place}; {remedy}"));
+    let refused =
+        |remedy: &str| Failure::Refused(format!("login as \"{user}\" with {method} was refused by {place}; {remedy}"));
     match error {
         Error::SshError(russh::Error::UnknownKey) | Error::ServerCheckFailed => Failure::OtherKey,
         Error::PasswordWrong | Error::KeyboardInteractiveAuthFailed => refused("check the password"),
@@ -33,7 +34,9 @@ pub(super) fn login(place: &str, user: &str, method: &str, error: Error) -> Fail
             refused(&format!("check authorized_keys of \"{user}\" there, and ssh-add -l here"))
         }
         Error::AgentConnectionFailed | Error::AgentRequestIdentitiesFailed | Error::AgentNoIdentities => {
-            Failure::Refused(format!("cannot log in to {place} as \"{user}\": the agent at SSH_AUTH_SOCK has no keys to offer"))
+            Failure::Refused(format!(
+                "cannot log in to {place} as \"{user}\": the agent at SSH_AUTH_SOCK has no keys to offer"
+            ))
         }
         Error::KeyInvalid(cause) => {
             Failure::Refused(format!("cannot log in to {place} as \"{user}\" with {method}: {cause}"))
@@ -65,7 +68,9 @@ pub(super) fn handshake(place: &str, error: &russh::Error) -> String {
             format!("no common {kind} algorithm with {place}: it offers only {}", theirs.join(", "))
         }
         russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError | russh::Error::RecvError => {
-            format!("{place} closed the connection before the login was done; it may have too many logins under way, or refuse this machine")
+            format!(
+                "{place} closed the connection before the login was done; it may have too many logins under way, or refuse this machine"
+            )
         }
         russh::Error::Version => format!("{place} does not speak SSH 2: is the port right?"),
         russh::Error::InactivityTimeout | russh::Error::ConnectionTimeout | russh::Error::KeepaliveTimeout => {
@@ -89,7 +94,9 @@ fn network(place: &str, error: &io::Error) -> String {
     match error.kind() {
         Kind::ConnectionRefused => format!("{place} refused the connection: is sshd running there?"),
         Kind::ConnectionReset | Kind::ConnectionAborted | Kind::UnexpectedEof | Kind::BrokenPipe => {
-            format!("{place} closed the connection during the handshake; it may have too many logins under way, or refuse this machine")
+            format!(
+                "{place} closed the connection during the handshake; it may have too many logins under way, or refuse this machine"
+            )
         }
         Kind::TimedOut => format!("no answer from {place}"),
         Kind::NetworkUnreachable | Kind::HostUnreachable => format!("no route to {place}: {error}"),

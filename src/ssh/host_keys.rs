@@ -24,12 +24,7 @@ pub struct Recorded {
 
 /// Judges the key that a host shows: it must be a recorded one, or, where none is recorded, the policy must let it be
 /// learnt. The error says why it is refused, with all fingerprints, in one line.
-pub fn judge(
-    host: &str,
-    recorded: &Recorded,
-    policy: HostKeyPolicy,
-    offered: &PublicKey,
-) -> Result<(), String> {
+pub fn judge(host: &str, recorded: &Recorded, policy: HostKeyPolicy, offered: &PublicKey) -> Result<(), String> {
     let shown = describe(offered);
     let source = &recorded.source;
     if recorded.revoked.contains(offered) {

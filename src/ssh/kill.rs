@@ -29,7 +29,8 @@ pub(super) async fn kill(link: Arc<Link>, run: String, leader: Option<u32>, grac
         Ok(Ok(Verdict::Gone(count))) => (Some(true), in_words(count, "ended")),
         Ok(Ok(Verdict::Left(count, left))) => {
             let pids: Vec<String> = left.iter().take(20).map(u32::to_string).collect();
-            let detail = format!("{}, {} of them still there: {}", in_words(count, "found"), left.len(), pids.join(" "));
+            let detail =
+                format!("{}, {} of them still there: {}", in_words(count, "found"), left.len(), pids.join(" "));
             (Some(false), detail)
         }
         Ok(Ok(Verdict::Unknown)) => (None, "could not be looked at: the host has no /proc".to_owned()),

@@ -150,12 +150,13 @@ fn decrypt(key: &SecretText, passphrase: Option<&SecretText>) -> Result<SecretTe
     let decoded = decode_secret_key(key.reveal(), passphrase.map(SecretText::reveal));
     let decoded: PrivateKey = decoded.map_err(|error| match (error, passphrase) {
         (russh::keys::Error::KeyIsEncrypted, None) => BadKey::NeedsPassphrase,
-        (_, Some(_)) => BadKey::Other("the passphrase is wrong, or it is not a private key in OpenSSH or PEM form".to_owned()),
+        (_, Some(_)) => {
+            BadKey::Other("the passphrase is wrong, or it is not a private key in OpenSSH or PEM form".to_owned())
+        }
         (_, None) => BadKey::Other("it is not a private key in OpenSSH or PEM form".to_owned()),
     })?;
-    let mut text = decoded
-        .to_openssh(LineEnding::LF)
-        .map_err(|_| BadKey::Other("its kind is not supported".to_owned()))?;
+    let mut text =
+        decoded.to_openssh(LineEnding::LF).map_err(|_| BadKey::Other("its kind is not supported".to_owned()))?;
     Ok(SecretText::new(std::mem::take(&mut *text)))
 }
 

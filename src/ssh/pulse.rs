@@ -30,7 +30,6 @@ pub(super) async fn watch(link: Weak<Link>) {
             return;
         }
         if link.silent_for() >= link.limits.keepalive_interval && !answers(&link).await {
-            log::info!("{}", link.lost_cause());
             link.note_lost();
             let _ = timeout(GOODBYE, link.client.disconnect()).await;
             return;

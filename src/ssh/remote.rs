@@ -193,7 +193,7 @@ for leader in @LEADER@; do
   set -- ${line##*) }
   [ "$4" = "$leader" ] && add "$leader"
 done
-clock; start=$now; end=$((now + @GRACE@)); signal=TERM
+clock; start=$now; end=; signal=TERM
 while :; do
   collect
   clock
@@ -203,7 +203,7 @@ while :; do
     nap
     continue
   fi
-  [ "$now" -lt "$end" ] || signal=KILL
+  if [ -z "$end" ]; then end=$((now + @GRACE@)); elif [ "$now" -ge "$end" ]; then signal=KILL; fi
   [ "$now" -lt $((end + 500)) ] || { count; say left $n $left; exit 0; }
   kill -$signal $left 2>/dev/null
   [ $signal = KILL ] || kill -CONT $left 2>/dev/null

@@ -214,7 +214,7 @@ impl Run {
 
     fn take(&mut self, stream: usize, data: &[u8], ready: &Notify) {
         match self.gates[stream].pass(data) {
-            Passed::Nothing if stream == 0 && self.gates[0].overrun() => self.close(Closed::Noise),
+            Passed::Nothing if self.gates[stream].overrun() => self.close(Closed::Noise),
             Passed::Nothing => {}
             Passed::All(data) => self.streams[stream].push(data),
             Passed::Ready(leader, first) => {
@@ -278,6 +278,11 @@ impl Run {
             Phase::Lingering { asked: Some("TERM"), .. } => {
                 signal_session(writer, Sig::KILL);
                 self.phase = Phase::Lingering { until: now + AFTERMATH, asked: Some("KILL") };
+            }
+            // Sent and never confirmed: what may have started there is not left behind.
+            Phase::Asked if self.sent_at.is_some() => {
+                let (place, limit) = (&self.link.place, self.link.limits.login);
+                self.stop(End::Setup(format!("{place} did not confirm the command within {limit:?}")));
             }
             Phase::Asked | Phase::Lingering { .. } | Phase::Ended { .. } => self.close(Closed::ByUs),
             Phase::Killing => {}
@@ -350,7 +355,9 @@ impl Run {
         let place = &self.link.place;
         match (self.closed, &self.status) {
             (Some(Closed::Refused), _) => End::Refused(format!("{place} refused to run a command")),
-            (Some(Closed::Noise), _) => End::Setup(format!("the login shell at {place} wrote without end before /bin/sh was ready")),
+            (Some(Closed::Noise), _) => {
+                End::Setup(format!("the login shell at {place} wrote without end before /bin/sh was ready"))
+            }
             (_, Some(status)) if self.gates[0].is_open() => status.clone(),
             (_, Some(status)) => End::Setup(format!(
                 "the login shell at {place} {} before /bin/sh was ready{}",
@@ -359,10 +366,9 @@ impl Run {
             )),
             (Some(Closed::Lost), None) => End::ConnectionLost(self.link.lost_cause()),
             (Some(Closed::ByHost), None) => End::Refused(format!("{place} ended the session without an exit status")),
-            (_, None) => End::Setup(format!(
-                "the login shell at {place} was not ready within {:?}",
-                self.link.limits.login
-            )),
+            (_, None) => {
+                End::Setup(format!("the login shell at {place} was not ready within {:?}", self.link.limits.login))
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_ssh2_tokio::client::Client;
 use async_ssh2_tokio::Error;
+use async_ssh2_tokio::client::Client;
 use futures_util::future::BoxFuture;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};

@@ -31,7 +31,7 @@ fn wrong_settings_stop_the_start_with_one_line_and_64() {
         (vec!["--config", "/no/such/alf.toml"], vec![], vec!["/no/such/alf.toml"]),
         (vec!["--listen", "nowhere"], vec![], vec!["--listen", "nowhere"]),
         (vec!["--listen", "0.0.0.0:0"], vec![], vec!["http.allow_plaintext"]),
-        (vec![], vec![("ALF_SCHEDULE__TIMEZONE", "Europe/Madird")], vec!["ALF_SCHEDULE__TIMEZONE", "Europe/Madrid"]),
+        (vec![], vec![("ALF_SCHEDULE__TIMEZONE", "Europe/Madird")], vec!["ALF_SCHEDULE__TIMEZONE", "IANA"]),
         (vec![], vec![("ALF_NO__SUCH", "1")], vec!["ALF_NO__SUCH"]),
         (vec![], vec![("ALF_STORE__KIND", "oracle")], vec!["ALF_STORE__KIND", "sqlite"]),
     ] {

@@ -15,10 +15,11 @@ fn create<T: Catalogued>(catalog: &mut Catalog) {
         serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(!documents.is_empty(), "{name} is empty");
     for document in documents {
+        let missing = catalog.missing(T::named_in(&document));
         let definition = T::check(document, &Secrets::new(), &Defaults::default());
         let definition = T::any(Arc::new(definition.unwrap_or_else(|faults| panic!("{name}: {faults:?}"))));
         let what = definition.reference();
-        assert_eq!(catalog.missing_references(&definition), [], "{name}: {what}");
+        assert_eq!(missing, [], "{name}: {what}");
         assert!(!catalog.contains(what.noun, &what.name), "{name}: {what} is there twice");
         catalog.insert(definition);
     }

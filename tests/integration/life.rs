@@ -69,7 +69,7 @@ fn a_task_that_outlasts_the_grace_is_killed_and_recorded_as_aborted() {
     let sshd = Sshd::start();
     let mut service = Service::start_with(&[("ALF_SHUTDOWN__GRACE", "300ms")]);
     service.add_host(&sshd);
-    let mark = sshd.dir().join("pid");
+    let mark = sshd.dir().join("mark");
     let command = format!("echo $$ > {}; sleep 60", mark.display());
     service.add_task("long", "web1", json!({"command": command}), None);
     let run = service.send("POST", "hosts/web1/tasks/long/run", &json!({})).expect(202).json()["run"].clone();

@@ -89,7 +89,8 @@ async fn known_hosts_files_are_believed_hashed_or_not() {
     assert_eq!(connected.learned, Some(host_key(&sshd)), "so that it is pinned");
 
     let limits = knowing(&sshd, &line);
-    let hashed = Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&limits.known_hosts[1]).stderr(Stdio::null()).status();
+    let hashed =
+        Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&limits.known_hosts[1]).stderr(Stdio::null()).status();
     assert!(hashed.unwrap().success());
     assert!(std::fs::read_to_string(&limits.known_hosts[1]).unwrap().starts_with("|1|"));
     assert!(connect_with(limits, strict.clone()).await.is_ok());
@@ -158,7 +159,10 @@ async fn private_keys_of_every_kind_log_in_with_and_without_passphrase() {
             allow(&sshd, &path);
             let passphrase = (!passphrase.is_empty()).then(|| SecretText::new(passphrase.to_owned()));
             let key = SecretText::new(std::fs::read_to_string(&path).unwrap());
-            for login in [Login::PrivateKey { key, passphrase: passphrase.clone() }, Login::KeyFile { path: path.clone(), passphrase }] {
+            for login in [
+                Login::PrivateKey { key, passphrase: passphrase.clone() },
+                Login::KeyFile { path: path.clone(), passphrase },
+            ] {
                 let connected = connect_with(limits(), with_login(&sshd, login)).await;
                 assert!(connected.is_ok(), "{kind}: {:?}", connected.err());
             }
@@ -169,11 +173,14 @@ async fn private_keys_of_every_kind_log_in_with_and_without_passphrase() {
 
 #[tokio::test]
 async fn a_refused_login_says_who_where_and_what_to_look_at() {
-    let sshd = Sshd::start_with(&Options { config: vec!["PasswordAuthentication yes".to_owned()], ..Options::default() });
+    let sshd =
+        Sshd::start_with(&Options { config: vec!["PasswordAuthentication yes".to_owned()], ..Options::default() });
     let wrong = sshd.dir().join("wrong");
     new_key(&wrong, "ed25519", "");
     let place = format!("127.0.0.1:{}", sshd.port());
-    let detail = by_auth(connect_with(limits(), with_login(&sshd, Login::KeyFile { path: wrong.clone(), passphrase: None })).await);
+    let detail = by_auth(
+        connect_with(limits(), with_login(&sshd, Login::KeyFile { path: wrong.clone(), passphrase: None })).await,
+    );
     for wanted in [&*place, &sshd.user(), &*wrong.to_string_lossy(), "authorized_keys"] {
         assert!(detail.contains(wanted), "{wanted} in {detail}");
     }
@@ -182,7 +189,10 @@ async fn a_refused_login_says_who_where_and_what_to_look_at() {
     let password = Login::Password(SecretText::new("hunter2".to_owned()));
     let detail = by_auth(connect_with(limits(), with_login(&sshd, password.clone())).await);
     assert!(detail.contains("check the password") && !detail.contains("hunter2"), "{detail}");
-    let sshd = Sshd::start_with(&Options { config: vec!["PasswordAuthentication no".to_owned(), "KbdInteractiveAuthentication no".to_owned()], ..Options::default() });
+    let sshd = Sshd::start_with(&Options {
+        config: vec!["PasswordAuthentication no".to_owned(), "KbdInteractiveAuthentication no".to_owned()],
+        ..Options::default()
+    });
     let detail = by_auth(connect_with(limits(), with_login(&sshd, password)).await);
     assert!(detail.contains("takes no password") && detail.contains("publickey"), "{detail}");
 }
@@ -203,7 +213,10 @@ async fn a_key_that_cannot_be_used_is_said_before_anybody_is_bothered() {
     ];
     for (login, wanted) in cases {
         let detail = by_auth(connect_with(limits(), with_login(&sshd, login)).await);
-        assert!(detail.contains(wanted) && !detail.contains("hunter2") && !detail.contains('\n'), "{wanted} in {detail}");
+        assert!(
+            detail.contains(wanted) && !detail.contains("hunter2") && !detail.contains('\n'),
+            "{wanted} in {detail}"
+        );
     }
     assert!(!sshd.log().contains("Connection from"), "{}", sshd.log());
 }
@@ -250,7 +263,10 @@ async fn a_peer_that_falls_silent_is_given_up_and_leaves_nothing_behind() {
         let result = timeout(LONG, connect_with(limits.clone(), Target { port, ..target(&sshd) })).await.unwrap();
         let detail = unreachable(result);
         assert!(detail.contains("no login came about"), "{detail}");
-        timeout(Duration::from_secs(5), ended).await.unwrap_or_else(|_| panic!("{greeting:?}: the connection is still open")).unwrap();
+        timeout(Duration::from_secs(5), ended)
+            .await
+            .unwrap_or_else(|_| panic!("{greeting:?}: the connection is still open"))
+            .unwrap();
     }
 }
 
@@ -267,7 +283,11 @@ async fn what_does_not_speak_ssh_is_unreachable() {
 /// Runs one of the tests below in a process of its own, with this environment.
 fn in_own_process(test: &str, sshd: &Sshd, env: &[(&str, PathBuf)]) {
     let out = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("{}::{test}", module_path!().split_once("::").map_or("", |(_, path)| path)), "--ignored"])
+        .args([
+            "--exact",
+            &format!("{}::{test}", module_path!().split_once("::").map_or("", |(_, path)| path)),
+            "--ignored",
+        ])
         .env_remove("SSH_AUTH_SOCK")
         .env("ALF_TEST_SSHD", sshd.port().to_string())
         .env("ALF_TEST_KEY", sshd.client_key())
@@ -282,7 +302,15 @@ fn target_from_env(login: Login) -> Target {
     let port = std::env::var("ALF_TEST_SSHD").unwrap().parse().unwrap();
     let user = crate::support::sshd::user();
     let host = alf::model::Name::parse("web1").unwrap();
-    Target { host, address: "127.0.0.1".to_owned(), port, user, login, policy: HostKeyPolicy::AcceptNew, keys: Vec::new() }
+    Target {
+        host,
+        address: "127.0.0.1".to_owned(),
+        port,
+        user,
+        login,
+        policy: HostKeyPolicy::AcceptNew,
+        keys: Vec::new(),
+    }
 }
 
 #[test]

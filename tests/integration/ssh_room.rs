@@ -57,7 +57,8 @@ async fn a_command_arrives_exactly_whatever_the_login_shell_is() {
         ("printf %s \"ä€😀\"", "ä€😀"),
         ("echo $ALF_HOST; x=1; [ $x = 1 ] && echo ~nobody-here \"*\"", "web1\n~nobody-here *\n"),
     ];
-    let shells = ["/bin/sh", "/bin/dash", "/bin/bash", "/bin/zsh", "/usr/bin/fish", "/bin/tcsh", "/bin/mksh", "/bin/busybox sh"];
+    let shells =
+        ["/bin/sh", "/bin/dash", "/bin/bash", "/bin/zsh", "/usr/bin/fish", "/bin/tcsh", "/bin/mksh", "/bin/busybox sh"];
     let here = shells.iter().filter(|shell| shell.split(' ').next().is_some_and(|path| Path::new(path).exists()));
     join_all(here.map(|shell| async move {
         let sshd = Sshd::start_with(&Options { login_shell: Some((*shell).to_owned()), ..Options::default() });
@@ -81,7 +82,8 @@ async fn a_command_arrives_exactly_whatever_the_login_shell_is() {
 
 #[tokio::test]
 async fn what_a_login_shell_says_by_itself_is_kept_out_of_a_task_with_input() {
-    let config = vec!["ForceCommand echo welcome; echo beware >&2; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"".to_owned()];
+    let config =
+        vec!["ForceCommand echo welcome; echo beware >&2; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"".to_owned()];
     let sshd = Sshd::start_with(&Options { config, ..Options::default() });
     let session = connect(&sshd).await.session;
     let mut run = exec("cat; echo err >&2");
@@ -215,7 +217,14 @@ async fn a_cancelled_run_and_one_nobody_waits_for_are_killed() {
     let session = connect(&sshd).await.session;
     let started = |run: &str| {
         let run = run.to_owned();
-        tokio::task::spawn_blocking(move || (0..1000).any(|_| alive(&run) || { pause(); false }))
+        tokio::task::spawn_blocking(move || {
+            (0..1000).any(|_| {
+                alive(&run) || {
+                    pause();
+                    false
+                }
+            })
+        })
     };
     let run = exec("sleep 300");
     let (id, cancel) = (run.run.clone(), run.cancel.clone());
@@ -231,7 +240,14 @@ async fn a_cancelled_run_and_one_nobody_waits_for_are_killed() {
     let dropped = tokio::spawn(session.exec(run));
     assert!(started(&id).await.unwrap());
     dropped.abort();
-    let gone = tokio::task::spawn_blocking(move || (0..1000).any(|_| !alive(&id) || { pause(); false }));
+    let gone = tokio::task::spawn_blocking(move || {
+        (0..1000).any(|_| {
+            !alive(&id) || {
+                pause();
+                false
+            }
+        })
+    });
     assert!(gone.await.unwrap(), "its process lives on");
 }
 
@@ -301,7 +317,14 @@ async fn a_connection_that_is_cut_ends_its_runs_at_once_with_what_they_said() {
     run.command = format!("echo said; touch {}; sleep 300", marker.display());
     let id = run.run.clone();
     let running = tokio::spawn(session.exec(run));
-    let up = tokio::task::spawn_blocking(move || (0..1000).any(|_| marker.exists() || { pause(); false }));
+    let up = tokio::task::spawn_blocking(move || {
+        (0..1000).any(|_| {
+            marker.exists() || {
+                pause();
+                false
+            }
+        })
+    });
     assert!(up.await.unwrap());
     sshd.kill();
     let ending = timeout(LONG, running).await.unwrap().unwrap();
@@ -313,13 +336,17 @@ async fn a_connection_that_is_cut_ends_its_runs_at_once_with_what_they_said() {
     let ending = session.exec(exec("true")).await;
     assert!(matches!(ending.end, End::ConnectionLost(_)) && ending.started_at.is_none(), "{ending:?}");
     // Nothing could kill it: the test does.
-    let _ = Command::new("/bin/sh").args(["-c", &format!("kill $(grep -lsz 'ALF_RUN_ID={id}' /proc/[0-9]*/environ | cut -d/ -f3)")]).status();
+    let _ = Command::new("/bin/sh")
+        .args(["-c", &format!("kill $(grep -lsz 'ALF_RUN_ID={id}' /proc/[0-9]*/environ | cut -d/ -f3)")])
+        .status();
 }
 
 #[tokio::test]
 async fn an_idle_connection_that_is_cut_is_noticed() {
     let sshd = Sshd::start();
     let connected = connect(&sshd).await;
+    // Only when it has run something are all processes of sshd there.
+    assert_eq!(connected.session.exec(exec("true")).await.end, End::Exited(0));
     let lost = tokio::spawn(connected.session.lost());
     sshd.cut_connections();
     timeout(Duration::from_secs(5), lost).await.expect("noticed within seconds").unwrap();
@@ -350,7 +377,12 @@ async fn a_closed_connection_is_gone_from_the_host() {
     timeout(LONG, connected.session.close()).await.unwrap();
     timeout(LONG, connected.session.lost()).await.unwrap();
     let log = tokio::task::spawn_blocking(move || {
-        (0..1000).any(|_| sshd.log().contains("Received disconnect") || { pause(); false })
+        (0..1000).any(|_| {
+            sshd.log().contains("Received disconnect") || {
+                pause();
+                false
+            }
+        })
     });
     assert!(log.await.unwrap(), "sshd was told goodbye");
 }

@@ -1,8 +1,8 @@
 //! Commands against a service that gives canned answers.
 
-mod parsing;
+mod adding;
 mod exits;
 mod nouns;
-mod adding;
-mod running;
+mod parsing;
 mod reading;
+mod running;

@@ -93,7 +93,9 @@ fn a_key_is_judged_by_what_is_recorded() {
                 let detail = judged.unwrap_err();
                 assert!(detail.contains(part), "{detail}");
                 assert!(detail.contains(&key(A).fingerprint()), "shows what was offered: {detail}");
-                assert!(recorded.keys.iter().all(|k| recorded.revoked.contains(k) || detail.contains(&k.fingerprint())));
+                assert!(
+                    recorded.keys.iter().all(|k| recorded.revoked.contains(k) || detail.contains(&k.fingerprint()))
+                );
                 assert!(!detail.contains('\n'));
             }
         }

@@ -32,11 +32,13 @@ fn carried_out(request: &str, stdin: &[u8]) -> (Vec<u8>, Option<i32>) {
 
 #[test]
 fn a_plain_command_needs_no_header() {
-    let delivery = deliver(&exec("df -h | grep \"$x\"", &[("ALF_HOST", "web1"), ("ALF_TASK", "disk")], None), TOKEN).unwrap();
+    let delivery =
+        deliver(&exec("df -h | grep \"$x\"", &[("ALF_HOST", "web1"), ("ALF_TASK", "disk")], None), TOKEN).unwrap();
     assert_eq!(
         delivery,
         Delivery {
-            request: "exec env 'ALF_HOST=web1' 'ALF_TASK=disk' 'ALF_RUN_ID=0197-run' /bin/sh -c 'df -h | grep \"$x\"'".to_owned(),
+            request: "exec env 'ALF_HOST=web1' 'ALF_TASK=disk' 'ALF_RUN_ID=0197-run' /bin/sh -c 'df -h | grep \"$x\"'"
+                .to_owned(),
             header: None
         }
     );
@@ -146,7 +148,8 @@ fn the_kill_script_ends_a_whole_tree_in_every_shell_there_is() {
     for shell in shells.iter().filter(|shell| Command::new(shell[0]).arg("-c").arg("").output().is_ok()) {
         let run = token();
         // One child keeps the marker, one has a session of its own, one has lost the marker, one ignores TERM.
-        let tree = "sleep 300 & setsid sleep 300 & env -i sleep 300 & (trap '' TERM; sleep 300; sleep 300) & echo up; wait";
+        let tree =
+            "sleep 300 & setsid sleep 300 & env -i sleep 300 & (trap '' TERM; sleep 300; sleep 300) & echo up; wait";
         let mut child = Command::new("setsid")
             .args(["/bin/sh", "-c", tree])
             .env("ALF_RUN_ID", &run)

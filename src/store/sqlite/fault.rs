@@ -20,7 +20,7 @@ pub(super) enum Fault {
     Conflict(u64),
     /// Nobody waits for the read any more, or its time is over.
     #[error("the time limit for reading was over: ask for less")]
-    Cancelled,
+    GivenUp,
     /// The store was closed.
     #[error("it is closed")]
     Closed,
@@ -39,7 +39,7 @@ impl Fault {
         match self {
             Self::Conflict(current) => StoreError::Conflict { current },
             Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),
-            Self::Cancelled | Self::Closed | Self::Died(_) | Self::QueueFull(_) => {
+            Self::GivenUp | Self::Closed | Self::Died(_) | Self::QueueFull(_) => {
                 StoreError::Unavailable(format!("{place}: {self}"))
             }
             Self::Sql(error) => match passing(&error) {
@@ -84,7 +84,7 @@ fn passing(error: &rusqlite::Error) -> Option<String> {
             "another program holds the database: end it, or let it finish"
         }
         ErrorCode::DiskFull => "the disk is full: make room on its file system",
-        ErrorCode::SystemIoFailure => "reading or writing the file failed: look at the disk and at the system's log",
+        ErrorCode::SystemIoFailure => "reading or writing the file failed: see that its disk has room and is sound",
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
             "the file cannot be written: give Alf's user write access to it and to its directory"
         }

@@ -96,12 +96,10 @@ impl Store for SqliteStore {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
-        let load = self.readers.read(LOAD, |connection, cancelled| {
+        let load = self.readers.read(LOAD, |connection| {
             let revision = definitions::revision(connection)?;
             let definitions = definitions::load(connection)?;
-            cancelled.check()?;
             let pairs = ledger::pairs(connection)?;
-            cancelled.check()?;
             Ok(Loaded { revision, definitions, pairs, host_keys: ledger::host_keys(connection)? })
         });
         load.boxed()
@@ -125,17 +123,17 @@ impl Store for SqliteStore {
     }
 
     fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>> {
-        self.readers.read(reader::LIMIT, move |connection, _| results::one(connection, id)).boxed()
+        self.readers.read(reader::LIMIT, move |connection| results::one(connection, id)).boxed()
     }
 
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
-        let page = move |connection: &_, cancelled: &_| query::page(connection, &query, cancelled);
+        let page = move |connection: &_| query::page(connection, &query);
         self.readers.read(reader::LIMIT, page).boxed()
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>> {
         let file = self.file.clone();
-        let counts = self.readers.read(reader::LIMIT, move |connection, _| {
+        let counts = self.readers.read(reader::LIMIT, move |connection| {
             let results = partition::all(connection)?.iter().map(|day| day.results).sum();
             let mut wal: OsString = file.clone().into();
             wal.push("-wal");

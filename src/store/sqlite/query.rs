@@ -5,7 +5,6 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
 use super::partition::{self, Partition};
-use super::reader::Cancelled;
 use super::results::{self, Output};
 use super::{names, read};
 use crate::model::{Outcome, ResultPage, ResultQuery, State, Trigger};
@@ -29,11 +28,10 @@ impl Conditions {
 }
 
 /// One page, and how many Results match in all. Must run within a transaction, so that page and count go together.
-pub(super) fn page(connection: &Connection, query: &ResultQuery, cancelled: &Cancelled) -> Result<ResultPage, Fault> {
+pub(super) fn page(connection: &Connection, query: &ResultQuery) -> Result<ResultPage, Fault> {
     let Some(everywhere) = everywhere(connection, query)? else { return Ok(ResultPage::default()) };
     let mut found = ResultPage::default();
     for day in partition::all(connection)? {
-        cancelled.check()?;
         let Some(conditions) = within(&everywhere, query, &day) else { continue };
         let table = partition::table(day.day)?;
         found.total += count(connection, &table, &day, &conditions)?;

@@ -1,7 +1,6 @@
 //! Reading: a few read-only connections, each read with a time limit, all of it off the async threads.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,39 +42,32 @@ impl Pool {
     }
 }
 
-/// Tells a read that nobody waits for it any more.
+/// Where a read is, for whoever gives up waiting for it.
 #[derive(Default)]
-pub(super) struct Cancelled {
-    flag: AtomicBool,
-    /// Only there while the connection is at work for this read, or another's would be interrupted.
-    handle: Mutex<Option<InterruptHandle>>,
+enum Stage {
+    #[default]
+    Waiting,
+    /// It can be interrupted. Not so before, nor after: the connection may be at work for another read.
+    Reading(InterruptHandle),
+    Ended,
+    /// Nobody waits for it any more.
+    GivenUp,
 }
 
-impl Cancelled {
-    /// An error once nobody waits: to be asked between two statements, as SQLite only interrupts a running one.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        if self.flag.load(Ordering::Acquire) { Err(Fault::Cancelled) } else { Ok(()) }
-    }
+/// Gives a read up when it is dropped.
+struct Waiter(Arc<Mutex<Stage>>);
 
-    fn begin(&self, connection: &Connection) {
-        *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.get_interrupt_handle());
-    }
-
-    fn end(&self) {
-        *self.handle.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// Cancels when it is dropped.
-struct Waiting(Arc<Cancelled>);
-
-impl Drop for Waiting {
+impl Drop for Waiter {
     fn drop(&mut self) {
-        self.0.flag.store(true, Ordering::Release);
-        if let Some(handle) = &*self.0.handle.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Stage::Reading(handle) = enter(&self.0, Stage::GivenUp) {
             handle.interrupt();
         }
     }
+}
+
+/// Goes on to a stage; the one before.
+fn enter(stage: &Mutex<Stage>, next: Stage) -> Stage {
+    std::mem::replace(&mut *stage.lock().unwrap_or_else(PoisonError::into_inner), next)
 }
 
 impl Readers {
@@ -89,27 +81,26 @@ impl Readers {
     pub(super) async fn read<T: Send + 'static>(
         &self,
         limit: Duration,
-        work: impl FnOnce(&Connection, &Cancelled) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         match tokio::time::timeout(limit, self.unlimited(work)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Fault::Cancelled.at(&self.0.file)),
+            Err(_) => Err(Fault::GivenUp.at(&self.0.file)),
         }
     }
 
     async fn unlimited<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection, &Cancelled) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let pool = Arc::clone(&self.0);
         let permit = Arc::clone(&pool.permits).acquire_owned().await.map_err(|_| Fault::Closed.at(&pool.file))?;
-        let waiting = Waiting(Arc::default());
-        let cancelled = Arc::clone(&waiting.0);
+        let waiter = Waiter(Arc::default());
+        let stage = Arc::clone(&waiter.0);
         let task = tokio::task::spawn_blocking(move || {
             let answer = pool.take().and_then(|mut connection| {
-                cancelled.begin(&connection);
-                let answer = in_transaction(&mut connection, |connection| work(connection, &cancelled));
-                cancelled.end();
+                let answer = of_one_moment(&mut connection, &stage, work);
+                enter(&stage, Stage::Ended);
                 if !answer.as_ref().is_err_and(Fault::spoils_connection) {
                     pool.give_back(connection);
                 }
@@ -119,7 +110,7 @@ impl Readers {
             answer.map_err(|fault| fault.at(&pool.file))
         });
         let answer = task.await.map_err(|_| Fault::Died("a read").at(&self.0.file))?;
-        drop(waiting);
+        drop(waiter);
         answer
     }
 
@@ -132,12 +123,24 @@ impl Readers {
     }
 }
 
-fn in_transaction<T>(
+/// Reads in one transaction that can be interrupted.
+fn of_one_moment<T>(
     connection: &mut Connection,
+    stage: &Mutex<Stage>,
     work: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
+    let handle = connection.get_interrupt_handle();
     let transaction = connection.transaction()?;
+    // SQLite forgets an interrupt when a statement begins while no other goes on: so one goes on.
+    let mut lasting = transaction.prepare_cached("SELECT 1 UNION ALL SELECT 2")?;
+    let mut rows = lasting.query([])?;
+    rows.next()?;
+    if let Stage::GivenUp = enter(stage, Stage::Reading(handle)) {
+        return Err(Fault::GivenUp);
+    }
     let answer = work(&transaction)?;
+    drop(rows);
+    drop(lasting);
     transaction.commit()?;
     Ok(answer)
 }

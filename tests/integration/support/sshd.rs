@@ -16,7 +16,7 @@ pub(crate) struct Options {
     pub(crate) login_shell: Option<String>,
     /// Whether it has an RSA key too; it always has an Ed25519 one.
     pub(crate) rsa_host_key: bool,
-    /// Further lines of sshd_config.
+    /// Further lines of sshd_config; they win over what is usual here.
     pub(crate) config: Vec<String>,
 }
 
@@ -141,7 +141,9 @@ impl Sshd {
     /// The daemon and its processes that serve connections.
     fn daemons(&self) -> Vec<u32> {
         let mut all = vec![self.child.id()];
-        all.extend(descendants(self.child.id()).into_iter().filter(|(_, name)| name.starts_with("sshd")).map(|it| it.0));
+        all.extend(
+            descendants(self.child.id()).into_iter().filter(|(_, name)| name.starts_with("sshd")).map(|it| it.0),
+        );
         all
     }
 }
@@ -157,7 +159,9 @@ impl Drop for Sshd {
 
 fn config(dir: &Path, port: u16, options: &Options) -> String {
     let dir = dir.display();
-    let mut lines = vec![
+    // Of two lines for the same thing sshd takes the first: the test's own.
+    let mut lines = options.config.clone();
+    lines.extend([
         format!("ListenAddress 127.0.0.1:{port}"),
         format!("HostKey {dir}/host_key"),
         format!("AuthorizedKeysFile {dir}/authorized_keys"),
@@ -170,13 +174,14 @@ fn config(dir: &Path, port: u16, options: &Options) -> String {
         "UseDNS no".to_owned(),
         "PermitRootLogin yes".to_owned(),
         "MaxStartups 1000".to_owned(),
-    ];
+    ]);
     if options.rsa_host_key {
         lines.push(format!("HostKey {dir}/host_key_rsa"));
     }
     lines.extend(options.max_sessions.map(|most| format!("MaxSessions {most}")));
-    lines.extend(options.login_shell.iter().map(|shell| format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"")));
-    lines.extend(options.config.iter().cloned());
+    lines.extend(
+        options.login_shell.iter().map(|shell| format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"")),
+    );
     lines.join("\n") + "\n"
 }
 

@@ -37,7 +37,7 @@ async fn what_is_rare_is_found_by_an_index() {
         ("_trigger", ResultQuery { trigger: Some(Trigger::Manual), ..open.clone() }),
     ];
     for (index, query) in queries {
-        let plan = store.readers.read(reader::LIMIT, move |connection, _| query::plan(connection, &query));
+        let plan = store.readers.read(reader::LIMIT, move |connection| query::plan(connection, &query));
         for step in plan.await.unwrap() {
             assert!(
                 step.contains(index) || step.contains("INTEGER PRIMARY KEY") || !step.contains("results_"),
@@ -53,11 +53,11 @@ async fn a_page_is_of_one_moment() {
     store.commit(vec![save(any_result())]).await.unwrap();
     let (reading, is_read) = std::sync::mpsc::channel();
     let (written, go_on) = std::sync::mpsc::channel::<()>();
-    let page = store.readers.read(reader::LIMIT, move |connection, cancelled| {
-        let before = query::page(connection, &all(), cancelled)?;
+    let page = store.readers.read(reader::LIMIT, move |connection| {
+        let before = query::page(connection, &all())?;
         reading.send(()).unwrap();
         go_on.recv().unwrap();
-        Ok((before, query::page(connection, &all(), cancelled)?))
+        Ok((before, query::page(connection, &all())?))
     });
     let write = async {
         tokio::task::spawn_blocking(move || is_read.recv().unwrap()).await.unwrap();

@@ -6,7 +6,7 @@ use super::*;
 
 const ENDLESS: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
 
-fn endless(connection: &Connection, _: &reader::Cancelled) -> Result<i64, Fault> {
+fn endless(connection: &Connection) -> Result<i64, Fault> {
     Ok(connection.query_row(ENDLESS, [], |row| row.get(0))?)
 }
 
@@ -70,10 +70,12 @@ async fn a_queue_that_stays_full_is_reported() {
     // None is waited for, so that paused time may jump ahead.
     let commits: Vec<_> = (0..64).map(|_| store.commit(vec![save(any_result())])).collect();
     is_unavailable(store.check().await, "transactions wait to be written");
-    drop(commits);
     drop(busy);
-    store.check().await.unwrap();
+    for commit in commits {
+        commit.await.unwrap();
+    }
     assert_eq!(store.results(all()).await.unwrap().total, 64);
+    store.check().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +107,7 @@ async fn a_panic_costs_one_call() {
         })
     });
     is_unavailable(panicked.await, "ended without an answer");
-    let panicked = store.readers.read(reader::LIMIT, |_, _| -> Result<(), Fault> { panic!("on purpose") });
+    let panicked = store.readers.read(reader::LIMIT, |_| -> Result<(), Fault> { panic!("on purpose") });
     is_unavailable(panicked.await, "ended without an answer");
     store.commit(vec![save(any_result())]).await.unwrap();
     assert_eq!(store.results(all()).await.unwrap().total, 2, "what the panic interrupted is undone");
@@ -130,9 +132,8 @@ async fn a_read_ends_with_its_time() {
 #[tokio::test]
 async fn readers_cannot_write() {
     let (_directory, store) = store();
-    let written = store
-        .readers
-        .read(reader::LIMIT, |connection, _| Ok(connection.execute("UPDATE catalog SET revision = 7", [])?));
+    let written =
+        store.readers.read(reader::LIMIT, |connection| Ok(connection.execute("UPDATE catalog SET revision = 7", [])?));
     assert!(written.await.is_err());
     assert_eq!(store.load().await.unwrap().revision, 0);
 }
