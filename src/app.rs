@@ -182,8 +182,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let mut app = App { handle, address: None, server: None, parts: node_parts, arbiters, store: parts.store };
     if let Some(config) = setup.http {
         let listen = config.listen;
-        let (server, address) = http::server(app.handle.clone(), &config)
-            .map_err(|cause| BuildError::Listen { address: listen, cause })?;
+        let (server, address) =
+            http::server(app.handle.clone(), &config).map_err(|cause| BuildError::Listen { address: listen, cause })?;
         let stop = server.handle();
         app.server = Some((stop, actix_rt::spawn(server)));
         app.address = Some(address);
@@ -229,7 +229,8 @@ impl App {
             self.settled(KILL_TIME).await;
         }
         self.settled(FLUSH_TIME).await;
-        let lost = self.handle.board().unsettled() + usize::try_from(self.parts.lost.load(Ordering::Relaxed)).unwrap_or(0);
+        let lost =
+            self.handle.board().unsettled() + usize::try_from(self.parts.lost.load(Ordering::Relaxed)).unwrap_or(0);
         let _ = self.handle.node().get().send(Everyone::Stop).await;
         self.handle.stop_actors().await;
         self.parts.writer.close();

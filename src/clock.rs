@@ -28,9 +28,7 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::Wall => Utc::now(),
-            Self::Virtual { start, origin } => {
-                *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX)
-            }
+            Self::Virtual { start, origin } => *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX),
         };
         now.trunc_subsecs(3)
     }

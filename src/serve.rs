@@ -121,7 +121,8 @@ fn setup(settings: &Settings) -> Result<Setup, ServeError> {
 
 /// The user this process runs as, by the environment as `ssh` reads it, else by `id`.
 fn os_user() -> String {
-    let said = ["LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    let said =
+        ["LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     said.or_else(|| {
         let id = std::process::Command::new("id").arg("-un").output().ok()?;
         Some(String::from_utf8_lossy(&id.stdout).trim().to_owned()).filter(|user| !user.is_empty())

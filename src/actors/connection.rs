@@ -1,7 +1,8 @@
-//! How a host's actor gets its one connection and keeps it: it connects when a run wants it, tries again while runs are
-//! due, and pins a key that it learns before the connection is used.
+//! How a host's actor gets its one connection and keeps it: it connects when a run asks for it, again as long as runs
+//! ask, and pins a key that it learns before the connection is used.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, SpawnHandle, WrapFuture as _};
@@ -17,6 +18,11 @@ use crate::store::{HostKeyRecord, Write};
 
 /// Longer than any setting lets a connect take: one that hangs for ever must not keep its host from being tried again.
 const LONGEST_CONNECT: Duration = Duration::from_secs(600);
+
+/// A run waits for the connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Wanted;
 
 /// Time to try the connection.
 #[derive(Debug, Message)]
@@ -98,15 +104,6 @@ async fn connect(
 }
 
 impl HostActor {
-    /// Connects as soon as it may, unless it is connected or at it.
-    pub(super) fn want_connection(&mut self, ctx: &mut Context<Self>) {
-        let connection = &mut self.connection;
-        let up = matches!(&*connection.link.borrow(), Link::Up(_));
-        if !up && connection.connecting.is_none() && connection.timer.is_none() {
-            connection.timer = Some(ctx.notify_later(Connect, connection.reconnect.wait()));
-        }
-    }
-
     fn connected(&mut self, result: Result<Arc<OpenSession>, ConnectError>, ctx: &mut Context<Self>) {
         self.connection.connecting = None;
         let now = self.parts.clock.now().into();
@@ -117,7 +114,7 @@ impl HostActor {
                 self.connection.logins += 1;
                 self.parts.board.host_up(self.name(), now);
                 let (lost, generation) = (session.lost(), session.generation);
-                ctx.spawn(lost.into_actor(self).map(move |cause, actor, ctx| actor.lost(generation, &cause, ctx)));
+                ctx.spawn(lost.into_actor(self).map(move |cause, actor, _| actor.lost(generation, &cause)));
                 self.connection.link.send_replace(Link::Up(session));
             }
             Err(error) => {
@@ -126,14 +123,11 @@ impl HostActor {
                 self.connection.reconnect.failed(failure.reason);
                 self.parts.board.host_down(self.name(), now, failure.reason, &failure.message);
                 self.connection.link.send_replace(Link::Down(failure));
-                if !self.runs.is_empty() {
-                    self.want_connection(ctx);
-                }
             }
         }
     }
 
-    fn lost(&mut self, generation: u64, cause: &str, ctx: &mut Context<Self>) {
+    fn lost(&mut self, generation: u64, cause: &str) {
         if generation != self.connection.generation {
             return;
         }
@@ -143,9 +137,6 @@ impl HostActor {
         self.parts.board.host_down(self.name(), self.parts.clock.now().into(), failure.reason, &failure.message);
         self.connection.reconnect.lost();
         self.connection.link.send_replace(Link::Down(failure));
-        if !self.runs.is_empty() {
-            self.want_connection(ctx);
-        }
     }
 
     /// Leaves the connection to the runs that are on it, and makes a new one when next needed.
@@ -158,8 +149,18 @@ impl HostActor {
         }
         connection.link.send_replace(Link::Idle);
         self.parts.board.host_unknown(self.name());
-        if !self.runs.is_empty() {
-            self.want_connection(ctx);
+    }
+}
+
+impl Handler<Wanted> for HostActor {
+    type Result = ();
+
+    /// Connects as soon as it may, unless it is connected or at it.
+    fn handle(&mut self, _: Wanted, ctx: &mut Context<Self>) {
+        let connection = &mut self.connection;
+        let up = matches!(&*connection.link.borrow(), Link::Up(_));
+        if !up && connection.connecting.is_none() && connection.timer.is_none() {
+            connection.timer = Some(ctx.notify_later(Connect, connection.reconnect.wait()));
         }
     }
 }
@@ -169,7 +170,7 @@ impl Handler<Connect> for HostActor {
 
     fn handle(&mut self, _: Connect, ctx: &mut Context<Self>) {
         self.connection.timer = None;
-        if self.runs.is_empty() {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
         self.connection.generation += 1;

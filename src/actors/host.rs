@@ -280,6 +280,7 @@ impl HostActor {
             run: run.clone(),
             parts: Arc::clone(&self.parts),
             link: self.connection.link.subscribe(),
+            connector: ctx.address().recipient(),
             permits: Arc::clone(&self.permits),
             waiting: Arc::clone(&self.waiting),
             cancel: self.expect(run.id, &task),
@@ -289,7 +290,6 @@ impl HostActor {
             actor.runs.remove(&run.id);
             actor.deliver(RunEnded::new(run, end), &task, ctx);
         }));
-        self.want_connection(ctx);
     }
 
     /// Counts a run among those of this actor; answers by what it is cancelled.

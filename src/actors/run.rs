@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix::Recipient;
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Wanted;
 use super::ledger::RunEnd;
 use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
@@ -25,6 +27,8 @@ pub(super) struct Job {
     pub(super) run: OpenRun,
     pub(super) parts: Arc<NodeParts>,
     pub(super) link: watch::Receiver<Link>,
+    /// Who makes the connection.
+    pub(super) connector: Recipient<Wanted>,
     /// Sessions at once on the host's connection.
     pub(super) permits: Arc<Semaphore>,
     /// How many runs of the host wait for their turn.
@@ -140,6 +144,7 @@ impl Job {
             if let Link::Up(session) = &*self.link.borrow_and_update() {
                 return Ok(Arc::clone(session));
             }
+            self.connector.do_send(Wanted);
             self.news(deadline).await?;
         }
     }

@@ -62,6 +62,7 @@ pub struct StoreActor {
     queue: Arc<Queue>,
     committing: bool,
     /// So many commits from the queue's front are done one by one: one of them is refused, and the others with it.
+    /// Also one that tells whether a store that was away is back.
     one_by_one: usize,
     failures: u32,
     last_error: Option<String>,
@@ -173,6 +174,8 @@ impl StoreActor {
             log::error!("{error}; writes wait until it is back");
         }
         self.failures += 1;
+        // One is enough to find out whether it is back.
+        self.one_by_one = self.one_by_one.max(1);
         self.last_error = Some(error.to_string());
         self.queue.lock().failing = Some(error.to_string());
         let wait = RETRY.0.saturating_mul(1 << (self.failures - 1).min(10)).min(RETRY.1);

@@ -94,7 +94,6 @@ macro_rules! supervised {
         impl actix::Handler<$crate::actors::supervision::Crash> for $actor {
             type Result = ();
 
-            #[expect(clippy::panic, reason = "a test asks for it")]
             fn handle(&mut self, _: $crate::actors::supervision::Crash, _: &mut actix::Context<Self>) {
                 panic!("a test asked the {} to panic", stringify!($actor));
             }

@@ -9,15 +9,7 @@ use serde::Deserialize;
 use super::LoggingError;
 
 /// Crates that say at `info` what belongs to `debug`; prefixes of module paths.
-const NOISY: [&str; 7] = [
-    "actix_http",
-    "actix_server",
-    "actix_web",
-    "async_ssh2_tokio",
-    "awc",
-    "mio",
-    "russh",
-];
+const NOISY: [&str; 7] = ["actix_http", "actix_server", "actix_web", "async_ssh2_tokio", "awc", "mio", "russh"];
 
 /// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +65,7 @@ impl Default for LoggingConfig {
             level: LevelFilter::Info,
             modules: BTreeMap::new(),
             outputs: vec![Output {
-                to: Destination::Stderr {
-                    colour: Colour::Auto,
-                },
+                to: Destination::Stderr { colour: Colour::Auto },
                 format: Format::Text,
                 level: None,
                 modules: BTreeMap::new(),
@@ -95,18 +85,10 @@ impl LoggingConfig {
             return Ok(Self::default());
         };
         let shown = || path.to_string_lossy().escape_debug().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| LoggingError::Read {
-            path: shown(),
-            reason: error.to_string(),
-        })?;
-        let config = Self::parse(&text).map_err(|fault| LoggingError::Invalid {
-            path: shown(),
-            fault,
-        })?;
-        Ok(Self {
-            path: Some(path.to_owned()),
-            ..config
-        })
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| LoggingError::Read { path: shown(), reason: error.to_string() })?;
+        let config = Self::parse(&text).map_err(|fault| LoggingError::Invalid { path: shown(), fault })?;
+        Ok(Self { path: Some(path.to_owned()), ..config })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -115,27 +97,18 @@ impl LoggingConfig {
             let shown = error.to_string();
             let first = shown.lines().next().unwrap_or_default();
             let first = first.strip_prefix("error: ").unwrap_or(first);
-            first
-                .chars()
-                .filter(|c| !c.is_control())
-                .collect::<String>()
+            first.chars().filter(|c| !c.is_control()).collect::<String>()
         })?;
         let default = Self::default();
         let outputs = match file.outputs {
             None => default.outputs,
             Some(outputs) if outputs.is_empty() => {
-                return Err(
-                    "outputs: is empty; allowed is at least one (level: off silences it)".into(),
-                );
+                return Err("outputs: is empty; allowed is at least one (level: off silences it)".into());
             }
             Some(outputs) => outputs
                 .into_iter()
                 .enumerate()
-                .map(|(index, output)| {
-                    output
-                        .check()
-                        .map_err(|fault| format!("outputs[{index}]: {fault}"))
-                })
+                .map(|(index, output)| output.check().map_err(|fault| format!("outputs[{index}]: {fault}")))
                 .collect::<Result<_, _>>()?,
         };
         Ok(Self {
@@ -147,15 +120,10 @@ impl LoggingConfig {
     }
 
     /// The levels of an output: of everything, and by prefix of the module path.
-    pub(super) fn levels_of(
-        &self,
-        output: &Output,
-    ) -> (LevelFilter, BTreeMap<String, LevelFilter>) {
+    pub(super) fn levels_of(&self, output: &Output) -> (LevelFilter, BTreeMap<String, LevelFilter>) {
         let level = output.level.unwrap_or(self.level);
-        let mut modules: BTreeMap<_, _> = NOISY
-            .iter()
-            .map(|name| ((*name).to_owned(), level.min(LevelFilter::Warn)))
-            .collect();
+        let mut modules: BTreeMap<_, _> =
+            NOISY.iter().map(|name| ((*name).to_owned(), level.min(LevelFilter::Warn))).collect();
         modules.extend(self.modules.clone());
         modules.extend(output.modules.clone());
         (level, modules)
@@ -210,18 +178,14 @@ struct FileOutput {
 impl FileOutput {
     fn check(self) -> Result<Output, String> {
         let to = match (self.kind, self.path, self.colour) {
-            (Kind::Stderr, None, colour) => Destination::Stderr {
-                colour: colour.unwrap_or_default(),
-            },
+            (Kind::Stderr, None, colour) => Destination::Stderr { colour: colour.unwrap_or_default() },
             (Kind::Stderr, Some(_), _) => {
                 return Err("`path` is not for kind stderr; allowed with kind file".into());
             }
             (Kind::File, _, Some(_)) => {
                 return Err("`colour` is not for kind file; allowed with kind stderr".into());
             }
-            (Kind::File, Some(path), None) if !path.as_os_str().is_empty() => {
-                Destination::File { path }
-            }
+            (Kind::File, Some(path), None) if !path.as_os_str().is_empty() => Destination::File { path },
             (Kind::File, _, None) => return Err("kind file needs `path`, the file's".into()),
         };
         Ok(Output {
@@ -233,15 +197,10 @@ impl FileOutput {
     }
 }
 
-fn levels(
-    modules: Option<BTreeMap<String, Level>>,
-) -> Result<BTreeMap<String, LevelFilter>, String> {
+fn levels(modules: Option<BTreeMap<String, Level>>) -> Result<BTreeMap<String, LevelFilter>, String> {
     let modules = modules.unwrap_or_default();
     if modules.contains_key("") {
         return Err("a name is empty; allowed is a module path such as alf::ssh".into());
     }
-    Ok(modules
-        .into_iter()
-        .map(|(name, level)| (name, level.0))
-        .collect())
+    Ok(modules.into_iter().map(|(name, level)| (name, level.0)).collect())
 }

@@ -165,11 +165,7 @@ impl<'v> VisitValue<'v> for JsonValue {
 
     fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
         // JSON has neither infinities nor NaN.
-        self.0 = if value.is_finite() {
-            value.into()
-        } else {
-            value.to_string().into()
-        };
+        self.0 = if value.is_finite() { value.into() } else { value.to_string().into() };
         Ok(())
     }
 

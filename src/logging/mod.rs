@@ -30,11 +30,7 @@ pub enum LoggingError {
     #[error(
         "log file {path} of outputs[{index}] cannot be opened: {reason}; allowed is a file that can be appended to"
     )]
-    Open {
-        path: String,
-        index: usize,
-        reason: String,
-    },
+    Open { path: String, index: usize, reason: String },
     #[error("logging is already installed; a process has one logger")]
     AlreadyInstalled,
 }
@@ -45,13 +41,9 @@ pub enum LoggingError {
 /// A log file that cannot be opened, or a logger that was set before.
 pub fn install(config: LoggingConfig) -> Result<LogHandle, LoggingError> {
     let outputs = Arc::new(Outputs::open(&config)?);
-    log::set_boxed_logger(Box::new(Arc::clone(&outputs)))
-        .map_err(|_| LoggingError::AlreadyInstalled)?;
+    log::set_boxed_logger(Box::new(Arc::clone(&outputs))).map_err(|_| LoggingError::AlreadyInstalled)?;
     log::set_max_level(outputs.max_level());
-    Ok(LogHandle {
-        outputs,
-        path: config.path,
-    })
+    Ok(LogHandle { outputs, path: config.path })
 }
 
 /// The installed logger.
@@ -67,8 +59,7 @@ impl LogHandle {
     /// # Errors
     /// A fault in the file, or a log file that cannot be opened; what was in effect then stays.
     pub fn reload(&self) -> Result<(), LoggingError> {
-        self.outputs
-            .reopen(&LoggingConfig::load(self.path.as_deref())?)?;
+        self.outputs.reopen(&LoggingConfig::load(self.path.as_deref())?)?;
         log::set_max_level(self.outputs.max_level());
         Ok(())
     }

@@ -61,9 +61,7 @@ impl Log for Outputs {
 
 fn open_all(config: &LoggingConfig) -> Result<Vec<Logger>, LoggingError> {
     let outputs = config.outputs.iter().enumerate();
-    outputs
-        .map(|(index, output)| open(config, output, index))
-        .collect()
+    outputs.map(|(index, output)| open(config, output, index)).collect()
 }
 
 fn open(config: &LoggingConfig, output: &Output, index: usize) -> Result<Logger, LoggingError> {
@@ -90,12 +88,10 @@ fn open(config: &LoggingConfig, output: &Output, index: usize) -> Result<Logger,
         }
     };
     match output.format {
-        Format::Text => builder.format(move |line, record| {
-            line.write_all(format::text(record, now(), colour).as_bytes())
-        }),
-        Format::Json => {
-            builder.format(|line, record| line.write_all(format::json(record, now()).as_bytes()))
+        Format::Text => {
+            builder.format(move |line, record| line.write_all(format::text(record, now(), colour).as_bytes()))
         }
+        Format::Json => builder.format(|line, record| line.write_all(format::json(record, now()).as_bytes())),
     };
     Ok(builder.build())
 }
@@ -131,12 +127,7 @@ pub(super) struct Lines<W> {
 
 impl<W: Write> Lines<W> {
     pub(super) fn new(to: W, name: String) -> Self {
-        Self {
-            to,
-            name,
-            cut: false,
-            failing: false,
-        }
+        Self { to, name, cut: false, failing: false }
     }
 
     fn write_rest(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -161,21 +152,15 @@ impl<W: Write> Write for Lines<W> {
     }
 
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
-        let ended = if self.cut {
-            self.write_rest(b"\n")
-        } else {
-            Ok(())
-        };
+        let ended = if self.cut { self.write_rest(b"\n") } else { Ok(()) };
         let written = ended.and_then(|()| self.write_rest(line));
         match &written {
             Ok(()) => self.failing = false,
             Err(error) if !self.failing => {
                 self.failing = true;
                 let name = &self.name;
-                let _ = writeln!(
-                    io::stderr(),
-                    "log file {name} cannot be written: {error}; lines are lost until it can"
-                );
+                let _ =
+                    writeln!(io::stderr(), "log file {name} cannot be written: {error}; lines are lost until it can");
             }
             Err(_) => {}
         }

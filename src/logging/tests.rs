@@ -12,8 +12,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use super::output::{Lines, Outputs};
 use super::{LogHandle, LoggingConfig, format};
 
-const HOSTILE: &str =
-    "a\nERROR \u{1b}]0;x\u{7}\r\t\u{7f}\u{85}\u{9b}2J\u{2028}\u{202e}\u{2066}\u{feff}é";
+const HOSTILE: &str = "a\nERROR \u{1b}]0;x\u{7}\r\t\u{7f}\u{85}\u{9b}2J\u{2028}\u{202e}\u{2066}\u{feff}é";
 
 fn time() -> DateTime<Utc> {
     "2026-11-23T11:00:00.123456Z".parse().unwrap()
@@ -22,16 +21,9 @@ fn time() -> DateTime<Utc> {
 /// One line in both formats.
 fn lines(message: &str, fields: &dyn Source) -> (String, String) {
     let record = |args: std::fmt::Arguments<'_>| {
-        let record = Record::builder()
-            .level(Level::Info)
-            .target("alf::actors::host")
-            .key_values(fields)
-            .args(args)
-            .build();
-        (
-            format::text(&record, time(), false),
-            format::json(&record, time()),
-        )
+        let record =
+            Record::builder().level(Level::Info).target("alf::actors::host").key_values(fields).args(args).build();
+        (format::text(&record, time(), false), format::json(&record, time()))
     };
     record(format_args!("{message}"))
 }
@@ -40,10 +32,7 @@ fn lines(message: &str, fields: &dyn Source) -> (String, String) {
 fn text_lines_hold_time_level_module_fields_and_message() {
     let fields = [("host", Value::from("web1")), ("attempt", Value::from(3))];
     let (text, _) = lines("connected", &fields);
-    assert_eq!(
-        text,
-        "2026-11-23T11:00:00.123Z INFO  alf::actors::host host=web1 attempt=3 connected\n"
-    );
+    assert_eq!(text, "2026-11-23T11:00:00.123Z INFO  alf::actors::host host=web1 attempt=3 connected\n");
 }
 
 #[test]
@@ -82,9 +71,11 @@ fn hostile_text_stays_text_on_one_line() {
         assert!(!line.contains(left), "{line:?}");
         assert!(line.contains('é'), "{line}");
     }
-    assert!(text.ends_with(
-        "a\\nERROR \\u{1b}]0;x\\u{7}\\r\\t\\u{7f}\\u{85}\\u{9b}2J\\u{2028}\\u{202e}\\u{2066}\\u{feff}é\n"
-    ));
+    assert!(
+        text.ends_with(
+            "a\\nERROR \\u{1b}]0;x\\u{7}\\r\\t\\u{7f}\\u{85}\\u{9b}2J\\u{2028}\\u{202e}\\u{2066}\\u{feff}é\n"
+        )
+    );
     // A reader of the JSON gets the very text.
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["message"], HOSTILE);
@@ -94,26 +85,15 @@ fn hostile_text_stays_text_on_one_line() {
 
 #[test]
 fn a_value_cannot_pass_for_another_field() {
-    let fields = [
-        ("host", Value::from("a run=7")),
-        ("empty", Value::from("")),
-        ("quote", Value::from("\"\\")),
-    ];
+    let fields = [("host", Value::from("a run=7")), ("empty", Value::from("")), ("quote", Value::from("\"\\"))];
     let (text, _) = lines("m", &fields);
-    assert!(
-        text.ends_with(" host=\"a run=7\" empty=\"\" quote=\"\\\"\\\\\" m\n"),
-        "{text}"
-    );
+    assert!(text.ends_with(" host=\"a run=7\" empty=\"\" quote=\"\\\"\\\\\" m\n"), "{text}");
 }
 
 #[test]
 fn only_the_level_is_coloured() {
     let record = |args: std::fmt::Arguments<'_>| {
-        format::text(
-            &Record::builder().level(Level::Error).args(args).build(),
-            time(),
-            true,
-        )
+        format::text(&Record::builder().level(Level::Error).args(args).build(), time(), true)
     };
     let line = record(format_args!("\u{1b}[0m"));
     assert!(line.contains("\u{1b}[1;31mERROR\u{1b}[0m"), "{line:?}");
@@ -134,19 +114,13 @@ impl Setup {
         let config = LoggingConfig::load(Some(&path)).unwrap();
         let outputs = Outputs::open(&config).unwrap().into();
         let path = Some(path);
-        Self {
-            dir,
-            handle: LogHandle { outputs, path },
-        }
+        Self { dir, handle: LogHandle { outputs, path } }
     }
 
     fn log(&self, level: Level, target: &str, message: &str) {
         let metadata = Metadata::builder().level(level).target(target).build();
         let record = |args: std::fmt::Arguments<'_>| {
-            let record = Record::builder()
-                .metadata(metadata.clone())
-                .args(args)
-                .build();
+            let record = Record::builder().metadata(metadata.clone()).args(args).build();
             self.handle.outputs.log(&record);
         };
         record(format_args!("{message}"));
@@ -183,20 +157,11 @@ fn each_output_has_its_own_levels() {
     setup.log(Level::Info, "russh::client", "russh-info");
     setup.log(Level::Warn, "actix_server", "actix-warn");
     setup.log(Level::Error, "alf::app", "error");
-    assert_eq!(
-        setup.messages("a.log"),
-        ["info", "ssh-debug", "actix-warn", "error"]
-    );
-    assert_eq!(
-        setup.messages("b.log"),
-        ["info", "debug", "russh-info", "actix-warn", "error"]
-    );
+    assert_eq!(setup.messages("a.log"), ["info", "ssh-debug", "actix-warn", "error"]);
+    assert_eq!(setup.messages("b.log"), ["info", "debug", "russh-info", "actix-warn", "error"]);
     let json = fs::read_to_string(setup.dir.path().join("c.log")).unwrap();
     assert_eq!(json.lines().count(), 2, "{json}");
-    assert!(
-        json.lines().all(|line| line.starts_with("{\"time\":\"20")),
-        "{json}"
-    );
+    assert!(json.lines().all(|line| line.starts_with("{\"time\":\"20")), "{json}");
     assert_eq!(setup.handle.outputs.max_level(), LevelFilter::Trace);
 }
 
@@ -205,16 +170,9 @@ fn reload_switches_levels_and_reopens_a_moved_file() {
     let setup = Setup::new("level: info\noutputs: [{kind: file, path: DIR/alf.log}]\n");
     setup.log(Level::Debug, "alf", "hidden");
     setup.log(Level::Info, "alf", "first");
-    fs::rename(
-        setup.dir.path().join("alf.log"),
-        setup.dir.path().join("alf.log.1"),
-    )
-    .unwrap();
+    fs::rename(setup.dir.path().join("alf.log"), setup.dir.path().join("alf.log.1")).unwrap();
     setup.log(Level::Info, "alf", "second");
-    write_config(
-        setup.dir.path(),
-        "level: debug\noutputs: [{kind: file, path: DIR/alf.log}]\n",
-    );
+    write_config(setup.dir.path(), "level: debug\noutputs: [{kind: file, path: DIR/alf.log}]\n");
     setup.handle.reload().unwrap();
     setup.log(Level::Debug, "alf", "third");
     assert_eq!(setup.messages("alf.log.1"), ["first", "second"]);
@@ -245,37 +203,16 @@ fn a_fault_on_reload_keeps_what_was_in_effect() {
 fn faults_are_one_line_that_names_the_place() {
     let dir = tempfile::tempdir().unwrap();
     for (text, place) in [
-        (
-            "level: loud",
-            "line 1 column 8: unknown level `loud`, expected one of off, error",
-        ),
+        ("level: loud", "line 1 column 8: unknown level `loud`, expected one of off, error"),
         ("levl: info", "line 1 column 1: unknown field `levl`"),
-        (
-            "modules:\n  russh: x\n",
-            "line 2 column 10: unknown level `x`",
-        ),
+        ("modules:\n  russh: x\n", "line 2 column 10: unknown level `x`"),
         ("modules: {\"\": info}", "modules: a name is empty"),
         ("outputs: []", "outputs: is empty"),
-        (
-            "outputs:\n- kind: syslog\n",
-            "line 2 column 9: unknown variant `syslog`",
-        ),
-        (
-            "outputs:\n- kind: stderr\n  colr: never\n",
-            "line 3 column 3: unknown field `colr`",
-        ),
-        (
-            "outputs: [{kind: stderr}, {kind: file}]",
-            "outputs[1]: kind file needs `path`",
-        ),
-        (
-            "outputs: [{kind: stderr, path: /x}]",
-            "outputs[0]: `path` is not for kind stderr",
-        ),
-        (
-            "outputs: [{kind: file, path: /x, colour: auto}]",
-            "outputs[0]: `colour` is not",
-        ),
+        ("outputs:\n- kind: syslog\n", "line 2 column 9: unknown variant `syslog`"),
+        ("outputs:\n- kind: stderr\n  colr: never\n", "line 3 column 3: unknown field `colr`"),
+        ("outputs: [{kind: stderr}, {kind: file}]", "outputs[1]: kind file needs `path`"),
+        ("outputs: [{kind: stderr, path: /x}]", "outputs[0]: `path` is not for kind stderr"),
+        ("outputs: [{kind: file, path: /x, colour: auto}]", "outputs[0]: `colour` is not"),
     ] {
         let path = write_config(dir.path(), text);
         let line = LoggingConfig::load(Some(&path)).unwrap_err().to_string();
@@ -286,16 +223,12 @@ fn faults_are_one_line_that_names_the_place() {
     let path = write_config(dir.path(), "outputs: [{kind: file, path: DIR/no/alf.log}]");
     let config = LoggingConfig::load(Some(&path)).unwrap();
     let line = Outputs::open(&config).err().unwrap().to_string();
-    assert!(
-        line.contains("no/alf.log of outputs[0] cannot be opened"),
-        "{line}"
-    );
+    assert!(line.contains("no/alf.log of outputs[0] cannot be opened"), "{line}");
 }
 
 #[test]
 fn a_full_disk_costs_lines_but_nothing_else() {
-    let setup =
-        Setup::new("outputs: [{kind: file, path: /dev/full}, {kind: file, path: DIR/alf.log}]\n");
+    let setup = Setup::new("outputs: [{kind: file, path: /dev/full}, {kind: file, path: DIR/alf.log}]\n");
     setup.log(Level::Info, "alf", "one");
     setup.log(Level::Info, "alf", "two");
     assert_eq!(setup.messages("alf.log"), ["one", "two"]);
@@ -334,10 +267,7 @@ fn a_line_cut_off_by_a_full_disk_is_ended() {
     disk.room.set(100);
     cut.write_all(b"second\n").unwrap();
     cut.write_all(b"third\n").unwrap();
-    assert_eq!(
-        String::from_utf8(disk.held.take()).unwrap(),
-        "fir\nsecond\nthird\n"
-    );
+    assert_eq!(String::from_utf8(disk.held.take()).unwrap(), "fir\nsecond\nthird\n");
 }
 
 #[test]
@@ -365,15 +295,11 @@ fn the_example_file_shows_the_defaults_and_every_option() {
     let text = fs::read_to_string(&path).unwrap();
     let levels = |config: &LoggingConfig| {
         let outputs = config.outputs.iter();
-        let outputs =
-            outputs.map(|output| (output.to.clone(), output.format, config.levels_of(output)));
+        let outputs = outputs.map(|output| (output.to.clone(), output.format, config.levels_of(output)));
         outputs.collect::<Vec<_>>()
     };
     let example = LoggingConfig::load(Some(&path)).unwrap();
-    assert_eq!(
-        levels(&example),
-        levels(&LoggingConfig::load(None).unwrap())
-    );
+    assert_eq!(levels(&example), levels(&LoggingConfig::load(None).unwrap()));
 
     // Commented-out options begin with # and two blanks.
     let dir = tempfile::tempdir().unwrap();
@@ -383,9 +309,7 @@ fn the_example_file_shows_the_defaults_and_every_option() {
     assert_eq!(all.outputs[1].level, Some(LevelFilter::Debug));
     assert_eq!(all.outputs[1].modules["alf::http"], LevelFilter::Info);
     assert_eq!(all.modules["alf::ssh"], LevelFilter::Debug);
-    for option in [
-        "level", "modules", "outputs", "kind", "path", "format", "colour",
-    ] {
+    for option in ["level", "modules", "outputs", "kind", "path", "format", "colour"] {
         assert!(text.contains(&format!("{option}:")), "{option}");
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::definition::Definition;
-use super::{
-    Credential, Fault, Host, HostTask, Hosts, Key, Name, Noun, Reference, Schedule, Task, TaskSchedule, When,
-};
+use super::{Credential, Fault, Host, HostTask, Hosts, Key, Name, Noun, Reference, Schedule, Task, TaskSchedule, When};
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
 pub type Map<T> = RedBlackTreeMapSync<Name, Arc<T>>;
@@ -191,11 +189,7 @@ impl Catalog {
                 }
                 When::Schedule(name) => {
                     let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
-                    Some(PairLine {
-                        schedule: name.clone(),
-                        cron: schedule.cron.clone(),
-                        timezone: schedule.timezone,
-                    })
+                    Some(PairLine { schedule: name.clone(), cron: schedule.cron.clone(), timezone: schedule.timezone })
                 }
             })
             .collect()

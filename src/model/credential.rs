@@ -1,6 +1,6 @@
 //! Credentials: how to log in.
 
-use super::definition::{Definition, Defaults, Meta, Secrets, document, take_secret};
+use super::definition::{Defaults, Definition, Meta, Secrets, document, take_secret};
 use super::{Fault, Faults, Noun, SecretField, SecretText};
 
 /// How to log in to hosts.

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for bad in ["", "5", "m", "-5m", "5 m", "1.5h", "5M", "30m1h", "5m5m", "1x", "99999999999999999999s", "40000d"] {
+        for bad in ["", "5", "m", "-5m", "5 m", "1.5h", "5M", "30m1h", "5m5m", "1x", "99999999999999999999s", "40000d"]
+        {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
         assert!(serde_json::from_str::<Limit>("\"none\"").is_ok());

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_none_is_refused() {
-        for bad in ["", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", &KEY.replace("ssh-ed25519 ", "ssh-rsa ")] {
+        for bad in ["", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", &KEY.replace("ssh-ed25519 ", "ssh-rsa ")]
+        {
             assert!(bad.parse::<PublicKey>().is_err(), "{bad}");
         }
     }

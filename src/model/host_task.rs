@@ -67,7 +67,8 @@ impl Definition for HostTask {
 
     fn check(mut document: HostTaskDocument, _: &Secrets, _: &Defaults) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
-        let default_name = document.task.as_ref().zip(document.host.as_ref()).map(|(task, host)| Name::link(task, host));
+        let default_name =
+            document.task.as_ref().zip(document.host.as_ref()).map(|(task, host)| Name::link(task, host));
         if document.name.is_none() && default_name.is_none() && document.selector.is_some() {
             faults.add("/name", "is required with a selector (with host it may be left out: TASK@HOST)");
             document.name = Name::parse("unnamed").ok();

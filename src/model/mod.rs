@@ -40,8 +40,8 @@ pub use name::{Name, NameError};
 pub use noun::{Noun, Reference};
 pub use outcome::{Outcome, Reason, State};
 pub use result::{
-    Bodies, Captured, Encoding, Instants, Kill, ResultDocument, ResultPage, ResultQuery, RunId, RunIds,
-    RunResult, Trigger,
+    Bodies, Captured, Encoding, Instants, Kill, ResultDocument, ResultPage, ResultQuery, RunId, RunIds, RunResult,
+    Trigger,
 };
 pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{SecretField, SecretText};

@@ -123,7 +123,12 @@ fn parse_term(text: &str) -> Result<Term, SelectorError> {
         let test = match word {
             "in" => Test::In(values),
             "notin" => Test::NotIn(values),
-            _ => return Err(SelectorError(format!("knows \"in\" and \"notin\" before parentheses, not {}", quoted(word)))),
+            _ => {
+                return Err(SelectorError(format!(
+                    "knows \"in\" and \"notin\" before parentheses, not {}",
+                    quoted(word)
+                )));
+            }
         };
         return Ok(Term { subject: subject_of(subject)?, test });
     }
@@ -204,12 +209,28 @@ mod tests {
     #[test]
     fn selectors_choose_by_label_and_name() {
         for yes in [
-            "*", " * ", "role=web", "role==web", "role = web , env!=dev", "env", "!old", "zone in (a b,c)", "old!=x",
-            "zone notin (c)", "old notin (x,y)", "@name=web1", "@name in (web1,web2)", "@name!=web2", "empty=", "empty",
+            "*",
+            " * ",
+            "role=web",
+            "role==web",
+            "role = web , env!=dev",
+            "env",
+            "!old",
+            "zone in (a b,c)",
+            "old!=x",
+            "zone notin (c)",
+            "old notin (x,y)",
+            "@name=web1",
+            "@name in (web1,web2)",
+            "@name!=web2",
+            "empty=",
+            "empty",
         ] {
             assert!(chosen(yes), "{yes}");
         }
-        for no in ["role=db", "old", "!role", "zone in (b)", "role notin (web)", "@name=web2", "role=web,old", "role!=web"] {
+        for no in
+            ["role=db", "old", "!role", "zone in (b)", "role notin (web)", "@name=web2", "role=web,old", "role!=web"]
+        {
             assert!(!chosen(no), "{no}");
         }
     }
@@ -217,8 +238,24 @@ mod tests {
     #[test]
     fn what_is_no_selector_is_refused() {
         for bad in [
-            "", "  ", ",", "role=web,", "a=b=c", "zone in a", "zone in (a", "zone in a)", "zone in ()", "zone is (a)",
-            "@foo=1", "@name", "!@name", "!", "in (a)", "=x", "a in ((b))", "*,role=web=",
+            "",
+            "  ",
+            ",",
+            "role=web,",
+            "a=b=c",
+            "zone in a",
+            "zone in (a",
+            "zone in a)",
+            "zone in ()",
+            "zone is (a)",
+            "@foo=1",
+            "@name",
+            "!@name",
+            "!",
+            "in (a)",
+            "=x",
+            "a in ((b))",
+            "*,role=web=",
         ] {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }

@@ -24,6 +24,7 @@ pub struct LastResult {
 
 /// How a pair stands: kept in the store as a small record of its own, so that it survives a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PairStatus {
     /// The state of the last run that counted; none before the first.
     pub state: Option<State>,

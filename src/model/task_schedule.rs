@@ -79,9 +79,7 @@ impl Definition for TaskSchedule {
         }
         let when = match (document.schedule, document.cron) {
             (Some(schedule), None) => Some(When::Schedule(schedule)),
-            (None, Some(cron)) => {
-                Some(When::Inline { cron, timezone: document.timezone.unwrap_or(defaults.timezone) })
-            }
+            (None, Some(cron)) => Some(When::Inline { cron, timezone: document.timezone.unwrap_or(defaults.timezone) }),
             _ => {
                 faults.add("", "exactly one of schedule and cron must be given");
                 None

@@ -21,12 +21,7 @@ pub enum SettingsError {
         hint: String,
     },
     #[error("bad value {value} for {key} in {origin}: allowed is {allowed}")]
-    BadValue {
-        key: String,
-        value: String,
-        origin: String,
-        allowed: String,
-    },
+    BadValue { key: String, value: String, origin: String, allowed: String },
     #[error("{key} is set twice in {origin}: allowed is once")]
     Twice { key: &'static str, origin: String },
     #[error("settings file {path} of --config: {reason}")]
@@ -42,14 +37,8 @@ pub enum SettingsError {
          data_dir in the settings file"
     )]
     NoDataDir,
-    #[error(
-        "bad value \"{path}\" for {key} in {origin}: HOME is not an absolute path; allowed is a path without ~"
-    )]
-    NoHome {
-        key: &'static str,
-        path: String,
-        origin: String,
-    },
+    #[error("bad value \"{path}\" for {key} in {origin}: HOME is not an absolute path; allowed is a path without ~")]
+    NoHome { key: &'static str, path: String, origin: String },
     #[error("{key} has no value; set it in the settings file or as {}", variable(.key))]
     Missing { key: &'static str },
 }
@@ -60,11 +49,7 @@ fn variable(key: &str) -> String {
 
 impl SettingsError {
     pub(super) fn unknown(key: &str, origin: &Origin) -> Self {
-        Self::UnknownKey {
-            key: key.escape_debug().to_string(),
-            hint: hint(key, origin),
-            origin: origin.to_string(),
-        }
+        Self::UnknownKey { key: key.escape_debug().to_string(), hint: hint(key, origin), origin: origin.to_string() }
     }
 
     pub(super) fn bad_value(key: &str, value: &Value, origin: String) -> Self {
@@ -72,12 +57,7 @@ impl SettingsError {
             Some(key) => key.allowed.to_owned(),
             None => format!("a table of {}", keys::in_group(key).join(", ")),
         };
-        Self::BadValue {
-            key: key.to_owned(),
-            value: values::shown(value),
-            origin,
-            allowed,
-        }
+        Self::BadValue { key: key.to_owned(), value: values::shown(value), origin, allowed }
     }
 }
 
@@ -140,9 +120,7 @@ fn distance(from: &str, to: &str) -> usize {
         let mut next = vec![i + 1];
         let mut left = i + 1;
         for ((b, above), diagonal) in to.iter().zip(row.iter().skip(1)).zip(&row) {
-            left = (left + 1)
-                .min(above + 1)
-                .min(diagonal + usize::from(a != *b));
+            left = (left + 1).min(above + 1).min(diagonal + usize::from(a != *b));
             next.push(left);
         }
         row = next;

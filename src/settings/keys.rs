@@ -75,34 +75,23 @@ pub(super) fn in_group(group: &str) -> Vec<&'static str> {
 
 /// The groups, and the keys that are in none.
 pub(super) fn top_level() -> Vec<&'static str> {
-    let mut names: Vec<_> = KEYS
-        .iter()
-        .map(|key| {
-            key.path
-                .split_once('.')
-                .map_or(key.path, |(group, _)| group)
-        })
-        .collect();
+    let mut names: Vec<_> =
+        KEYS.iter().map(|key| key.path.split_once('.').map_or(key.path, |(group, _)| group)).collect();
     names.dedup();
     names
 }
 
 const PATH: &str = "a path as text; a leading ~/ is the home directory";
-const NAME: &str =
-    "a name: a letter or digit, then up to 127 letters, digits, dots, underscores or hyphens";
+const NAME: &str = "a name: a letter or digit, then up to 127 letters, digits, dots, underscores or hyphens";
 const WAIT: &str = "text such as 250ms, 90s, 5m or 1h30m, from 1ms to 1h";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn wait(value: &Value) -> Option<()> {
-    values::duration(value)
-        .filter(|wait| !wait.is_zero() && *wait <= HOUR)
-        .map(drop)
+    values::duration(value).filter(|wait| !wait.is_zero() && *wait <= HOUR).map(drop)
 }
 
 fn count<const FIRST: usize, const LAST: usize>(value: &Value) -> Option<()> {
-    values::count(value)
-        .filter(|count| (FIRST..=LAST).contains(count))
-        .map(drop)
+    values::count(value).filter(|count| (FIRST..=LAST).contains(count)).map(drop)
 }
 
 /// All keys, in the order of `config/alf.toml`; the keys of a group stand together.
@@ -140,11 +129,7 @@ pub(super) const KEYS: &[Key] = &[
         shape: Shape::Text,
         default: BuiltIn::Text("1MiB"),
         allowed: "a number of bytes, or text such as 512KiB or 1MiB, from 1KiB to 1GiB",
-        check: |value| {
-            values::bytes(value)
-                .filter(|bytes| (1 << 10..=1 << 30).contains(bytes))
-                .map(drop)
-        },
+        check: |value| values::bytes(value).filter(|bytes| (1 << 10..=1 << 30).contains(bytes)).map(drop),
     },
     Key {
         path: "http.workers",
@@ -181,20 +166,8 @@ pub(super) const KEYS: &[Key] = &[
         allowed: NAME,
         check: |value| values::name(value).map(drop),
     },
-    Key {
-        path: "ssh.connect_timeout",
-        shape: Shape::Text,
-        default: BuiltIn::Text("10s"),
-        allowed: WAIT,
-        check: wait,
-    },
-    Key {
-        path: "ssh.login_timeout",
-        shape: Shape::Text,
-        default: BuiltIn::Text("15s"),
-        allowed: WAIT,
-        check: wait,
-    },
+    Key { path: "ssh.connect_timeout", shape: Shape::Text, default: BuiltIn::Text("10s"), allowed: WAIT, check: wait },
+    Key { path: "ssh.login_timeout", shape: Shape::Text, default: BuiltIn::Text("15s"), allowed: WAIT, check: wait },
     Key {
         path: "ssh.keepalive_interval",
         shape: Shape::Text,
@@ -242,11 +215,7 @@ pub(super) const KEYS: &[Key] = &[
         shape: Shape::Text,
         default: BuiltIn::Text("10s"),
         allowed: "text such as 250ms, 90s, 5m or 1h30m, from 0s to 1h",
-        check: |value| {
-            values::duration(value)
-                .filter(|wait| *wait <= HOUR)
-                .map(drop)
-        },
+        check: |value| values::duration(value).filter(|wait| *wait <= HOUR).map(drop),
     },
     Key {
         path: "logging.file",

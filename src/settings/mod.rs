@@ -151,10 +151,7 @@ impl Settings {
     ///
     /// # Errors
     /// The first fault found, weakest source first; a fault is one even where a stronger source overrides the key.
-    pub fn load(
-        flags: &Flags,
-        environment: impl Iterator<Item = (String, String)>,
-    ) -> Result<Self, SettingsError> {
+    pub fn load(flags: &Flags, environment: impl Iterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         let environment = Environment::new(environment);
         let mut layers = vec![Layer::built_in(&environment)?];
         if let Some(path) = &flags.config {
@@ -164,11 +161,7 @@ impl Settings {
         layers.extend(flags.layers()?);
 
         let merged = layers.into_iter().fold(Figment::new(), Figment::merge);
-        Merged {
-            figment: merged,
-            home: environment.home(),
-        }
-        .build()
+        Merged { figment: merged, home: environment.home() }.build()
     }
 
     /// The settings in effect, as TOML that [`Settings::load`] reads back, each with its source as a comment.
@@ -185,24 +178,13 @@ pub fn data_dir(
     flag: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<PathBuf, SettingsError> {
-    let environment = Environment::new(
-        environment
-            .filter(|(name, _)| !name.contains("__"))
-            .collect::<Vec<_>>()
-            .into_iter(),
-    );
-    let flags = Flags {
-        data_dir: flag.map(Path::to_owned),
-        ..Flags::default()
-    };
+    let environment =
+        Environment::new(environment.filter(|(name, _)| !name.contains("__")).collect::<Vec<_>>().into_iter());
+    let flags = Flags { data_dir: flag.map(Path::to_owned), ..Flags::default() };
     let mut layers = vec![Layer::built_in(&environment)?];
     layers.extend(environment.layers()?);
     layers.extend(flags.layers()?);
-    Merged {
-        figment: layers.into_iter().fold(Figment::new(), Figment::merge),
-        home: environment.home(),
-    }
-    .data_dir()
+    Merged { figment: layers.into_iter().fold(Figment::new(), Figment::merge), home: environment.home() }.data_dir()
 }
 
 /// All layers, one over the other.
@@ -219,16 +201,10 @@ impl Merged {
             None => data_dir.join("secret.key"),
         };
         Ok(Settings {
-            node: NodeSettings {
-                name: self.required("node.name", values::name)?,
-            },
+            node: NodeSettings { name: self.required("node.name", values::name)? },
             http: self.http()?,
-            store: StoreSettings {
-                kind: self.required("store.kind", values::store_kind)?,
-            },
-            schedule: ScheduleSettings {
-                timezone: self.required("schedule.timezone", values::timezone)?,
-            },
+            store: StoreSettings { kind: self.required("store.kind", values::store_kind)? },
+            schedule: ScheduleSettings { timezone: self.required("schedule.timezone", values::timezone)? },
             ssh: SshSettings {
                 user: self.optional("ssh.user", values::user)?,
                 credential: self.optional("ssh.credential", values::name)?,
@@ -248,12 +224,8 @@ impl Merged {
                     n => n,
                 },
             },
-            shutdown: ShutdownSettings {
-                grace: self.required("shutdown.grace", values::duration)?,
-            },
-            logging: LoggingSettings {
-                file: self.path("logging.file")?,
-            },
+            shutdown: ShutdownSettings { grace: self.required("shutdown.grace", values::duration)? },
+            logging: LoggingSettings { file: self.path("logging.file")? },
             secrets: SecretsSettings { key_file },
             data_dir,
             effective: self.effective(),
@@ -270,10 +242,7 @@ impl Merged {
         if http.allow_plaintext || http.listen.ip().to_canonical().is_loopback() {
             return Ok(http);
         }
-        Err(SettingsError::Plaintext {
-            listen: http.listen,
-            origin: self.origin("http.listen"),
-        })
+        Err(SettingsError::Plaintext { listen: http.listen, origin: self.origin("http.listen") })
     }
 
     fn data_dir(&self) -> Result<PathBuf, SettingsError> {
@@ -282,9 +251,7 @@ impl Merged {
 
     /// A path, if the key is set.
     fn path(&self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
-        self.optional(key, values::path)?
-            .map(|path| self.expand(key, &path))
-            .transpose()
+        self.optional(key, values::path)?.map(|path| self.expand(key, &path)).transpose()
     }
 
     fn known_hosts(&self) -> Result<Vec<PathBuf>, SettingsError> {
@@ -305,28 +272,15 @@ impl Merged {
         };
         match &self.home {
             Some(home) => Ok(home.join(rest.trim_start_matches('/'))),
-            None => Err(SettingsError::NoHome {
-                key,
-                path: path.escape_debug().to_string(),
-                origin: self.origin(key),
-            }),
+            None => Err(SettingsError::NoHome { key, path: path.escape_debug().to_string(), origin: self.origin(key) }),
         }
     }
 
-    fn required<T>(
-        &self,
-        key: &'static str,
-        read: fn(&Value) -> Option<T>,
-    ) -> Result<T, SettingsError> {
-        self.optional(key, read)?
-            .ok_or(SettingsError::Missing { key })
+    fn required<T>(&self, key: &'static str, read: fn(&Value) -> Option<T>) -> Result<T, SettingsError> {
+        self.optional(key, read)?.ok_or(SettingsError::Missing { key })
     }
 
-    fn optional<T>(
-        &self,
-        key: &'static str,
-        read: fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>, SettingsError> {
+    fn optional<T>(&self, key: &'static str, read: fn(&Value) -> Option<T>) -> Result<Option<T>, SettingsError> {
         let Ok(value) = self.figment.find_value(key) else {
             return Ok(None);
         };

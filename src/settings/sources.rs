@@ -50,12 +50,7 @@ impl Flags {
 
 /// The environment of this process. Bytes that are not UTF-8 are replaced, where [`std::env::vars`] would panic.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().map(|(name, value)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    })
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
 /// The variables, by name: the first fault must not depend on their order.
@@ -101,10 +96,7 @@ impl Environment {
             // Names are taken in any letters, so that two can mean one key.
             if let Some(first) = layers.iter().find(|l| l.values.contains_key(key.path)) {
                 let origin = format!("{} and {origin}", first.origin);
-                return Err(SettingsError::Twice {
-                    key: key.path,
-                    origin,
-                });
+                return Err(SettingsError::Twice { key: key.path, origin });
             }
             let mut layer = Layer::new(origin);
             layer.set(key.path, from_text(key.shape, text))?;
@@ -125,12 +117,8 @@ fn path_of(variable: &str) -> Option<String> {
 fn from_text(shape: Shape, text: &str) -> Value {
     match shape {
         Shape::Text => Value::from(text),
-        Shape::Boolean => text
-            .parse::<bool>()
-            .map_or_else(|_| text.into(), Value::from),
-        Shape::Integer => text
-            .parse::<i64>()
-            .map_or_else(|_| text.into(), Value::from),
+        Shape::Boolean => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
+        Shape::Integer => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         Shape::Texts if text.trim_start().starts_with('[') => {
             serde_json::from_str::<Vec<String>>(text).map_or_else(|_| text.into(), Value::from)
         }
@@ -148,10 +136,7 @@ pub(super) struct Layer {
 
 impl Layer {
     fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            values: BTreeMap::new(),
-        }
+        Self { origin, values: BTreeMap::new() }
     }
 
     /// The defaults, with those that depend on where Alf runs.
@@ -163,9 +148,7 @@ impl Layer {
                 BuiltIn::Boolean(boolean) => Value::from(boolean),
                 BuiltIn::Integer(integer) => Value::from(integer),
                 BuiltIn::Texts(texts) => Value::from(texts.to_vec()),
-                BuiltIn::Computed if key.path == "node.name" => {
-                    Value::from(environment.node_name())
-                }
+                BuiltIn::Computed if key.path == "node.name" => Value::from(environment.node_name()),
                 BuiltIn::Computed => match environment.data_dir() {
                     Some(path) => Value::from(path.to_string_lossy().into_owned()),
                     None => continue,
@@ -179,35 +162,26 @@ impl Layer {
 
     /// The file of `--config`.
     pub(super) fn file(path: &Path) -> Result<Self, SettingsError> {
-        let fault = |reason: String| SettingsError::File {
-            path: path.to_string_lossy().escape_debug().to_string(),
-            reason,
-        };
+        let fault =
+            |reason: String| SettingsError::File { path: path.to_string_lossy().escape_debug().to_string(), reason };
         let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
         let parse: fn(&str) -> Result<Value, String> = match extension.to_str() {
             Some("toml") => toml,
             Some("yaml" | "yml") => yaml,
             Some("json") => json,
             _ => {
-                return Err(fault(
-                    "unknown format; allowed is .toml, .yaml, .yml or .json".into(),
-                ));
+                return Err(fault("unknown format; allowed is .toml, .yaml, .yml or .json".into()));
             }
         };
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            fault(format!(
-                "cannot be read: {error}; allowed is a readable file"
-            ))
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| fault(format!("cannot be read: {error}; allowed is a readable file")))?;
         let root = match parse(&text).map_err(fault)? {
             Value::Dict(_, root) => root,
             Value::Empty(..) => Dict::new(),
             other => {
                 let groups = keys::top_level().join(", ");
                 let found = values::shown(&other);
-                return Err(fault(format!(
-                    "holds {found}; allowed is a table of {groups}"
-                )));
+                return Err(fault(format!("holds {found}; allowed is a table of {groups}")));
             }
         };
         let mut layer = Self::new(Origin::File(path.to_owned()));
@@ -225,10 +199,7 @@ impl Layer {
                 continue;
             }
             if keys::in_group(&path).is_empty() {
-                return Err(SettingsError::unknown(
-                    &first_leaf(path, &value),
-                    &self.origin,
-                ));
+                return Err(SettingsError::unknown(&first_leaf(path, &value), &self.origin));
             }
             match value {
                 Value::Dict(_, values) => self.set_all(&path, values)?,
@@ -244,18 +215,11 @@ impl Layer {
 
     fn set(&mut self, path: &'static str, value: Value) -> Result<(), SettingsError> {
         if !keys::find(path).is_some_and(|key| key.accepts(&value)) {
-            return Err(SettingsError::bad_value(
-                path,
-                &value,
-                self.origin.to_string(),
-            ));
+            return Err(SettingsError::bad_value(path, &value, self.origin.to_string()));
         }
         match self.values.insert(path, value) {
             None => Ok(()),
-            Some(_) => Err(SettingsError::Twice {
-                key: path,
-                origin: self.origin.to_string(),
-            }),
+            Some(_) => Err(SettingsError::Twice { key: path, origin: self.origin.to_string() }),
         }
     }
 }
@@ -272,9 +236,7 @@ impl Provider for Layer {
                 root.insert((*path).to_owned(), value.clone());
                 continue;
             };
-            let group = root
-                .entry(group.to_owned())
-                .or_insert_with(|| Value::from(Dict::new()));
+            let group = root.entry(group.to_owned()).or_insert_with(|| Value::from(Dict::new()));
             if let Value::Dict(_, group) = group {
                 group.insert(leaf.to_owned(), value.clone());
             }
@@ -284,11 +246,7 @@ impl Provider for Layer {
 }
 
 fn join(group: &str, name: &str) -> String {
-    if group.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{group}.{name}")
-    }
+    if group.is_empty() { name.to_owned() } else { format!("{group}.{name}") }
 }
 
 /// The first key inside an unknown table: `htpp.listen` says more than `htpp`.
@@ -324,21 +282,14 @@ fn yaml(text: &str) -> Result<Value, String> {
     };
     let mut root: Value = serde_saphyr::from_str(text).map_err(fault)?;
     serde_saphyr::with_deserializer_from_str(text, |document| {
-        TextStaysText {
-            path: String::new(),
-            value: &mut root,
-        }
-        .deserialize(document)
+        TextStaysText { path: String::new(), value: &mut root }.deserialize(document)
     })
     .map_err(fault)?;
     Ok(root)
 }
 
 fn one_line(text: &str) -> String {
-    text.replace('\n', ", ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect()
+    text.replace('\n', ", ").chars().filter(|c| !c.is_control()).collect()
 }
 
 /// A second reading of a YAML document that takes the scalars of text keys as they are written: `name: 007` and
@@ -377,10 +328,7 @@ impl<'de> Visitor<'de> for TextStaysText<'_> {
         };
         while let Some(name) = map.next_key::<String>()? {
             match table.get_mut(&name) {
-                Some(value) => map.next_value_seed(TextStaysText {
-                    path: join(&self.path, &name),
-                    value,
-                })?,
+                Some(value) => map.next_value_seed(TextStaysText { path: join(&self.path, &name), value })?,
                 None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }

@@ -91,9 +91,7 @@ pub(super) fn bytes(value: &Value) -> Option<usize> {
     let Some(text) = text(value) else {
         return count(value);
     };
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
     let shift = match unit.trim_start() {
         "" | "B" => 0,
@@ -112,9 +110,7 @@ pub(super) fn duration(value: &Value) -> Option<Duration> {
     let mut last_unit = u64::MAX;
     while !rest.is_empty() {
         let (number, after) = rest.split_at_checked(rest.find(|c: char| !c.is_ascii_digit())?)?;
-        let end = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at_checked(end)?;
         let milliseconds = match unit {
             "d" => 86_400_000,
@@ -142,9 +138,7 @@ pub(super) fn toml(value: &Value) -> String {
             let items: Vec<_> = items.iter().map(toml).collect();
             format!("[{}]", items.join(", "))
         }
-        value => serde_json::to_string(value)
-            .unwrap_or_default()
-            .replace('\u{7f}', "\\u007f"),
+        value => serde_json::to_string(value).unwrap_or_default().replace('\u{7f}', "\\u007f"),
     }
 }
 

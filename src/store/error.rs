@@ -13,7 +13,9 @@ pub enum StoreError {
     #[error("the store is not available: {0}")]
     Unavailable(String),
     /// It was written by a newer Alf.
-    #[error("the store at {place} has schema {found}, written by a newer Alf; this one knows up to {known}: use the newer Alf, or another data directory")]
+    #[error(
+        "the store at {place} has schema {found}, written by a newer Alf; this one knows up to {known}: use the newer Alf, or another data directory"
+    )]
     Newer {
         /// Where.
         place: String,

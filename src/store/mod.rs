@@ -10,7 +10,9 @@ pub mod sqlite;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger};
+use crate::model::{
+    Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
+};
 pub use error::StoreError;
 
 /// A definition as it is kept: its document as JSON, its secrets apart and sealed.
@@ -178,7 +180,11 @@ pub trait Store: Send + Sync {
 
     /// Changes definitions in one transaction, if the catalog is still at `revision`; answers the new revision
     /// (`revision + 1`), or `StoreError::Conflict`.
-    fn change_definitions(&self, revision: u64, changes: Vec<DefinitionChange>) -> BoxFuture<'_, Result<u64, StoreError>>;
+    fn change_definitions(
+        &self,
+        revision: u64,
+        changes: Vec<DefinitionChange>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Commits writes in one transaction, in order; one answer for each. On an error none of them is done.
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;

@@ -103,7 +103,11 @@ c</description><labels><entry key="role">web</entry><entry key="ä b">&#13;</ent
     assert_eq!((&host["description"], &host["port"]), (&json!("a <b>\nc"), &json!(2222)));
 
     let read = service.call("GET", "/api/v1/hosts/web1", &[XML], None).expect(200);
-    assert!(read.text().contains("<host>") && read.text().contains(r#"<entry key="role">web</entry>"#), "{}", read.text());
+    assert!(
+        read.text().contains("<host>") && read.text().contains(r#"<entry key="role">web</entry>"#),
+        "{}",
+        read.text()
+    );
     let back = service.call("PUT", "/api/v1/hosts/web1", &[("Content-Type", "application/xml")], Some(&read.body));
     back.expect(200);
     assert_eq!(service.get("hosts/web1"), host, "what was read as XML and sent back changed nothing");
@@ -121,7 +125,8 @@ c</description><labels><entry key="role">web</entry><entry key="ä b">&#13;</ent
         ("<host><name>x</name><port>many</port></host>", 422),
         (&format!("<host>{}{}</host>", "<a>".repeat(100), "</a>".repeat(100)), 400),
     ] {
-        let answer = service.call("POST", "/api/v1/hosts", &[("Content-Type", "application/xml")], Some(body.as_bytes()));
+        let answer =
+            service.call("POST", "/api/v1/hosts", &[("Content-Type", "application/xml")], Some(body.as_bytes()));
         assert_eq!(answer.status, status, "{body}: {}", answer.text());
     }
     service.call("PATCH", "/api/v1/hosts/web1", &[("Content-Type", "application/xml")], Some(b"<host/>")).expect(415);
@@ -149,7 +154,8 @@ fn what_cannot_be_read_or_answered_is_refused_by_its_name() {
 #[test]
 fn every_call_but_two_needs_a_key_of_the_right_role() {
     let service = Service::start();
-    let bare = |method: &str, path: &str, headers: &[(&str, &str)]| request(&service.address, method, path, headers, None);
+    let bare =
+        |method: &str, path: &str, headers: &[(&str, &str)]| request(&service.address, method, path, headers, None);
     for path in ["/api/v1/", "/api/v1/hosts", "/api/v1/status", "/health/actors"] {
         let refused = bare("GET", path, &[]).expect(401);
         assert!(refused.header("www-authenticate").is_some(), "{path}");
@@ -195,9 +201,8 @@ fn bad_keys_are_slowed_down_and_good_ones_never() {
 #[test]
 fn a_schedule_is_previewed_in_words_and_instants() {
     let service = Service::start();
-    let preview = service.get(
-        "schedules/preview?cron=30%202%20*%20*%20*&timezone=Europe/Madrid&from=2026-03-28T12:00:00Z&count=3",
-    );
+    let preview = service
+        .get("schedules/preview?cron=30%202%20*%20*%20*&timezone=Europe/Madrid&from=2026-03-28T12:00:00Z&count=3");
     let next: Vec<&str> = preview["next"].as_array().unwrap().iter().map(|at| at.as_str().unwrap()).collect();
     assert_eq!(next, ["2026-03-29T01:00:00.000Z", "2026-03-30T00:30:00.000Z", "2026-03-31T00:30:00.000Z"]);
     assert_eq!((&preview["cron"], &preview["timezone"]), (&json!("30 2 * * *"), &json!("Europe/Madrid")));
@@ -239,9 +244,8 @@ fn results_runs_stats_and_health_are_told_in_both_formats() {
     service.send("POST", "hosts/web1/tasks/none/run", &json!({})).expect(404);
     service.send("POST", "hosts/web1/tasks/slow/run", &json!({"nonsense": 1})).expect(422);
 
-    let stats = crate::support::service::until("it runs", || {
-        Some(service.get("stats")).filter(|stats| stats["running"] == 1)
-    });
+    let stats =
+        crate::support::service::until("it runs", || Some(service.get("stats")).filter(|stats| stats["running"] == 1));
     assert_eq!((&stats["totals"]["hosts"], &stats["queued"]), (&json!(1), &json!(0)), "{stats}");
     assert!(stats["runs_per_minute"]["m1"].as_f64().unwrap() > 0.0, "{stats}");
     let tree = service.call("GET", "/health/actors", &[], None).expect(200).json();
@@ -252,7 +256,9 @@ fn results_runs_stats_and_health_are_told_in_both_formats() {
     let branch = service.call("GET", "/health/actors/web1", &[], None).expect(200).json();
     assert_eq!(branch["name"], "web1");
     service.call("GET", "/health/actors/none", &[], None).expect(404);
-    for path in ["/api/v1/", "/api/v1/stats", "/api/v1/status", "/api/v1/status/summary", "/api/v1/runs", "/health/actors"] {
+    for path in
+        ["/api/v1/", "/api/v1/stats", "/api/v1/status", "/api/v1/status/summary", "/api/v1/runs", "/health/actors"]
+    {
         let xml = service.call("GET", path, &[XML], None).expect(200);
         assert!(xml.text().starts_with("<?xml"), "{path}: {}", xml.text());
     }

@@ -78,11 +78,15 @@ fn every_fault_of_a_document_is_told_at_once_in_both_formats() {
     let xml = "<host><name>a b</name><port>99999</port><colour>red</colour></host>";
     let headers = [("Content-Type", "application/xml"), ("Accept", "application/xml")];
     let answer = service.call("POST", "/api/v1/hosts", &headers, Some(xml.as_bytes())).expect(422);
-    assert_eq!(answer.header("content-type").map(|kind| kind.split(';').next().unwrap()), Some("application/problem+xml"));
+    assert_eq!(
+        answer.header("content-type").map(|kind| kind.split(';').next().unwrap()),
+        Some("application/problem+xml")
+    );
     for pointer in ["/name", "/port", "/colour"] {
         assert!(answer.text().contains(&format!("<pointer>{pointer}</pointer>")), "{}", answer.text());
     }
-    let pointers = service.send("POST", "schedules", &json!({"name": "s", "cron": "61 * * * *", "timezone": "Mars"})).pointers();
+    let pointers =
+        service.send("POST", "schedules", &json!({"name": "s", "cron": "61 * * * *", "timezone": "Mars"})).pointers();
     assert_eq!(pointers, ["/cron", "/timezone"]);
     let pointers = service.send("POST", "host-tasks", &json!({"task": "no", "host": "no"})).pointers();
     assert_eq!(pointers, ["/host", "/task"]);
@@ -129,9 +133,7 @@ fn a_host_with_another_key_than_before_is_not_logged_in_to() {
     assert_eq!(service.get("hosts/web1")["host_key"]["learned"], learned, "no PUT touches what was learnt");
 
     sshd.restart_with_new_host_key();
-    until("the old connection is lost", || {
-        Some(service.get("status/web1")).filter(|host| host["state"] == "DOWN")
-    });
+    until("the old connection is lost", || Some(service.get("status/web1")).filter(|host| host["state"] == "DOWN"));
     let attempts = sshd.login_attempts();
     let result = service.run("t");
     assert_eq!(result["reason"], "host_key", "{result}");

@@ -95,7 +95,8 @@ fn exit_codes_tell_what_went_wrong() {
     assert_eq!(service.cli(&["--version"]).status.code(), Some(0));
     let denied = alf(&service.data_dir()).env("ALF_API_KEY", "wrong").args(["hosts", "list"]).output().unwrap();
     assert_eq!(denied.status.code(), Some(4), "{}", err(&denied));
-    let nobody = alf(&service.data_dir()).env("ALF_URL", "http://127.0.0.1:9").args(["hosts", "list"]).output().unwrap();
+    let nobody =
+        alf(&service.data_dir()).env("ALF_URL", "http://127.0.0.1:9").args(["hosts", "list"]).output().unwrap();
     assert_eq!(nobody.status.code(), Some(5), "{}", err(&nobody));
     assert!(err(&nobody).contains("127.0.0.1:9") && err(&nobody).contains("alf serve"), "{}", err(&nobody));
     let dir = tempfile::tempdir().unwrap();
@@ -106,7 +107,8 @@ fn exit_codes_tell_what_went_wrong() {
 #[test]
 fn cron_lines_are_explained_without_a_service() {
     let dir = tempfile::tempdir().unwrap();
-    let explained = alf(dir.path()).args(["cron", "explain", "30 2 * * mon-fri", "--timezone", "Europe/Madrid"]).output();
+    let explained =
+        alf(dir.path()).args(["cron", "explain", "30 2 * * mon-fri", "--timezone", "Europe/Madrid"]).output();
     let explained = good(explained.unwrap());
     assert!(explained.contains("02:30") && explained.contains("Monday"), "{explained}");
     let refused = alf(dir.path()).args(["cron", "explain", "61 * * * *"]).output().unwrap();

@@ -97,7 +97,9 @@ fn sighup_reads_the_logging_file_again() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("logging.yaml");
     let log = dir.path().join("alf.log");
-    let config = |level: &str| format!("level: {level}\noutputs:\n  - kind: file\n    path: {}\n    format: json\n", log.display());
+    let config = |level: &str| {
+        format!("level: {level}\noutputs:\n  - kind: file\n    path: {}\n    format: json\n", log.display())
+    };
     std::fs::write(&file, config("error")).unwrap();
     let service = Service::start_with(&[("ALF_LOGGING__FILE", file.to_str().unwrap())]);
     std::fs::write(&file, config("info")).unwrap();

@@ -1,6 +1,11 @@
 //! Alf from outside: the real program, a real sshd, real files. One binary, a module per feature: linking is what costs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on is to say so and fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on is to say so and fail"
+)]
 
 mod support;
 

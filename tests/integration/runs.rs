@@ -25,7 +25,12 @@ fn instants(results: &[Value]) -> Vec<i64> {
 fn a_task_every_second_gives_a_result_a_second_over_one_login() {
     let (sshd, service) = (Sshd::start(), Service::start());
     service.add_host(&sshd);
-    service.add_task("tick", "web1", json!({"command": "echo $ALF_HOST $ALF_TASK $ALF_SCHEDULED_AT"}), Some("@every 1s"));
+    service.add_task(
+        "tick",
+        "web1",
+        json!({"command": "echo $ALF_HOST $ALF_TASK $ALF_SCHEDULED_AT"}),
+        Some("@every 1s"),
+    );
     let all = until("five results", || Some(results(&service, "task=tick")).filter(|all| all.len() >= 5));
     let instants = instants(&all);
     assert!(instants.windows(2).all(|pair| pair[1] == pair[0] + 1), "{instants:?}");
@@ -53,9 +58,8 @@ fn results_are_kept_across_term_and_kill_and_no_instant_has_two() {
         let ended = service.end(signal);
         assert_eq!(ended, (signal == "TERM").then_some(0), "{}", service.log());
         service.restart();
-        let after = until("more results", || {
-            Some(results(&service, "task=tick")).filter(|all| all.len() >= before.len() + 3)
-        });
+        let after =
+            until("more results", || Some(results(&service, "task=tick")).filter(|all| all.len() >= before.len() + 3));
         for result in &before {
             assert!(after.iter().any(|other| other["id"] == result["id"]), "{result} is lost after {signal}");
         }
@@ -93,7 +97,12 @@ fn outcomes_are_judged_and_told() {
     service.add_task("fails", "web1", json!({"command": "echo broken >&2; exit 3"}), None);
     service.add_task("killed", "web1", json!({"command": "kill -SEGV $$"}), None);
     service.add_task("hangs", "web1", json!({"command": "sleep 60 & sleep 60", "timeout": "500ms"}), None);
-    service.add_task("lines", "web1", json!({"command": "x='it'\\''s'\nfor i in 1 2; do\n  echo \"$x $i!\"\ndone\n"}), None);
+    service.add_task(
+        "lines",
+        "web1",
+        json!({"command": "x='it'\\''s'\nfor i in 1 2; do\n  echo \"$x $i!\"\ndone\n"}),
+        None,
+    );
 
     let ok = service.run("ok");
     assert_eq!((&ok["outcome"], &ok["exit_code"], &ok["reason"]), (&json!("OK"), &json!(0), &Value::Null));
@@ -124,7 +133,12 @@ fn outcomes_are_judged_and_told() {
 fn output_over_the_limit_keeps_both_ends_and_the_true_count() {
     let (sshd, service) = (Sshd::start(), Service::start());
     service.add_host(&sshd);
-    service.add_task("flood", "web1", json!({"command": "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo last", "output_limit": 1000}), None);
+    service.add_task(
+        "flood",
+        "web1",
+        json!({"command": "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo last", "output_limit": 1000}),
+        None,
+    );
     let result = service.run("flood");
     let stdout = result["stdout"].as_str().unwrap();
     assert_eq!((&result["stdout_bytes"], &result["stdout_truncated"]), (&json!(3_000_011), &json!(true)));

@@ -1,5 +1,10 @@
-//! The actors under paused time: alone with recorders, or the whole node on a store in memory and scripted hosts.
+//! The actors under paused time: the whole node on a store in memory and scripted hosts, and some of them alone.
 
 mod support;
 
+mod catalog;
+mod host;
+mod node;
+mod store;
+mod supervision;
 mod task;

@@ -271,7 +271,18 @@ fn every_instant_once(results: &[RunResult]) {
     }
 }
 
-/// The instants of a pair that is due every `step`, as its Results tell them: each once, oldest first.
+/// Checks that every instant since the story began has its one Result, for a pair that is due every `step`; those that
+/// are folded count.
+#[track_caller]
+pub(super) fn told(results: &[RunResult], step: TimeDelta, until: DateTime<Utc>) {
+    let (told, due) = (instants(results, step), every(step, start(), until));
+    let missing: Vec<_> = due.iter().filter(|at| !told.contains(at)).collect();
+    let more: Vec<_> = told.iter().filter(|at| !due.contains(at)).collect();
+    assert!(missing.is_empty() && more.is_empty(), "missing: {missing:?}; not due: {more:?}");
+    assert_eq!(told.len(), due.len(), "some are told twice");
+}
+
+/// The instants that Results tell of, oldest first.
 pub(super) fn instants(results: &[RunResult], step: TimeDelta) -> Vec<DateTime<Utc>> {
     let mut all = Vec::new();
     for result in results.iter().filter(|result| result.trigger != Trigger::Manual) {

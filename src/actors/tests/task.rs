@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::support::{Alf, UNSCHEDULED, World, at, every, instants, name, one, seconds, start, verdict};
+use super::support::{Alf, UNSCHEDULED, World, at, every, instants, name, one, seconds, start, told, verdict};
 use crate::actors::error::AlfError;
 use crate::actors::handle::If;
 use crate::model::{Noun, Outcome, Reason, RunResult, RunState, State, Trigger};
@@ -80,7 +80,7 @@ async fn instants_during_a_long_run_are_skipped() {
         assert_eq!((result.reason, result.state, result.started_at), (Some(Reason::Overlap), None, None));
         assert!(result.message.contains(&first.to_string()), "{}", result.message);
     }
-    assert_eq!(instants(&results, SECOND), every(SECOND, start(), start() + TimeDelta::seconds(6)));
+    told(&results, SECOND, start() + TimeDelta::seconds(6));
     assert_eq!(alf.hosts().most_running("web1"), 1);
     assert_eq!(alf.hosts().execs("web1").len(), 3, "the long one and those after it");
     alf.end().await;
@@ -197,8 +197,7 @@ async fn several_lines_at_the_same_instant_are_one_run() {
     .await;
     tokio::time::sleep(seconds(4 * 3600)).await;
     let results = alf.results("web1", "check");
-    let half_hours = every(TimeDelta::minutes(30), start(), start() + TimeDelta::hours(4));
-    assert_eq!(instants(&results, SECOND), half_hours);
+    told(&results, TimeDelta::minutes(30), start() + TimeDelta::hours(4));
     assert_eq!(alf.hosts().execs("web1").len(), 8);
     assert_eq!(reasons(&results), vec![None; 8]);
     alf.end().await;
@@ -254,7 +253,7 @@ async fn a_night_away_is_told_and_the_last_instant_run() {
     alf.settle().await;
     tokio::time::sleep(seconds(60)).await;
     let results = alf.results("web1", "check");
-    assert_eq!(instants(&results, MINUTE), every(MINUTE, start(), alf.now()), "each once, those folded counted");
+    told(&results, MINUTE, alf.now());
     let folded: Vec<_> = results.iter().filter(|result| result.instants.is_some()).collect();
     assert_eq!(folded.len(), 1);
     assert_eq!(verdict(folded[0]), (Outcome::Skipped, None, Some(Reason::Missed)));
@@ -293,7 +292,7 @@ async fn a_restart_does_not_shift_every() {
     let alf = world.start().await;
     tokio::time::sleep(seconds(3600)).await;
     let results = alf.results("web1", "check");
-    assert_eq!(instants(&results, SECOND), every(TimeDelta::minutes(7), start(), alf.now()));
+    told(&results, TimeDelta::minutes(7), alf.now());
     alf.end().await;
 }
 
@@ -338,7 +337,7 @@ async fn a_crash_in_the_middle_of_runs_loses_none() {
     let alf = world.start().await;
     tokio::time::sleep(seconds(20)).await;
     let results = alf.results("web1", "check");
-    assert_eq!(instants(&results, SECOND), every(TimeDelta::seconds(10), start(), alf.now()));
+    told(&results, TimeDelta::seconds(10), alf.now());
     assert_eq!(results.iter().filter(|result| result.reason == Some(Reason::Aborted)).count(), 1);
     alf.end().await;
 }
@@ -351,7 +350,7 @@ async fn a_suspended_machine_catches_up() {
     tokio::time::advance(seconds(3600)).await;
     tokio::time::sleep(seconds(90)).await;
     let results = alf.results("web1", "check");
-    assert_eq!(instants(&results, MINUTE), every(MINUTE, start(), alf.now()));
+    told(&results, MINUTE, alf.now());
     assert_eq!(results.iter().filter(|result| result.trigger == Trigger::CatchUp).count(), 1);
     assert_eq!(results.iter().filter(|result| result.instants.is_some()).count(), 1);
     alf.end().await;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::slice::Iter;
 
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
 };
 
 use super::fault::ReadError;
@@ -27,28 +27,19 @@ enum ItemSource<'a> {
 
 impl<'a> Items<'a> {
     pub(super) fn of_list(items: &'a [Node]) -> Self {
-        Self {
-            source: ItemSource::List(items),
-            next: 0,
-        }
+        Self { source: ItemSource::List(items), next: 0 }
     }
 
     /// The `item` elements of a list in XML.
     pub(super) fn of_elements(children: &'a [(String, Node)]) -> Self {
-        Self {
-            source: ItemSource::Elements(children),
-            next: 0,
-        }
+        Self { source: ItemSource::Elements(children), next: 0 }
     }
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = ReadError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, ReadError> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
         loop {
             let index = self.next;
             self.next += 1;
@@ -66,9 +57,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
                 None => return Ok(None),
                 Some(node) if node.removed => {}
                 Some(node) => {
-                    let item = seed
-                        .deserialize(NodeReader::new(node))
-                        .map_err(|error| error.within(index, None))?;
+                    let item = seed.deserialize(NodeReader::new(node)).map_err(|error| error.within(index, None))?;
                     return Ok(Some(item));
                 }
             }
@@ -88,20 +77,12 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The fields of an object of JSON, or the child elements of a struct.
     pub(super) fn of_map(fields: &'a [(String, Node)]) -> Self {
-        Self {
-            children: fields.iter().enumerate(),
-            entries: false,
-            given: HashSet::new(),
-            current: None,
-        }
+        Self { children: fields.iter().enumerate(), entries: false, given: HashSet::new(), current: None }
     }
 
     /// The `entry` elements of a map in XML.
     pub(super) fn of_entries(children: &'a [(String, Node)]) -> Self {
-        Self {
-            entries: true,
-            ..Self::of_map(children)
-        }
+        Self { entries: true, ..Self::of_map(children) }
     }
 
     fn key<'b>(&self, name: &'b str, node: &'b Node) -> Result<&'b str, ReadError> {
@@ -112,14 +93,9 @@ impl<'a> Fields<'a> {
             Kind::Element(element) if name == "entry" => match &element.key {
                 Some(key) => Ok(key),
                 None if !element.notes.is_empty() => Err(ReadError::notes()),
-                None => Err(ReadError::value(
-                    "an <entry> has its key as the attribute `key` or `key64`",
-                )),
+                None => Err(ReadError::value("an <entry> has its key as the attribute `key` or `key64`")),
             },
-            _ => Err(ReadError::value(format!(
-                "expected <entry key=\"…\">, found <{}>",
-                excerpt(name)
-            ))),
+            _ => Err(ReadError::value(format!("expected <entry key=\"…\">, found <{}>", excerpt(name)))),
         }
     }
 }
@@ -127,32 +103,21 @@ impl<'a> Fields<'a> {
 impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = ReadError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, ReadError> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
         let Some((index, (name, node))) = self.children.find(|(_, (_, node))| !node.removed) else {
             return Ok(None);
         };
-        let key = self
-            .key(name, node)
-            .map_err(|error| error.within(index, Some(name)))?;
+        let key = self.key(name, node).map_err(|error| error.within(index, Some(name)))?;
         if !self.given.insert(key) {
             return Err(ReadError::value("given twice").within(index, Some(key)));
         }
         self.current = Some((index, key, node));
-        seed.deserialize(TextReader::new(key))
-            .map(Some)
-            .map_err(|error| error.within(index, Some(key)))
+        seed.deserialize(TextReader::new(key)).map(Some).map_err(|error| error.within(index, Some(key)))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
-        let (index, key, node) = self
-            .current
-            .take()
-            .ok_or_else(|| ReadError::value("a value was asked for twice"))?;
-        seed.deserialize(NodeReader::new(node))
-            .map_err(|error| error.within(index, Some(key)))
+        let (index, key, node) = self.current.take().ok_or_else(|| ReadError::value("a value was asked for twice"))?;
+        seed.deserialize(NodeReader::new(node)).map_err(|error| error.within(index, Some(key)))
     }
 }
 
@@ -165,10 +130,7 @@ pub(super) struct Variant<'a> {
 
 impl<'a> Variant<'a> {
     pub(super) fn only_of(fields: &'a [(String, Node)]) -> Option<Self> {
-        let mut present = fields
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, value))| !value.removed);
+        let mut present = fields.iter().enumerate().filter(|(_, (_, value))| !value.removed);
         match (present.next(), present.next()) {
             (Some((index, (name, value))), None) => Some(Self { index, name, value }),
             _ => None,
@@ -181,11 +143,8 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     type Variant = Self;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadError> {
-        let source: serde::de::value::StrDeserializer<'a, ReadError> =
-            self.name.into_deserializer();
-        let variant = seed
-            .deserialize(source)
-            .map_err(|error| error.within(self.index, Some(self.name)))?;
+        let source: serde::de::value::StrDeserializer<'a, ReadError> = self.name.into_deserializer();
+        let variant = seed.deserialize(source).map_err(|error| error.within(self.index, Some(self.name)))?;
         Ok((variant, self))
     }
 }
@@ -207,15 +166,10 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadError> {
-        seed.deserialize(NodeReader::new(self.value))
-            .map_err(|error| error.within(self.index, Some(self.name)))
+        seed.deserialize(NodeReader::new(self.value)).map_err(|error| error.within(self.index, Some(self.name)))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, ReadError> {
         NodeReader::new(self.value)
             .deserialize_tuple(length, visitor)
             .map_err(|error| error.within(self.index, Some(self.name)))

@@ -26,10 +26,7 @@ pub enum FormatError {
         detail: String,
     },
     /// More levels than [`super::MAX_DEPTH`].
-    #[error(
-        "nested deeper than {} at line {line}, column {column}",
-        super::MAX_DEPTH
-    )]
+    #[error("nested deeper than {} at line {line}, column {column}", super::MAX_DEPTH)]
     TooDeep {
         /// Line of the first level too many.
         line: usize,
@@ -73,36 +70,22 @@ impl FormatError {
     /// A fault at a byte offset of an XML text.
     pub(super) fn xml(text: &str, offset: usize, detail: impl Into<String>) -> Self {
         let (line, column) = line_and_column(text, offset);
-        Self::NotWellFormed {
-            format: "XML",
-            line,
-            column,
-            detail: detail.into(),
-        }
+        Self::NotWellFormed { format: "XML", line, column, detail: detail.into() }
     }
 }
 
 impl serde::ser::Error for FormatError {
     fn custom<T: Display>(detail: T) -> Self {
-        Self::Unwritable {
-            detail: detail.to_string(),
-        }
+        Self::Unwritable { detail: detail.to_string() }
     }
 }
 
 /// Where a byte offset is for a person with an editor.
 pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];
-    let line_start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     // Continuation bytes are not counted, so that a column is a character.
-    let column = before[line_start..]
-        .iter()
-        .filter(|byte| **byte & 0xC0 != 0x80)
-        .count()
-        + 1;
+    let column = before[line_start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1;
     (line, column)
 }

@@ -57,10 +57,7 @@ impl ReadError {
 
     /// The same fault, seen from one level further out.
     pub(super) fn within(mut self, index: usize, name: Option<&str>) -> Self {
-        self.steps.push(Step {
-            index,
-            name: name.map(str::to_owned),
-        });
+        self.steps.push(Step { index, name: name.map(str::to_owned) });
         self
     }
 
@@ -81,19 +78,14 @@ impl ReadError {
     }
 
     fn of(cause: Cause) -> Self {
-        Self {
-            steps: Vec::new(),
-            cause,
-        }
+        Self { steps: Vec::new(), cause }
     }
 }
 
 impl Display for ReadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
-            Cause::Value(detail) | Cause::Custom(detail) | Cause::Length(detail) => {
-                formatter.write_str(detail)
-            }
+            Cause::Value(detail) | Cause::Custom(detail) | Cause::Length(detail) => formatter.write_str(detail),
             Cause::Missing(field) => write!(formatter, "the field `{field}` is required"),
             Cause::Notes => formatter.write_str("the element is not as it should be"),
         }
@@ -108,11 +100,7 @@ impl de::Error for ReadError {
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expectation: &dyn Expected) -> Self {
-        Self::value(format!(
-            "expected {}, found {}",
-            expected(&expectation.to_string()),
-            found(unexpected)
-        ))
+        Self::value(format!("expected {}, found {}", expected(&expectation.to_string()), found(unexpected)))
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expectation: &dyn Expected) -> Self {
@@ -120,18 +108,11 @@ impl de::Error for ReadError {
     }
 
     fn invalid_length(length: usize, expectation: &dyn Expected) -> Self {
-        Self::of(Cause::Length(format!(
-            "expected {}, found {length} values",
-            expected(&expectation.to_string())
-        )))
+        Self::of(Cause::Length(format!("expected {}, found {length} values", expected(&expectation.to_string()))))
     }
 
     fn unknown_variant(variant: &str, variants: &'static [&'static str]) -> Self {
-        Self::value(format!(
-            "unknown value \"{}\"; allowed: {}",
-            excerpt(variant),
-            allowed(variants)
-        ))
+        Self::value(format!("unknown value \"{}\"; allowed: {}", excerpt(variant), allowed(variants)))
     }
 
     fn unknown_field(_field: &str, fields: &'static [&'static str]) -> Self {

@@ -17,18 +17,12 @@ use super::{MAX_DEPTH, MAX_VALUES};
 /// Not UTF-8, not well-formed, the same key twice in one object, nested deeper than [`MAX_DEPTH`], more than
 /// [`MAX_VALUES`] values.
 pub fn parse_json(bytes: &[u8]) -> Result<Node, FormatError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| FormatError::NotUtf8 {
-        offset: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| FormatError::NotUtf8 { offset: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let bounds = Bounds::default();
     let mut source = serde_json::Deserializer::from_str(text);
-    let node = Value {
-        depth: 0,
-        bounds: &bounds,
-    }
-    .deserialize(&mut source)
-    .map_err(|error| refusal(&error, &bounds))?;
+    let node =
+        Value { depth: 0, bounds: &bounds }.deserialize(&mut source).map_err(|error| refusal(&error, &bounds))?;
     source.end().map_err(|error| refusal(&error, &bounds))?;
     Ok(node)
 }
@@ -51,16 +45,8 @@ fn refusal(error: &serde_json::Error, bounds: &Bounds) -> FormatError {
     }
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
-    let detail = message
-        .strip_suffix(&position)
-        .unwrap_or(&message)
-        .to_owned();
-    FormatError::NotWellFormed {
-        format: "JSON",
-        line,
-        column,
-        detail,
-    }
+    let detail = message.strip_suffix(&position).unwrap_or(&message).to_owned();
+    FormatError::NotWellFormed { format: "JSON", line, column, detail }
 }
 
 /// Reads one value, `depth` lists and objects down.
@@ -77,10 +63,7 @@ impl Value<'_> {
             self.bounds.too_deep.set(true);
             return Err(E::custom("too deep"));
         }
-        Ok(Self {
-            depth: self.depth + 1,
-            ..self
-        })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
@@ -148,10 +131,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         let mut fields = Vec::new();
         while let Some(key) = source.next_key::<String>()? {
             if !seen.insert(key.clone()) {
-                return Err(A::Error::custom(format_args!(
-                    "the key \"{}\" is given twice",
-                    excerpt(&key)
-                )));
+                return Err(A::Error::custom(format_args!("the key \"{}\" is given twice", excerpt(&key))));
             }
             fields.push((key, source.next_value_seed(seed)?));
         }

@@ -52,10 +52,7 @@ pub(super) fn is_xml_space(character: char) -> bool {
 
 impl Node {
     pub(super) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            removed: false,
-        }
+        Self { kind, removed: false }
     }
 
     /// How many values are in the tree, this one included.
@@ -88,9 +85,7 @@ impl Node {
     }
 
     pub(super) fn has_removed_field(&self, name: &str) -> bool {
-        self.fields()
-            .iter()
-            .any(|(field, value)| field == name && value.removed)
+        self.fields().iter().any(|(field, value)| field == name && value.removed)
     }
 
     /// Takes a field out as if it had never been there. `path` may lead into objects: `host_key/learned`.

@@ -42,10 +42,7 @@ pub fn read_document<T: DeserializeOwned>(node: &mut Node) -> (Option<T>, Vec<Fa
 
 /// [`read_document`] without the fields that users may send back but not set. They may lead into objects:
 /// `host_key/learned`.
-pub fn read_document_ignoring<T: DeserializeOwned>(
-    node: &mut Node,
-    read_only: &[&str],
-) -> (Option<T>, Vec<Fault>) {
+pub fn read_document_ignoring<T: DeserializeOwned>(node: &mut Node, read_only: &[&str]) -> (Option<T>, Vec<Fault>) {
     for path in read_only {
         node.drop_field(path);
     }
@@ -55,23 +52,12 @@ pub fn read_document_ignoring<T: DeserializeOwned>(
 /// Notes a fault and removes what is at fault. `false`: that is the whole document.
 fn take_out(root: &mut Node, error: &ReadError, faults: &mut Vec<Fault>) -> bool {
     let steps: Vec<&Step> = error.steps().collect();
-    let Some(node) = steps
-        .iter()
-        .try_fold(&mut *root, |node, step| node.child_mut(step.index))
-    else {
+    let Some(node) = steps.iter().try_fold(&mut *root, |node, step| node.child_mut(step.index)) else {
         // Every step was made by who walked the tree; nothing can be taken out that is not there.
-        faults.push(Fault {
-            pointer: error.pointer(),
-            detail: error.to_string(),
-        });
+        faults.push(Fault { pointer: error.pointer(), detail: error.to_string() });
         return false;
     };
-    let mut fault = |pointer: String, detail: &str| {
-        faults.push(Fault {
-            pointer,
-            detail: one_line(detail),
-        })
-    };
+    let mut fault = |pointer: String, detail: &str| faults.push(Fault { pointer, detail: one_line(detail) });
     match &error.cause {
         Cause::Notes => {
             let usable = clear_notes(node, |note| fault(error.pointer(), &note));
@@ -87,9 +73,7 @@ fn take_out(root: &mut Node, error: &ReadError, faults: &mut Vec<Fault>) -> bool
         Cause::Missing(_) => {}
         // The object or list lacks what has been taken out of it, and may be right with it.
         Cause::Custom(_) | Cause::Length(_) | Cause::Value(_) if node.has_removed_child() => {}
-        Cause::Custom(detail) | Cause::Length(detail) | Cause::Value(detail) => {
-            fault(error.pointer(), detail)
-        }
+        Cause::Custom(detail) | Cause::Length(detail) | Cause::Value(detail) => fault(error.pointer(), detail),
     }
     node.removed = true;
     !steps.is_empty()
@@ -106,14 +90,5 @@ fn clear_notes(node: &mut Node, report: impl FnMut(String)) -> bool {
 
 /// Messages of types come through as they are, but on one line.
 fn one_line(detail: &str) -> String {
-    detail
-        .chars()
-        .map(|character| {
-            if matches!(character, '\n' | '\r') {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
+    detail.chars().map(|character| if matches!(character, '\n' | '\r') { ' ' } else { character }).collect()
 }

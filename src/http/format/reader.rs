@@ -85,10 +85,7 @@ fn guessed<'de, V: Visitor<'de>>(element: &Element, visitor: V) -> Result<V::Val
     }
 }
 
-fn text_of<'a, 'de, V: Visitor<'de>>(
-    element: &'a Element,
-    visitor: &V,
-) -> Result<TextReader<'a>, ReadError> {
+fn text_of<'a, 'de, V: Visitor<'de>>(element: &'a Element, visitor: &V) -> Result<TextReader<'a>, ReadError> {
     if element.null || !element.children.is_empty() {
         return Err(wrong_element(element, visitor));
     }
@@ -147,11 +144,7 @@ impl<'de> Deserializer<'de> for NodeReader<'_> {
         }
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, ReadError> {
         self.deserialize_unit(visitor)
     }
 
@@ -173,11 +166,7 @@ impl<'de> Deserializer<'de> for NodeReader<'_> {
         }
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        _length: usize,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, _length: usize, visitor: V) -> Result<V::Value, ReadError> {
         self.deserialize_seq(visitor)
     }
 

@@ -56,10 +56,7 @@ enum Policy {
 enum Then {
     Nothing,
     Run(String),
-    Webhook {
-        url: String,
-        headers: BTreeMap<String, String>,
-    },
+    Webhook { url: String, headers: BTreeMap<String, String> },
     Between(i64, i64),
     Maybe(Option<u8>),
 }
@@ -74,9 +71,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "" => Err("an address must not be empty".to_owned()),
-            _ if text.contains(' ') => {
-                Err(format!("\"{text}\" is not an address: it holds a space"))
-            }
+            _ if text.contains(' ') => Err(format!("\"{text}\" is not an address: it holds a space")),
             _ => Ok(Self(text.to_owned())),
         }
     }
@@ -84,9 +79,7 @@ impl FromStr for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        String::deserialize(source)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(source)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -101,10 +94,7 @@ fn from_xml<T: DeserializeOwned>(root: &str, text: &str) -> (Option<T>, Vec<(Str
 }
 
 fn pairs(faults: Vec<Fault>) -> Vec<(String, String)> {
-    faults
-        .into_iter()
-        .map(|fault| (fault.pointer, fault.detail))
-        .collect()
+    faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
 }
 
 /// A document that is right.

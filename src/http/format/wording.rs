@@ -27,9 +27,8 @@ pub fn excerpt(text: &str) -> String {
 
 /// What a type expects, given serde's name for it.
 pub(super) fn expected(serde_name: &str) -> String {
-    let whole = |from: &dyn std::fmt::Display, to: &dyn std::fmt::Display| {
-        format!("a whole number from {from} to {to}")
-    };
+    let whole =
+        |from: &dyn std::fmt::Display, to: &dyn std::fmt::Display| format!("a whole number from {from} to {to}");
     match serde_name {
         "u8" => whole(&0, &u8::MAX),
         "u16" => whole(&0, &u16::MAX),
@@ -76,11 +75,7 @@ pub(super) fn found(unexpected: Unexpected<'_>) -> String {
 
 /// `a, b, c`, or that there is nothing to choose from.
 pub(super) fn allowed(names: &[&str]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Adds one token to a JSON pointer (RFC 6901). Very long keys are cut: a pointer is there to find a place by, and

@@ -62,9 +62,8 @@ pub(super) fn push_attribute(out: &mut String, value: &str) {
 
 fn push_escaped(out: &mut String, text: &str, escape: impl Fn(char) -> Option<&'static str>) {
     let mut rest = text;
-    while let Some((at, character, escaped)) = rest
-        .char_indices()
-        .find_map(|(at, character)| Some((at, character, escape(character)?)))
+    while let Some((at, character, escaped)) =
+        rest.char_indices().find_map(|(at, character)| Some((at, character, escape(character)?)))
     {
         out.push_str(&rest[..at]);
         out.push_str(escaped);
@@ -76,16 +75,11 @@ fn push_escaped(out: &mut String, text: &str, escape: impl Fn(char) -> Option<&'
 /// What stands between `&` and `;`: one of the five entities of XML, or a character's number. There are no others.
 pub(super) fn resolve_reference(name: &str) -> Result<Cow<'static, str>, String> {
     let Some(number) = name.strip_prefix('#') else {
-        return resolve_xml_entity(name).map(Cow::Borrowed).ok_or_else(|| {
-            format!(
-                "unknown entity &{};: only lt, gt, amp, apos and quot are known",
-                excerpt(name)
-            )
-        });
+        return resolve_xml_entity(name)
+            .map(Cow::Borrowed)
+            .ok_or_else(|| format!("unknown entity &{};: only lt, gt, amp, apos and quot are known", excerpt(name)));
     };
-    let (digits, radix) = number
-        .strip_prefix('x')
-        .map_or((number, 10), |hexadecimal| (hexadecimal, 16));
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |hexadecimal| (hexadecimal, 16));
     digits
         .chars()
         .all(|digit| digit.is_digit(radix))
@@ -106,9 +100,7 @@ pub(super) fn attribute_value(raw: &str) -> Result<String, String> {
         let here = &rest[at..];
         rest = match here.as_bytes().first() {
             Some(b'&') => {
-                let end = here
-                    .find(';')
-                    .ok_or("an `&` without a `;` in the value of an attribute")?;
+                let end = here.find(';').ok_or("an `&` without a `;` in the value of an attribute")?;
                 out.push_str(&resolve_reference(&here[1..end])?);
                 &here[end + 1..]
             }
@@ -130,10 +122,7 @@ pub(super) fn encode_base64(text: &str) -> String {
 
 /// The reverse; white space may stand anywhere between.
 pub(super) fn decode_base64(encoded: &str) -> Result<String, &'static str> {
-    let compact: String = encoded
-        .chars()
-        .filter(|character| !is_xml_space(*character))
-        .collect();
+    let compact: String = encoded.chars().filter(|character| !is_xml_space(*character)).collect();
     let bytes = STANDARD.decode(compact).map_err(|_| "is not base64")?;
     String::from_utf8(bytes).map_err(|_| "is base64 of bytes that are not UTF-8")
 }

@@ -21,25 +21,15 @@ impl OpenElement {
     pub(super) fn new(tag: &BytesStart<'_>, is_root: bool) -> Result<Self, String> {
         let name = tag.name().as_ref().to_owned();
         if !is_name(&name) {
-            return Err(format!(
-                "\"{}\" is not the name of an element",
-                excerpt(&name)
-            ));
+            return Err(format!("\"{}\" is not the name of an element", excerpt(&name)));
         }
-        let mut open = Self {
-            name,
-            base64: false,
-            element: Element::default(),
-        };
+        let mut open = Self { name, base64: false, element: Element::default() };
         let mut key_attributes = 0;
         for attribute in tag.attributes() {
             let attribute = attribute.map_err(|error| error.to_string())?;
             let attribute_name = attribute.key.as_ref();
             if !is_name(attribute_name) {
-                return Err(format!(
-                    "\"{}\" is not the name of an attribute",
-                    excerpt(attribute_name)
-                ));
+                return Err(format!("\"{}\" is not the name of an attribute", excerpt(attribute_name)));
             }
             let value = attribute_value(&attribute.value)?;
             key_attributes += usize::from(matches!(attribute_name, "key" | "key64"));
@@ -55,10 +45,7 @@ impl OpenElement {
         match (name, value.as_str()) {
             ("encoding", "base64") => self.base64 = true,
             ("encoding", other) => {
-                self.note(format!(
-                    "unknown encoding \"{}\"; allowed: base64",
-                    excerpt(other)
-                ));
+                self.note(format!("unknown encoding \"{}\"; allowed: base64", excerpt(other)));
                 self.element.broken = true;
             }
             ("null", "true") => self.element.null = true,
@@ -102,15 +89,10 @@ impl OpenElement {
         let blank = self.element.text.chars().all(is_xml_space);
         if !self.element.children.is_empty() {
             if !blank {
-                self.note(format!(
-                    "text \"{}\" between elements",
-                    excerpt(self.element.text.trim())
-                ));
+                self.note(format!("text \"{}\" between elements", excerpt(self.element.text.trim())));
             }
             if self.base64 {
-                self.note(
-                    "an element with encoding=\"base64\" holds text, not elements".to_owned(),
-                );
+                self.note("an element with encoding=\"base64\" holds text, not elements".to_owned());
             }
             self.element.text = String::new();
         } else if self.base64 && !self.element.broken {

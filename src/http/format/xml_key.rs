@@ -11,9 +11,7 @@ use super::error::FormatError;
 pub(super) struct KeyWriter;
 
 fn refused<T>(what: &str) -> Result<T, FormatError> {
-    Err(FormatError::Unwritable {
-        detail: format!("{what} cannot be the key of a map"),
-    })
+    Err(FormatError::Unwritable { detail: format!("{what} cannot be the key of a map") })
 }
 
 macro_rules! displayed {
@@ -130,11 +128,7 @@ impl Serializer for KeyWriter {
         refused("an object")
     }
 
-    fn serialize_struct(
-        self,
-        _name: &'static str,
-        _length: usize,
-    ) -> Result<Self::SerializeStruct, FormatError> {
+    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<Self::SerializeStruct, FormatError> {
         refused("an object")
     }
 

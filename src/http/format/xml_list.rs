@@ -24,9 +24,7 @@ pub fn list_to_xml<T: Serialize>(
     let mut attributes = vec![("total", total.as_str())];
     if let Some(next) = next {
         if !next.chars().all(is_legal) {
-            return Err(FormatError::Unwritable {
-                detail: "the cursor holds characters that XML cannot".to_owned(),
-            });
+            return Err(FormatError::Unwritable { detail: "the cursor holds characters that XML cannot".to_owned() });
         }
         attributes.push(("next", next));
     }

@@ -29,28 +29,13 @@ pub fn parse_xml(bytes: &[u8], expected_root: &str) -> Result<Node, FormatError>
 /// # Errors
 /// As [`parse_xml`].
 pub fn parse_xml_any_of(bytes: &[u8], expected_roots: &[&str]) -> Result<Node, FormatError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| FormatError::NotUtf8 {
-        offset: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| FormatError::NotUtf8 { offset: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    if let Some((at, character)) = text
-        .char_indices()
-        .find(|(_, character)| !is_legal(*character))
-    {
-        let detail = format!(
-            "U+{:04X} is not a character of XML 1.0",
-            u32::from(character)
-        );
+    if let Some((at, character)) = text.char_indices().find(|(_, character)| !is_legal(*character)) {
+        let detail = format!("U+{:04X} is not a character of XML 1.0", u32::from(character));
         return Err(FormatError::xml(text, at, detail));
     }
-    Document {
-        text,
-        expected_roots,
-        open: Vec::new(),
-        root: None,
-        values: 0,
-    }
-    .read()
+    Document { text, expected_roots, open: Vec::new(), root: None, values: 0 }.read()
 }
 
 struct Document<'a> {
@@ -84,15 +69,11 @@ impl Document<'_> {
                 }
                 Event::Text(text) => self.characters(&text.xml10_content(), at)?,
                 Event::CData(text) if self.open.is_empty() => {
-                    return Err(self.wrong(
-                        at,
-                        format!("text outside the root element: \"{}\"", excerpt(&text)),
-                    ));
+                    return Err(self.wrong(at, format!("text outside the root element: \"{}\"", excerpt(&text))));
                 }
                 Event::CData(text) => self.characters(&text.xml10_content(), at)?,
                 Event::GeneralRef(name) => {
-                    let resolved =
-                        resolve_reference(&name).map_err(|detail| self.wrong(at, detail))?;
+                    let resolved = resolve_reference(&name).map_err(|detail| self.wrong(at, detail))?;
                     if self.open.is_empty() {
                         return Err(self.wrong(at, "a reference outside the root element"));
                     }
@@ -112,15 +93,10 @@ impl Document<'_> {
             }
         }
         if let Some(open) = self.open.last() {
-            return Err(self.wrong(
-                self.text.len(),
-                format!("<{}> is not closed", excerpt(&open.name)),
-            ));
+            return Err(self.wrong(self.text.len(), format!("<{}> is not closed", excerpt(&open.name))));
         }
         let end = self.text.len();
-        self.root
-            .take()
-            .ok_or_else(|| self.wrong(end, "there is no root element"))
+        self.root.take().ok_or_else(|| self.wrong(end, "there is no root element"))
     }
 
     fn start(&mut self, tag: &BytesStart<'_>, at: usize) -> Result<(), FormatError> {
@@ -138,10 +114,7 @@ impl Document<'_> {
         let is_root = self.open.is_empty();
         let element = OpenElement::new(tag, is_root).map_err(|detail| self.wrong(at, detail))?;
         if is_root && !self.expected_roots.contains(&element.name.as_str()) {
-            return Err(FormatError::WrongRoot {
-                expected: self.expected_roots.join("> or <"),
-                found: element.name,
-            });
+            return Err(FormatError::WrongRoot { expected: self.expected_roots.join("> or <"), found: element.name });
         }
         self.open.push(element);
         Ok(())
@@ -164,10 +137,7 @@ impl Document<'_> {
             Some(element) => element.push_text(text),
             None if text.chars().all(is_xml_space) => {}
             None => {
-                let detail = format!(
-                    "text outside the root element: \"{}\"",
-                    excerpt(text.trim())
-                );
+                let detail = format!("text outside the root element: \"{}\"", excerpt(text.trim()));
                 return Err(self.wrong(at, detail));
             }
         }
@@ -195,9 +165,7 @@ impl Document<'_> {
                     return Err(self.wrong(at, detail));
                 }
                 "encoding" if !value.eq_ignore_ascii_case("utf-8") => {
-                    return Err(FormatError::Encoding {
-                        declared: value.to_owned(),
-                    });
+                    return Err(FormatError::Encoding { declared: value.to_owned() });
                 }
                 "standalone" if !matches!(value, "yes" | "no") => {
                     return Err(self.wrong(at, "`standalone` is yes or no"));
@@ -213,16 +181,11 @@ impl Document<'_> {
 
     fn refusal(&self, error: &Error, at: usize) -> FormatError {
         let detail = match error {
-            Error::Syntax(SyntaxError::UnclosedDoctype)
-            | Error::IllFormed(IllFormedError::MissingDoctypeName) => {
+            Error::Syntax(SyntaxError::UnclosedDoctype) | Error::IllFormed(IllFormedError::MissingDoctypeName) => {
                 return self.doctype(at);
             }
             Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
-                format!(
-                    "expected </{}>, found </{}>",
-                    excerpt(expected),
-                    excerpt(found)
-                )
+                format!("expected </{}>, found </{}>", excerpt(expected), excerpt(found))
             }
             Error::IllFormed(IllFormedError::UnmatchedEndTag(name)) => {
                 format!("</{}> closes nothing", excerpt(name))

@@ -28,25 +28,13 @@ pub(super) struct ElementWriter<'a> {
 
 impl<'a> ElementWriter<'a> {
     /// A root element. The attributes' values must be legal in XML.
-    pub(super) fn root(
-        out: &'a mut String,
-        name: &'a str,
-        attributes: &'a [(&'a str, &'a str)],
-    ) -> Self {
-        Self {
-            out,
-            name,
-            place: Place::Root(attributes),
-        }
+    pub(super) fn root(out: &'a mut String, name: &'a str, attributes: &'a [(&'a str, &'a str)]) -> Self {
+        Self { out, name, place: Place::Root(attributes) }
     }
 
     /// An element that has a place among its like.
     pub(super) fn kept(out: &'a mut String, name: &'a str) -> Self {
-        Self {
-            out,
-            name,
-            place: Place::Kept,
-        }
+        Self { out, name, place: Place::Kept }
     }
 
     /// Writes the start tag, with one more attribute if there is one.
@@ -61,21 +49,13 @@ impl<'a> ElementWriter<'a> {
             Place::Field | Place::Kept => {}
             Place::Entry(key) if key.chars().all(is_legal) => push_pair(self.out, "key", key),
             Place::Entry(key) => push_pair(self.out, "key64", &encode_base64(key)),
-            Place::Root(attributes) => attributes
-                .iter()
-                .for_each(|(name, value)| push_pair(self.out, name, value)),
+            Place::Root(attributes) => attributes.iter().for_each(|(name, value)| push_pair(self.out, name, value)),
         }
         if let Some((name, value)) = attribute {
             push_pair(self.out, name, value);
         }
         self.out.push('>');
-        Ok(OpenTag {
-            content: self.out.len(),
-            out: self.out,
-            name: self.name,
-            key: None,
-            flattened: false,
-        })
+        Ok(OpenTag { content: self.out.len(), out: self.out, name: self.name, key: None, flattened: false })
     }
 
     pub(super) fn null(self) -> Result<(), FormatError> {
@@ -99,9 +79,8 @@ impl<'a> ElementWriter<'a> {
 
     /// A number as `serde_json` writes it, so that both formats say the same.
     pub(super) fn number<N: Serialize>(self, number: N) -> Result<(), FormatError> {
-        let text = serde_json::to_string(&number).map_err(|error| FormatError::Unwritable {
-            detail: error.to_string(),
-        })?;
+        let text =
+            serde_json::to_string(&number).map_err(|error| FormatError::Unwritable { detail: error.to_string() })?;
         self.text(&text)
     }
 }
@@ -141,28 +120,12 @@ impl<'a> OpenTag<'a> {
         value.serialize(self.child("item"))
     }
 
-    pub(super) fn field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &str,
-        value: &T,
-    ) -> Result<(), FormatError> {
-        value.serialize(ElementWriter {
-            out: self.out,
-            name,
-            place: Place::Field,
-        })
+    pub(super) fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), FormatError> {
+        value.serialize(ElementWriter { out: self.out, name, place: Place::Field })
     }
 
-    pub(super) fn entry<T: Serialize + ?Sized>(
-        &mut self,
-        key: &str,
-        value: &T,
-    ) -> Result<(), FormatError> {
-        value.serialize(ElementWriter {
-            out: self.out,
-            name: "entry",
-            place: Place::Entry(key),
-        })
+    pub(super) fn entry<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), FormatError> {
+        value.serialize(ElementWriter { out: self.out, name: "entry", place: Place::Entry(key) })
     }
 }
 
@@ -173,21 +136,13 @@ pub(super) struct OpenVariant<'a> {
 }
 
 impl<'a> OpenVariant<'a> {
-    pub(super) fn open(
-        writer: ElementWriter<'a>,
-        variant: &'static str,
-    ) -> Result<Self, FormatError> {
+    pub(super) fn open(writer: ElementWriter<'a>, variant: &'static str) -> Result<Self, FormatError> {
         let OpenTag { out, name, .. } = writer.open(None)?;
-        Ok(Self {
-            outer: name,
-            inner: ElementWriter::kept(out, variant).open(None)?,
-        })
+        Ok(Self { outer: name, inner: ElementWriter::kept(out, variant).open(None)? })
     }
 
     pub(super) fn close(self) -> Result<(), FormatError> {
-        let OpenTag {
-            out, name, content, ..
-        } = self.inner;
+        let OpenTag { out, name, content, .. } = self.inner;
         close_tag(out, name, content);
         // Never empty: the choice is in it.
         close_tag(out, self.outer, 0);

@@ -11,8 +11,8 @@
 
 use serde::Serialize;
 use serde::ser::{
-    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
-    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
+    SerializeTupleVariant, Serializer,
 };
 
 use super::error::FormatError;
@@ -36,17 +36,9 @@ pub fn to_xml<T: Serialize + ?Sized>(root: &str, value: &T) -> Result<String, Fo
 ///
 /// # Errors
 /// As [`to_xml`].
-pub fn to_xml_ns<T: Serialize + ?Sized>(
-    root: &str,
-    name_space: &str,
-    value: &T,
-) -> Result<String, FormatError> {
+pub fn to_xml_ns<T: Serialize + ?Sized>(root: &str, name_space: &str, value: &T) -> Result<String, FormatError> {
     let mut out = DECLARATION.to_owned();
-    value.serialize(ElementWriter::root(
-        &mut out,
-        root,
-        &[("xmlns", name_space)],
-    ))?;
+    value.serialize(ElementWriter::root(&mut out, root, &[("xmlns", name_space)]))?;
     Ok(out)
 }
 
@@ -79,19 +71,11 @@ impl<'a> Serializer for ElementWriter<'a> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), FormatError> {
-        if value.is_finite() {
-            self.number(value)
-        } else {
-            self.null()
-        }
+        if value.is_finite() { self.number(value) } else { self.null() }
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), FormatError> {
-        if value.is_finite() {
-            self.number(value)
-        } else {
-            self.null()
-        }
+        if value.is_finite() { self.number(value) } else { self.null() }
     }
 
     fn serialize_char(self, value: char) -> Result<(), FormatError> {
@@ -160,11 +144,7 @@ impl<'a> Serializer for ElementWriter<'a> {
         self.open(None)
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _name: &'static str,
-        _length: usize,
-    ) -> Result<OpenTag<'a>, FormatError> {
+    fn serialize_tuple_struct(self, _name: &'static str, _length: usize) -> Result<OpenTag<'a>, FormatError> {
         self.open(None)
     }
 
@@ -186,11 +166,7 @@ impl<'a> Serializer for ElementWriter<'a> {
         Ok(tag)
     }
 
-    fn serialize_struct(
-        self,
-        _name: &'static str,
-        _length: usize,
-    ) -> Result<OpenTag<'a>, FormatError> {
+    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<OpenTag<'a>, FormatError> {
         self.open(None)
     }
 
@@ -233,11 +209,7 @@ impl SerializeStruct for OpenTag<'_> {
     type Ok = ();
     type Error = FormatError;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), FormatError> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), FormatError> {
         self.field(name, value)
     }
 
@@ -250,11 +222,7 @@ impl SerializeStructVariant for OpenVariant<'_> {
     type Ok = ();
     type Error = FormatError;
 
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), FormatError> {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), FormatError> {
         self.inner.field(name, value)
     }
 
@@ -274,11 +242,7 @@ impl SerializeMap for OpenTag<'_> {
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), FormatError> {
         let key = self.key.take().unwrap_or_default();
-        if self.flattened {
-            self.field(&key, value)
-        } else {
-            self.entry(&key, value)
-        }
+        if self.flattened { self.field(&key, value) } else { self.entry(&key, value) }
     }
 
     fn end(self) -> Result<(), FormatError> {

@@ -14,20 +14,14 @@ use super::{Flags, Settings, SettingsError, data_dir, keys};
 fn load(flags: &Flags, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let home = [("HOME", "/home/op")];
     let all = home.iter().chain(variables);
-    Settings::load(
-        flags,
-        all.map(|(name, value)| ((*name).into(), (*value).into())),
-    )
+    Settings::load(flags, all.map(|(name, value)| ((*name).into(), (*value).into())))
 }
 
 fn with_file(name: &str, text: &str) -> (tempfile::TempDir, Flags) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     fs::write(&path, text).unwrap();
-    let flags = Flags {
-        config: Some(path),
-        ..Flags::default()
-    };
+    let flags = Flags { config: Some(path), ..Flags::default() };
     (dir, flags)
 }
 
@@ -35,10 +29,7 @@ fn with_file(name: &str, text: &str) -> (tempfile::TempDir, Flags) {
 fn defaults_need_no_configuration() {
     let settings = load(&Flags::default(), &[]).unwrap();
     assert_eq!(settings.data_dir, Path::new("/home/op/.local/state/alf"));
-    assert_eq!(
-        settings.secrets.key_file,
-        Path::new("/home/op/.local/state/alf/secret.key")
-    );
+    assert_eq!(settings.secrets.key_file, Path::new("/home/op/.local/state/alf/secret.key"));
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8253");
     assert_eq!(settings.http.body_limit, 1024 * 1024);
     assert_eq!(settings.store.kind.as_str(), "sqlite");
@@ -47,10 +38,7 @@ fn defaults_need_no_configuration() {
     assert_eq!(settings.ssh.user, None);
     assert_eq!(
         settings.ssh.known_hosts,
-        [
-            Path::new("/home/op/.ssh/known_hosts"),
-            Path::new("/etc/ssh/ssh_known_hosts")
-        ]
+        [Path::new("/home/op/.ssh/known_hosts"), Path::new("/etc/ssh/ssh_known_hosts")]
     );
     assert!((1..=4).contains(&settings.threads.arbiters));
     assert!(!settings.node.name.is_empty());
@@ -92,10 +80,8 @@ fn the_stronger_source_wins() {
 #[test]
 fn the_data_directory_is_found_without_other_settings() {
     let find = |flag: Option<&str>, variables: &[(&str, &str)]| {
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         data_dir(flag.map(Path::new), variables.into_iter())
     };
     let all = [
@@ -107,34 +93,19 @@ fn the_data_directory_is_found_without_other_settings() {
     assert_eq!(find(Some("/flag"), &all).unwrap(), Path::new("/flag"));
     assert_eq!(find(None, &all).unwrap(), Path::new("/variable"));
     assert_eq!(find(None, &all[1..]).unwrap(), Path::new("/state/alf"));
-    assert_eq!(
-        find(None, &all[1..3]).unwrap(),
-        Path::new("/home/op/.local/state/alf")
-    );
+    assert_eq!(find(None, &all[1..3]).unwrap(), Path::new("/home/op/.local/state/alf"));
     // The XDG specification has a relative one ignored.
     let relative = [("XDG_STATE_HOME", "state"), ("HOME", "/root")];
-    assert_eq!(
-        find(None, &relative).unwrap(),
-        Path::new("/root/.local/state/alf")
-    );
+    assert_eq!(find(None, &relative).unwrap(), Path::new("/root/.local/state/alf"));
     let lost = find(None, &[]).unwrap_err().to_string();
-    assert!(
-        lost.contains("HOME") && lost.contains("--data-dir"),
-        "{lost}"
-    );
+    assert!(lost.contains("HOME") && lost.contains("--data-dir"), "{lost}");
 }
 
 #[test]
 fn a_service_without_home_starts_with_a_data_directory() {
-    let flags = Flags {
-        data_dir: Some("/var/lib/alf".into()),
-        ..Flags::default()
-    };
+    let flags = Flags { data_dir: Some("/var/lib/alf".into()), ..Flags::default() };
     let settings = Settings::load(&flags, std::iter::empty()).unwrap();
-    assert_eq!(
-        settings.ssh.known_hosts,
-        [Path::new("/etc/ssh/ssh_known_hosts")]
-    );
+    assert_eq!(settings.ssh.known_hosts, [Path::new("/etc/ssh/ssh_known_hosts")]);
 
     let asked = [("ALF_SSH__KNOWN_HOSTS".to_owned(), "~/hosts".to_owned())];
     assert_refused(
@@ -178,21 +149,14 @@ fn a_variable_is_read_as_the_type_of_its_key() {
         ("ALF_SSH__KNOWN_HOSTS", "[/a"),
         ("ALF_NODE__NAME", ""),
     ] {
-        assert_refused(
-            load(&Flags::default(), &[(name, value)]),
-            &[name, "allowed"],
-        );
+        assert_refused(load(&Flags::default(), &[(name, value)]), &[name, "allowed"]);
     }
 }
 
 #[test]
 fn variables_without_a_double_underscore_are_left_alone() {
-    let variables = [
-        ("ALF_URL", "http://x"),
-        ("ALF_API_KEY", "k"),
-        ("ALF_HTTP_LISTEN", "nonsense"),
-        ("OTHER__KEY", "x"),
-    ];
+    let variables =
+        [("ALF_URL", "http://x"), ("ALF_API_KEY", "k"), ("ALF_HTTP_LISTEN", "nonsense"), ("OTHER__KEY", "x")];
     let settings = load(&Flags::default(), &variables).unwrap();
     assert_eq!(settings.http.listen.port(), 8253);
 }
@@ -200,22 +164,10 @@ fn variables_without_a_double_underscore_are_left_alone() {
 #[test]
 fn toml_yaml_and_json_say_the_same() {
     let files = [
-        (
-            "a.toml",
-            "[http]\nlisten = '127.0.0.1:9'\nworkers = 3\n[ssh]\nknown_hosts = ['/k']",
-        ),
-        (
-            "a.yaml",
-            "http:\n  listen: 127.0.0.1:9\n  workers: 3\nssh:\n  known_hosts: [/k]\nruns:\n",
-        ),
-        (
-            "a.YML",
-            "{http: {listen: '127.0.0.1:9', workers: 3}, ssh: {user: , known_hosts: [/k]}}",
-        ),
-        (
-            "a.json",
-            r#"{"http":{"listen":"127.0.0.1:9","workers":3},"ssh":{"known_hosts":["/k"]}}"#,
-        ),
+        ("a.toml", "[http]\nlisten = '127.0.0.1:9'\nworkers = 3\n[ssh]\nknown_hosts = ['/k']"),
+        ("a.yaml", "http:\n  listen: 127.0.0.1:9\n  workers: 3\nssh:\n  known_hosts: [/k]\nruns:\n"),
+        ("a.YML", "{http: {listen: '127.0.0.1:9', workers: 3}, ssh: {user: , known_hosts: [/k]}}"),
+        ("a.json", r#"{"http":{"listen":"127.0.0.1:9","workers":3},"ssh":{"known_hosts":["/k"]}}"#),
     ];
     for (name, text) in files {
         let (_dir, flags) = with_file(name, text);
@@ -238,10 +190,7 @@ fn text_in_yaml_needs_no_quotes() {
 
 #[test]
 fn effective_settings_name_their_sources_and_can_be_read_back() {
-    let (dir, mut flags) = with_file(
-        "alf.toml",
-        "[ssh]\nuser = 'ops\"\u{e9}'\nkeepalive_max = 9\n",
-    );
+    let (dir, mut flags) = with_file("alf.toml", "[ssh]\nuser = 'ops\"\u{e9}'\nkeepalive_max = 9\n");
     flags.node = Some("n1".into());
     let variables = [("ALF_RUNS__QUEUE", "77")];
     let settings = load(&flags, &variables).unwrap();
@@ -254,18 +203,12 @@ fn effective_settings_name_their_sources_and_can_be_read_back() {
         "listen = \"127.0.0.1:8253\"  # default".to_owned(),
         "# credential is not set: the agent, else ~/.ssh/id_* without passphrase".to_owned(),
     ] {
-        assert!(
-            shown.lines().any(|shown| shown == line),
-            "{line} is not in\n{shown}"
-        );
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
     }
 
     let again = dir.path().join("again.toml");
     fs::write(&again, shown).unwrap();
-    let flags = Flags {
-        config: Some(again),
-        ..Flags::default()
-    };
+    let flags = Flags { config: Some(again), ..Flags::default() };
     let again = load(&flags, &[]).unwrap();
     assert_eq!(again.ssh, settings.ssh);
     assert_eq!(again.runs, settings.runs);
@@ -286,10 +229,7 @@ fn a_host_name_becomes_a_node_name() {
 fn the_example_file_shows_every_key_with_its_default() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/alf.toml");
     let text = fs::read_to_string(&path).unwrap();
-    let example = Flags {
-        config: Some(path),
-        ..Flags::default()
-    };
+    let example = Flags { config: Some(path), ..Flags::default() };
     let values = |settings: &Settings| {
         let shown = settings.effective().lines();
         let values = shown.map(|line| line.split("  # ").next().unwrap_or_default().to_owned());

@@ -9,10 +9,7 @@ use super::super::{MAX_FAULTS, parse_json, parse_xml, read_document, read_docume
 use super::{Address, Host, HostKey, from_json, from_xml, good_json};
 
 fn assert_faults(found: &[(String, String)], expected: &[(&str, &str)]) {
-    let found: Vec<(&str, &str)> = found
-        .iter()
-        .map(|(pointer, detail)| (pointer.as_str(), detail.as_str()))
-        .collect();
+    let found: Vec<(&str, &str)> = found.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
     assert_eq!(found, expected);
 }
 
@@ -29,8 +26,7 @@ fn all_faults_of_a_json_document() {
     );
     let bits = "expected a whole number from 0 to 4294967295, found -1";
     let port = "expected a whole number from 0 to 65535, found ";
-    let integer =
-        "expected a whole number from -9223372036854775808 to 9223372036854775807, found ";
+    let integer = "expected a whole number from -9223372036854775808 to 9223372036854775807, found ";
     let key_fields = "unknown field; allowed: algorithm, bits, comment";
     assert_faults(
         &faults,
@@ -44,14 +40,8 @@ fn all_faults_of_a_json_document() {
             ("/exit_codes/1", &format!("{integer}text \"1\"")),
             ("/exit_codes/3", &format!("{integer}null")),
             ("/exit_codes/4", &format!("{integer}a list")),
-            (
-                "/policy",
-                "unknown value \"x\"; allowed: strict, accept-new",
-            ),
-            (
-                "/then/explode",
-                "unknown value \"explode\"; allowed: nothing, run, webhook, between, maybe",
-            ),
+            ("/policy", "unknown value \"x\"; allowed: strict, accept-new"),
+            ("/then/explode", "unknown value \"explode\"; allowed: nothing, run, webhook, between, maybe"),
             ("/keys/1/bits", bits),
             ("/keys/1/algorithm", "is required"),
             ("/keys/2/bits", "is required"),
@@ -91,11 +81,9 @@ fn all_faults_of_an_xml_document() {
             <then null='true'>x</then>
         </host>",
     );
-    let attribute = |name: &str| {
-        format!("unknown attribute `{name}`; allowed: encoding, null, key or key64 of an entry")
-    };
-    let integer =
-        "expected a whole number from -9223372036854775808 to 9223372036854775807, found text ";
+    let attribute =
+        |name: &str| format!("unknown attribute `{name}`; allowed: encoding, null, key or key64 of an entry");
+    let integer = "expected a whole number from -9223372036854775808 to 9223372036854775807, found text ";
     let entry = "an <entry> has its key as the attribute `key` or `key64`";
     assert_faults(
         &faults,
@@ -104,15 +92,9 @@ fn all_faults_of_an_xml_document() {
             ("/nmae", ALLOWED),
             ("/name", "the text is not base64"),
             ("/address", "an address must not be empty"),
-            (
-                "/port",
-                "expected a whole number from 0 to 65535, found text \"abc\"",
-            ),
+            ("/port", "expected a whole number from 0 to 65535, found text \"abc\""),
             ("/weight", "expected a number, found text \"inf\""),
-            (
-                "/offset",
-                "expected a whole number from -2147483648 to 2147483647, found text \"+5\"",
-            ),
+            ("/offset", "expected a whole number from -2147483648 to 2147483647, found text \"+5\""),
             ("/enabled", "expected true or false, found text \"yes\""),
             ("/labels", &attribute("x")),
             ("/labels", "text \"loose\" between elements"),
@@ -123,28 +105,19 @@ fn all_faults_of_an_xml_document() {
             ("/labels/entry", "the attribute `key64` is not base64"),
             ("/labels/entry", entry),
             ("/exit_codes/1", &format!("{integer}\"x\"")),
-            (
-                "/exit_codes/exit_code",
-                "expected <item>, found <exit_code>",
-            ),
+            ("/exit_codes/exit_code", "expected <item>, found <exit_code>"),
             ("/exit_codes/3", &format!("{integer}\"\"")),
             ("/exit_codes", "given twice"),
             ("/host_key", "expected an object, found text \"text\""),
             ("/keys/0/algorithm", "is required"),
             ("/keys/1", &attribute("key")),
-            (
-                "/keys/1/bits",
-                "expected a whole number from 0 to 4294967295, found text \"x\"",
-            ),
+            ("/keys/1/bits", "expected a whole number from 0 to 4294967295, found text \"x\""),
             ("/policy", "unknown encoding \"hex\"; allowed: base64"),
             ("/then", "an element with null=\"true\" holds nothing"),
         ],
     );
     let host = host.unwrap();
-    assert_eq!(
-        host.labels,
-        Some(BTreeMap::from([("role".to_owned(), "web".to_owned())]))
-    );
+    assert_eq!(host.labels, Some(BTreeMap::from([("role".to_owned(), "web".to_owned())])));
     assert_eq!(host.exit_codes, Some(vec![0]));
 }
 
@@ -159,15 +132,9 @@ fn an_object_that_lacks_only_what_was_at_fault_is_not_faulty_itself() {
     assert_eq!(pointers, ["/bits", "/algorithm"]);
     // The same for lists that have a length.
     let (_, faults) = from_json::<(u8, u8)>("[1, true]");
-    assert_faults(
-        &faults,
-        &[("/1", "expected a whole number from 0 to 255, found true")],
-    );
+    assert_faults(&faults, &[("/1", "expected a whole number from 0 to 255, found true")]);
     let (_, faults) = from_json::<(u8, u8)>("[1]");
-    assert_faults(
-        &faults,
-        &[("", "expected a tuple of size 2, found 1 values")],
-    );
+    assert_faults(&faults, &[("", "expected a tuple of size 2, found 1 values")]);
 }
 
 #[test]
@@ -184,22 +151,16 @@ fn rules_of_a_type_over_several_fields() {
     impl TryFrom<Raw> for Window {
         type Error = &'static str;
         fn try_from(raw: Raw) -> Result<Self, &'static str> {
-            (raw.from.is_some() && raw.to.is_some())
-                .then_some(Self)
-                .ok_or("give\nboth `from` and `to`")
+            (raw.from.is_some() && raw.to.is_some()).then_some(Self).ok_or("give\nboth `from` and `to`")
         }
     }
     type Windows = BTreeMap<String, Window>;
-    let (_, faults) =
-        from_json::<Windows>(r#"{"a": {"from": 1}, "b": {"from": 1, "to": "x"}, "c": {}}"#);
+    let (_, faults) = from_json::<Windows>(r#"{"a": {"from": 1}, "b": {"from": 1, "to": "x"}, "c": {}}"#);
     assert_faults(
         &faults,
         &[
             ("/a", "give both `from` and `to`"),
-            (
-                "/b/to",
-                "expected a whole number from 0 to 255, found text \"x\"",
-            ),
+            ("/b/to", "expected a whole number from 0 to 255, found text \"x\""),
             ("/c", "give both `from` and `to`"),
         ],
     );
@@ -209,20 +170,11 @@ fn rules_of_a_type_over_several_fields() {
 #[test]
 fn words_for_other_types() {
     let (_, faults) = from_json::<NonZeroU32>("0");
-    assert_faults(
-        &faults,
-        &[("", "expected a whole number from 1 to 4294967295, found 0")],
-    );
+    assert_faults(&faults, &[("", "expected a whole number from 1 to 4294967295, found 0")]);
     let (_, faults) = from_json::<char>("\"ab\"");
-    assert_faults(
-        &faults,
-        &[("", "expected a single character, found text \"ab\"")],
-    );
+    assert_faults(&faults, &[("", "expected a single character, found text \"ab\"")]);
     let (_, faults) = from_xml::<char>("c", "<c>ab</c>");
-    assert_faults(
-        &faults,
-        &[("", "expected a single character, found text \"ab\"")],
-    );
+    assert_faults(&faults, &[("", "expected a single character, found text \"ab\"")]);
 }
 
 #[test]
@@ -231,10 +183,7 @@ fn little_of_the_input_is_repeated_and_nothing_of_it_reaches_a_terminal() {
     let body = serde_json::json!({ "port": long, "labels": { long.as_str(): 1 } }).to_string();
     let (_, faults) = from_json::<Host>(&body);
     let shown = format!("\\u{{1b}}[2J\\u{{202e}}\\n{}…", "é".repeat(54));
-    assert_eq!(
-        faults[1].1,
-        format!("expected a whole number from 0 to 65535, found text \"{shown}\"")
-    );
+    assert_eq!(faults[1].1, format!("expected a whole number from 0 to 65535, found text \"{shown}\""));
     assert!(faults[0].0.chars().count() < 300, "{}", faults[1].0);
 }
 
@@ -259,10 +208,7 @@ fn read_only_fields_are_no_fault() {
     let json = r#"{"name": "a", "version": {"x": [1]}, "host_key": {"algorithm": "a", "bits": 1, "learned": "l"}}"#;
     let xml = "<host><version a='b'>3</version><name>a</name><host_key><learned><item/></learned>\
         <algorithm>a</algorithm><bits>1</bits></host_key></host>";
-    for mut node in [
-        parse_json(json.as_bytes()).unwrap(),
-        parse_xml(xml.as_bytes(), "host").unwrap(),
-    ] {
+    for mut node in [parse_json(json.as_bytes()).unwrap(), parse_xml(xml.as_bytes(), "host").unwrap()] {
         let faulty = read_document::<Host>(&mut node.clone()).1;
         assert_eq!(faulty.len(), 2, "{faulty:?}");
         let (host, faults) = read_document_ignoring::<Host>(&mut node, &read_only);

@@ -78,9 +78,7 @@ impl Generator {
     pub(super) fn text(&mut self) -> String {
         (0..self.below(6))
             .map(|_| match self.below(4) {
-                0 => char::from_u32(u32::try_from(self.next() % 0x11_0000).unwrap())
-                    .unwrap_or('x')
-                    .to_string(),
+                0 => char::from_u32(u32::try_from(self.next() % 0x11_0000).unwrap()).unwrap_or('x').to_string(),
                 _ => ODD[self.below(ODD.len())].to_owned(),
             })
             .collect()
@@ -108,21 +106,14 @@ impl Generator {
     }
 
     fn host_key(&mut self) -> HostKey {
-        HostKey {
-            algorithm: self.text(),
-            bits: self.next() as u32,
-            comment: self.maybe(Self::text),
-        }
+        HostKey { algorithm: self.text(), bits: self.next() as u32, comment: self.maybe(Self::text) }
     }
 
     fn then(&mut self) -> Then {
         match self.below(6) {
             0 => Then::Nothing,
             1 => Then::Run(self.text()),
-            2 => Then::Webhook {
-                url: self.text(),
-                headers: self.texts(),
-            },
+            2 => Then::Webhook { url: self.text(), headers: self.texts() },
             3 => Then::Between(self.signed(), self.signed()),
             4 => Then::Maybe(None),
             _ => Then::Maybe(Some(7)),
@@ -134,9 +125,7 @@ impl Generator {
             name: self.maybe(Self::text),
             address: self.maybe(|g| Address(format!("x{}", g.text().replace(' ', "_")))),
             port: self.maybe(|g| g.next() as u16),
-            weight: self
-                .maybe(|g| f64::from_bits(g.next()))
-                .filter(|weight| weight.is_finite()),
+            weight: self.maybe(|g| f64::from_bits(g.next())).filter(|weight| weight.is_finite()),
             offset: self.maybe(|g| g.signed() as i32),
             enabled: self.maybe(|g| g.below(2) == 0),
             policy: self.maybe(Self::policy),
@@ -145,11 +134,7 @@ impl Generator {
             host_key: self.maybe(Self::host_key),
             then: self.maybe(Self::then),
             keys: self.maybe(|g| g.many(Self::host_key)),
-            ports: self.maybe(|g| {
-                g.many(|g| (g.next() as u16, g.many(Self::policy)))
-                    .into_iter()
-                    .collect()
-            }),
+            ports: self.maybe(|g| g.many(|g| (g.next() as u16, g.many(Self::policy))).into_iter().collect()),
         }
     }
 }

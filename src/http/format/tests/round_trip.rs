@@ -11,11 +11,7 @@ fn any_host_is_the_same_after_json_and_xml() {
     let mut generator = Generator(8253);
     for round in 0..3_000 {
         let host = generator.host();
-        let json = serde_json::to_string(&Host {
-            weight: None,
-            ..host.clone()
-        })
-        .unwrap();
+        let json = serde_json::to_string(&Host { weight: None, ..host.clone() }).unwrap();
         let (mut from_json, faults) = from_json::<Host>(&json);
         assert_eq!(faults, [], "round {round}: {json}");
         // serde_json may read a float one unit in the last place off; XML must not.
@@ -39,27 +35,13 @@ fn every_character_survives_in_texts_and_in_keys() {
         map.insert(format!("a{character}b"), character.to_string());
         map.insert(character.to_string(), format!("{character}{character} \n"));
         let xml = to_xml("map", &map).unwrap();
-        assert_eq!(
-            good_xml::<BTreeMap<String, String>>("map", &xml),
-            map,
-            "U+{number:04X}: {xml}"
-        );
+        assert_eq!(good_xml::<BTreeMap<String, String>>("map", &xml), map, "U+{number:04X}: {xml}");
     }
 }
 
 #[test]
 fn white_space_is_exact() {
-    for text in [
-        "",
-        " ",
-        "\n",
-        "\r\n",
-        "\r",
-        "\t x \t",
-        "  two lines\r\nof text\n",
-        "]]>",
-        "a\u{0}b",
-    ] {
+    for text in ["", " ", "\n", "\r\n", "\r", "\t x \t", "  two lines\r\nof text\n", "]]>", "a\u{0}b"] {
         let xml = to_xml("text", text).unwrap();
         assert_eq!(good_xml::<String>("text", &xml), text, "{xml:?}");
     }
@@ -73,37 +55,17 @@ fn nulls_with_a_place_keep_it() {
 
     let map = BTreeMap::from([("gone".to_owned(), None), ("here".to_owned(), Some(1_u8))]);
     let xml = to_xml("map", &map).unwrap();
-    assert_eq!(
-        good_xml::<BTreeMap<String, Option<u8>>>("map", &xml),
-        map,
-        "{xml}"
-    );
+    assert_eq!(good_xml::<BTreeMap<String, Option<u8>>>("map", &xml), map, "{xml}");
 }
 
 #[test]
 fn numbers_are_the_same_to_the_last_digit() {
-    for number in [
-        0.1,
-        1.0 / 3.0,
-        f64::MAX,
-        f64::MIN_POSITIVE,
-        5e-324,
-        -0.0,
-        1e21,
-        123_456_789.125,
-    ] {
+    for number in [0.1, 1.0 / 3.0, f64::MAX, f64::MIN_POSITIVE, 5e-324, -0.0, 1e21, 123_456_789.125] {
         let xml = to_xml("n", &number).unwrap();
-        assert_eq!(
-            good_xml::<f64>("n", &xml).to_bits(),
-            number.to_bits(),
-            "{xml}"
-        );
+        assert_eq!(good_xml::<f64>("n", &xml).to_bits(), number.to_bits(), "{xml}");
     }
     for number in [0, 1, -1, i64::MIN, i64::MAX] {
         assert_eq!(good_xml::<i64>("n", &to_xml("n", &number).unwrap()), number);
     }
-    assert_eq!(
-        good_xml::<u64>("n", &to_xml("n", &u64::MAX).unwrap()),
-        u64::MAX
-    );
+    assert_eq!(good_xml::<u64>("n", &to_xml("n", &u64::MAX).unwrap()), u64::MAX);
 }

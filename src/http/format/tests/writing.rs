@@ -10,11 +10,7 @@ use super::{Address, Host, HostKey, Policy, Then};
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 fn body<T: Serialize + ?Sized>(value: &T) -> String {
-    to_xml("x", value)
-        .unwrap()
-        .strip_prefix(DECLARATION)
-        .unwrap()
-        .to_owned()
+    to_xml("x", value).unwrap().strip_prefix(DECLARATION).unwrap().to_owned()
 }
 
 #[test]
@@ -28,11 +24,7 @@ fn a_host_is_written_as_the_contract_says() {
         policy: Some(Policy::AcceptNew),
         labels: Some(BTreeMap::from([("role".to_owned(), "web".to_owned())])),
         exit_codes: Some(vec![0, -1]),
-        host_key: Some(HostKey {
-            algorithm: "ed25519".to_owned(),
-            bits: 256,
-            comment: None,
-        }),
+        host_key: Some(HostKey { algorithm: "ed25519".to_owned(), bits: 256, comment: None }),
         then: Some(Then::Run("restart".to_owned())),
         keys: Some(Vec::new()),
         ..Host::default()
@@ -42,10 +34,7 @@ fn a_host_is_written_as_the_contract_says() {
         <exit_codes><item>0</item><item>-1</item></exit_codes>\
         <host_key><algorithm>ed25519</algorithm><bits>256</bits></host_key><then><run>restart</run></then>\
         <keys/></host>";
-    assert_eq!(
-        to_xml("host", &host).unwrap(),
-        format!("{DECLARATION}{expected}")
-    );
+    assert_eq!(to_xml("host", &host).unwrap(), format!("{DECLARATION}{expected}"));
 }
 
 #[test]
@@ -54,16 +43,10 @@ fn choices_have_the_shape_they_have_in_json() {
         (Then::Nothing, "<x>nothing</x>"),
         (Then::Run("a".to_owned()), "<x><run>a</run></x>"),
         (
-            Then::Webhook {
-                url: "u".to_owned(),
-                headers: BTreeMap::new(),
-            },
+            Then::Webhook { url: "u".to_owned(), headers: BTreeMap::new() },
             "<x><webhook><url>u</url><headers/></webhook></x>",
         ),
-        (
-            Then::Between(1, 2),
-            "<x><between><item>1</item><item>2</item></between></x>",
-        ),
+        (Then::Between(1, 2), "<x><between><item>1</item><item>2</item></between></x>"),
         (Then::Maybe(None), "<x><maybe null=\"true\"/></x>"),
     ];
     for (value, expected) in table {
@@ -90,10 +73,7 @@ fn text_is_escaped_or_base64() {
 #[test]
 fn keys_are_escaped_or_base64() {
     let table = [
-        (
-            "a\"<>&'",
-            "<x><entry key=\"a&quot;&lt;&gt;&amp;'\">1</entry></x>",
-        ),
+        ("a\"<>&'", "<x><entry key=\"a&quot;&lt;&gt;&amp;'\">1</entry></x>"),
         (" \t\r\n", "<x><entry key=\" &#9;&#13;&#10;\">1</entry></x>"),
         ("", "<x><entry key=\"\">1</entry></x>"),
         ("\u{1b}", "<x><entry key64=\"Gw==\">1</entry></x>"),
@@ -112,22 +92,11 @@ fn what_is_null_in_json_is_absent() {
         infinite: f64,
         some: Option<Option<&'static str>>,
     }
-    let value = Holey {
-        none: None,
-        unit: (),
-        infinite: f64::INFINITY,
-        some: Some(Some("x")),
-    };
+    let value = Holey { none: None, unit: (), infinite: f64::INFINITY, some: Some(Some("x")) };
     assert_eq!(body(&value), "<x><some>x</some></x>");
     assert_eq!(body(&None::<u8>), "<x/>");
-    assert_eq!(
-        body(&[None, Some(1)]),
-        "<x><item null=\"true\"/><item>1</item></x>"
-    );
-    assert_eq!(
-        body(&BTreeMap::from([("k", f32::NAN)])),
-        "<x><entry key=\"k\" null=\"true\"/></x>"
-    );
+    assert_eq!(body(&[None, Some(1)]), "<x><item null=\"true\"/><item>1</item></x>");
+    assert_eq!(body(&BTreeMap::from([("k", f32::NAN)])), "<x><entry key=\"k\" null=\"true\"/></x>");
 }
 
 #[test]
@@ -146,7 +115,8 @@ fn a_page_of_a_list_says_how_many_there_are_and_where_the_next_is() {
     }
     let page = [Named { name: "a" }, Named { name: "b" }];
     let xml = list_to_xml("hosts", "host", &page, 3, Some("Yg&\"")).unwrap();
-    let expected = "<hosts total=\"3\" next=\"Yg&amp;&quot;\"><host><name>a</name></host><host><name>b</name></host></hosts>";
+    let expected =
+        "<hosts total=\"3\" next=\"Yg&amp;&quot;\"><host><name>a</name></host><host><name>b</name></host></hosts>";
     assert_eq!(xml, format!("{DECLARATION}{expected}"));
     let empty = list_to_xml::<Named>("hosts", "host", &[], 0, None).unwrap();
     assert_eq!(empty, format!("{DECLARATION}<hosts total=\"0\"/>"));
@@ -159,15 +129,7 @@ fn a_problem_document_has_its_name_space() {
         status: u16,
         errors: Vec<BTreeMap<&'static str, &'static str>>,
     }
-    let xml = to_xml_ns(
-        "problem",
-        "urn:ietf:rfc:7807",
-        &Problem {
-            status: 404,
-            errors: Vec::new(),
-        },
-    )
-    .unwrap();
+    let xml = to_xml_ns("problem", "urn:ietf:rfc:7807", &Problem { status: 404, errors: Vec::new() }).unwrap();
     let expected = "<problem xmlns=\"urn:ietf:rfc:7807\"><status>404</status><errors/></problem>";
     assert_eq!(xml, format!("{DECLARATION}{expected}"));
 }
@@ -203,12 +165,7 @@ fn flattened_parts_are_fields() {
         common: Common,
         version: u64,
     }
-    let common = Common {
-        name: "a",
-        title: None,
-        labels: BTreeMap::from([("k", 1)]),
-    };
-    let expected =
-        "<x><name>a</name><labels><entry key=\"k\">1</entry></labels><version>3</version></x>";
+    let common = Common { name: "a", title: None, labels: BTreeMap::from([("k", 1)]) };
+    let expected = "<x><name>a</name><labels><entry key=\"k\">1</entry></labels><version>3</version></x>";
     assert_eq!(body(&View { common, version: 3 }), expected);
 }

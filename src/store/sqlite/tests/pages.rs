@@ -24,6 +24,26 @@ async fn results_lie_in_a_table_a_day() {
 }
 
 #[tokio::test]
+async fn the_bounds_of_a_day_are_exact() {
+    let (_directory, store) = store();
+    let scheduled = [500, 100, 300, 200, 400];
+    let (host, task) = (name("host"), name("task"));
+    for millis in scheduled {
+        let late = RunResult { scheduled_at: at(millis), ..result(&host, &task, id(0)) };
+        store.commit(vec![save(late)]).await.unwrap();
+    }
+    let instants = [99, 100, 101, 499, 500, 501];
+    for since in instants {
+        for until in instants {
+            let query = ResultQuery { since: Some(at(since)), until: Some(at(until)), ..all() };
+            let page = store.results(query).await.unwrap();
+            let expected = scheduled.iter().filter(|millis| since <= **millis && **millis < until).count();
+            assert_eq!((page.items.len(), page.total), (expected, expected as u64), "{since}..{until}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_rare_is_found_by_an_index() {
     let (_directory, store) = store();
     store.commit(vec![save(any_result())]).await.unwrap();

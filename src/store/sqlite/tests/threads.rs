@@ -4,7 +4,9 @@ use std::sync::mpsc;
 
 use super::*;
 
-const ENDLESS: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+/// Takes far longer than any test waits.
+const ENDLESS: &str =
+    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n";
 
 fn endless(connection: &Connection) -> Result<i64, Fault> {
     Ok(connection.query_row(ENDLESS, [], |row| row.get(0))?)
@@ -130,10 +132,65 @@ async fn a_read_ends_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_read_that_was_given_up_between_two_statements_ends() {
+    let (_directory, store) = store();
+    let (reading, is_reading) = tokio::sync::oneshot::channel();
+    let (gone, is_gone) = mpsc::channel::<()>();
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let read = store.readers.read(reader::LIMIT, move |connection| {
+        reading.send(()).unwrap();
+        is_gone.recv().unwrap();
+        ended.send(endless(connection)).unwrap();
+        Ok(())
+    });
+    tokio::select! {
+        biased;
+        _ = read => unreachable!("nobody told it to go on"),
+        reading = is_reading => reading.unwrap(),
+    }
+    gone.send(()).unwrap();
+    let fault = end.await.unwrap().unwrap_err();
+    assert!(fault.cause().contains("the time limit for reading"), "{}", fault.cause());
+    assert_eq!(store.results(all()).await.unwrap().total, 0, "the connection is good for another read");
+}
+
+#[tokio::test]
 async fn readers_cannot_write() {
     let (_directory, store) = store();
     let written =
         store.readers.read(reader::LIMIT, |connection| Ok(connection.execute("UPDATE catalog SET revision = 7", [])?));
     assert!(written.await.is_err());
     assert_eq!(store.load().await.unwrap().revision, 0);
+}
+
+#[tokio::test]
+async fn a_read_that_ended_disturbs_no_other() {
+    let (_directory, store) = store();
+    // It ends, but is not told yet.
+    let mut first = store.readers.read(reader::LIMIT, |_| Ok(())).boxed();
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let (reading, is_reading) = tokio::sync::oneshot::channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let readers = store.readers.clone();
+        let other = tokio::spawn(async move {
+            let work = move |connection: &Connection| {
+                reading.send(()).unwrap();
+                goes_on.recv().unwrap();
+                Ok(connection.query_row("SELECT count(*) FROM names", [], |row| row.get::<_, i64>(0))?)
+            };
+            readers.read(reader::LIMIT, work).await
+        });
+        others.push((other, is_reading, go_on));
+    }
+    // With two connections in all, one of these has the first one's.
+    for (_, is_reading, _) in &mut others {
+        is_reading.await.unwrap();
+    }
+    first.await.unwrap();
+    for (other, _, go_on) in others {
+        go_on.send(()).unwrap();
+        assert_eq!(other.await.unwrap().unwrap(), 0);
+    }
 }
