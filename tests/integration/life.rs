@@ -1,9 +1,10 @@
 //! The life of the service: start, signals, exit codes, what it leaves behind.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::service::{Service, alf, until};
 use crate::support::sshd::Sshd;
