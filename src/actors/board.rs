@@ -377,14 +377,7 @@ impl Pair {
 
 impl Run {
     fn new(host: &Name, task: &Name, open: OpenRun) -> Self {
-        Self {
-            host: host.clone(),
-            task: task.clone(),
-            open,
-            started_at: None,
-            storing: false,
-            waiting: Vec::new(),
-        }
+        Self { host: host.clone(), task: task.clone(), open, started_at: None, storing: false, waiting: Vec::new() }
     }
 
     fn row(&self) -> RunRow {

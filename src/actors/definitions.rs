@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::catalog::{Draft, stamped};
 use crate::for_each_noun;
-use crate::model::{
-    AnyDefinition, Catalog, Defaults, Definition, Fault, Noun, SecretText, Secrets, Timestamp,
-};
+use crate::model::{AnyDefinition, Catalog, Defaults, Definition, Fault, Noun, SecretText, Secrets, Timestamp};
 use crate::store::{DefinitionRow, StoreError};
 use crate::vault::Vault;
 

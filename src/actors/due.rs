@@ -139,6 +139,9 @@ mod tests {
         let missed = missed(&lines(&["0 8 * * *"]), at("2026-11-22T10:00:00Z"), at("2026-11-23T10:05:00Z"));
         assert_eq!((missed.run.clone(), missed.count()), (None, 1));
         assert_eq!(missed.last(), Some(at("2026-11-23T08:00:00Z")));
-        assert_eq!(super::missed(&lines(&["0 8 * * *"]), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")).count(), 0);
+        assert_eq!(
+            super::missed(&lines(&["0 8 * * *"]), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")).count(),
+            0
+        );
     }
 }

@@ -18,8 +18,8 @@ use crate::model::{
 };
 use crate::store::{Store, StoreCounts};
 
-pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::catalog::PutDone;
+pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::error::AlfError as Error;
 pub use super::supervision::ActorHealth as Health;
 
@@ -152,7 +152,10 @@ impl AlfHandle {
     pub fn authenticate(&self, shown: &str) -> Option<Arc<Key>> {
         let digest = KeyDigest::of(shown);
         // All are compared, so that the time tells nothing of which one it was.
-        self.catalog().keys.values().fold(None, |found, key| if key.is(&digest) { Some(Arc::clone(key)) } else { found })
+        self.catalog()
+            .keys
+            .values()
+            .fold(None, |found, key| if key.is(&digest) { Some(Arc::clone(key)) } else { found })
     }
 
     /// Starts a run of a task on a host now; answers as soon as the run is claimed or refused.

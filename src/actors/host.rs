@@ -362,8 +362,7 @@ impl Handler<RunTask> for HostActor {
         // Not linked: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
         let id = self.parts.ids.next(now);
-        let run =
-            OpenRun { by: request.by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
+        let run = OpenRun { by: request.by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
         self.parts.board.open(self.name(), &task, run.clone());
         self.expect(id, &task);
         let host = self.name().clone();

@@ -75,12 +75,7 @@ pub struct NodeActor {
 
 impl NodeActor {
     /// With a pool of at least one arbiter; hosts are started when the actor is.
-    pub fn new(
-        parts: Arc<NodeParts>,
-        published: Published,
-        arbiters: Vec<ArbiterHandle>,
-        obituary: Obituary,
-    ) -> Self {
+    pub fn new(parts: Arc<NodeParts>, published: Published, arbiters: Vec<ArbiterHandle>, obituary: Obituary) -> Self {
         Self {
             parts,
             published,
@@ -239,8 +234,7 @@ impl Handler<CatalogChanged> for NodeActor {
             return;
         }
         // A task, a link or a credential may concern any host: those whose plan is the same hear nothing.
-        let names: BTreeSet<Name> =
-            catalog.hosts.keys().chain(self.children.keys()).cloned().collect();
+        let names: BTreeSet<Name> = catalog.hosts.keys().chain(self.children.keys()).cloned().collect();
         for name in &names {
             self.replan(&catalog, name, ctx);
         }
@@ -298,7 +292,9 @@ impl Handler<Everyone> for NodeActor {
         Box::pin(async move {
             match what {
                 Everyone::StopFiring => drop(join_all(addrs.iter().map(|addr| addr.send(StopFiring))).await),
-                Everyone::EndRuns => drop(join_all(addrs.iter().map(|addr| addr.send(EndRuns { stopping: true }))).await),
+                Everyone::EndRuns => {
+                    drop(join_all(addrs.iter().map(|addr| addr.send(EndRuns { stopping: true }))).await)
+                }
                 Everyone::Stop => drop(join_all(addrs.iter().map(|addr| addr.send(Stop))).await),
             }
         })
@@ -323,10 +319,9 @@ impl Handler<NodeHealth> for NodeActor {
             let hosts = children.into_iter().map(|(name, addr, deaths)| async move {
                 let answer = match addr {
                     Some(addr) => addr.send(HostHealth).timeout(ANSWER * 2).await.ok(),
-                    None => Some(ActorHealth {
-                        state: "restarting".to_owned(),
-                        ..ActorHealth::up("host", name.as_str())
-                    }),
+                    None => {
+                        Some(ActorHealth { state: "restarting".to_owned(), ..ActorHealth::up("host", name.as_str()) })
+                    }
                 };
                 of_child("host", name.as_str(), &deaths, answer)
             });

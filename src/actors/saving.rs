@@ -8,12 +8,7 @@ use crate::store::Write;
 
 /// Puts a Result on the board and sends it to the store. The sending belongs to no actor, so that none takes a Result
 /// with it when it dies; the board counts it until it is stored.
-pub(super) fn save(
-    parts: &Arc<NodeParts>,
-    result: RunResult,
-    status: Option<PairStatus>,
-    until: Option<Timestamp>,
-) {
+pub(super) fn save(parts: &Arc<NodeParts>, result: RunResult, status: Option<PairStatus>, until: Option<Timestamp>) {
     parts.board.storing(&result, status.as_ref());
     tell(&result);
     let parts = Arc::clone(parts);

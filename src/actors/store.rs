@@ -259,7 +259,9 @@ impl StoreWriter {
         // One that is being built anew looks into the queue by itself.
         self.actor.get().do_send(Pump);
         async move {
-            answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("Alf ended before it was written".to_owned())))
+            answered
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unavailable("Alf ended before it was written".to_owned())))
         }
     }
 }

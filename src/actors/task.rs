@@ -317,7 +317,10 @@ impl TaskActor {
         }
         let until = Timestamp::from(now);
         self.parts.board.set_claimed(&self.host, self.task(), until);
-        super::saving::send(&self.parts, vec![Write::Watch { host: self.host.clone(), task: self.task().clone(), until }]);
+        super::saving::send(
+            &self.parts,
+            vec![Write::Watch { host: self.host.clone(), task: self.task().clone(), until }],
+        );
     }
 }
 

@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on is to say so and fail"
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on is to say so and fail; real processes take real time"
 )]
 
 mod support;

@@ -24,7 +24,11 @@ async fn a_version_counts_what_changed() {
     assert_eq!((same.created, same.changed, same.definition.version()), (false, false, 1));
     let revision = alf.store().load().await.unwrap().revision;
     let other = put(r#"{"name": "web1"}"#).await;
-    assert_eq!((other.created, other.changed, other.definition.version()), (false, true, 2), "labels are gone: replaced");
+    assert_eq!(
+        (other.created, other.changed, other.definition.version()),
+        (false, true, 2),
+        "labels are gone: replaced"
+    );
     assert_eq!(alf.store().load().await.unwrap().revision, revision + 1);
     let Some(AnyDefinition::Host(host)) = alf.get(Noun::Host, "web1") else { panic!("no host") };
     assert_eq!(host.meta.created_at, Some(start().into()));
@@ -38,7 +42,9 @@ async fn a_version_counts_what_changed() {
 #[actix_rt::test]
 async fn preconditions_hold_or_nothing_is_written() {
     let alf = World::new().start().await;
-    let put = async |json: &str, condition: If| alf.put(Noun::Host, json, condition).await.map(|done| done.definition.version());
+    let put = async |json: &str, condition: If| {
+        alf.put(Noun::Host, json, condition).await.map(|done| done.definition.version())
+    };
     let at = |version: Option<u64>| Err(AlfError::Precondition { reference: reference(Noun::Host, "web1"), version });
     let (one, two) = (r#"{"name": "web1"}"#, r#"{"name": "web1", "port": 2222}"#);
     assert_eq!(put(one, If::Exists).await, at(None));
@@ -64,7 +70,8 @@ async fn what_is_named_must_be_there() {
         other => panic!("{other:?}"),
     };
     let faults = refused(Noun::HostTask, r#"{"task": "check", "host": "web1"}"#).await;
-    let expected = [Fault::new("/task", "there is no task \"check\""), Fault::new("/host", "there is no host \"web1\"")];
+    let expected =
+        [Fault::new("/task", "there is no task \"check\""), Fault::new("/host", "there is no host \"web1\"")];
     assert_eq!(faults, expected);
     let faults = refused(Noun::Host, r#"{"name": "web1", "credential": "deploy"}"#).await;
     assert_eq!(faults, [Fault::new("/credential", "there is no credential \"deploy\"")]);
@@ -135,8 +142,7 @@ async fn several_writers_of_a_store_lose_nothing() {
     // The other one takes what we want to change, and what we want to delete.
     let loaded = other_store.load().await.unwrap();
     let changed = DefinitionRow { version: 5, body: web1.body.replace("\"port\":22,", "\"port\":23,"), ..web1 };
-    let changes =
-        vec![DefinitionChange::Remove(reference(Noun::Host, "web2")), DefinitionChange::Put(changed)];
+    let changes = vec![DefinitionChange::Remove(reference(Noun::Host, "web2")), DefinitionChange::Put(changed)];
     other_store.change_definitions(loaded.revision, changes).await.unwrap();
     assert_eq!(
         alf.delete(Noun::Host, "web2", false).await,
@@ -145,7 +151,10 @@ async fn several_writers_of_a_store_lose_nothing() {
     );
     let stale = alf.put(Noun::Host, r#"{"name": "web1", "port": 24}"#, If::Version(vec![1])).await;
     let now = Some(5);
-    assert_eq!(stale.map(|_| ()), Err(AlfError::Precondition { reference: reference(Noun::Host, "web1"), version: now }));
+    assert_eq!(
+        stale.map(|_| ()),
+        Err(AlfError::Precondition { reference: reference(Noun::Host, "web1"), version: now })
+    );
     alf.end().await;
 }
 
@@ -234,7 +243,8 @@ async fn a_definition_that_cannot_be_read_is_named() {
         body: r#"{"name": "web1", "port": 0}"#.to_owned(),
         sealed: None,
     };
-    let told = |row: DefinitionRow| read_rows(1, vec![row], &world.vault(), &Defaults::default()).unwrap_err().to_string();
+    let told =
+        |row: DefinitionRow| read_rows(1, vec![row], &world.vault(), &Defaults::default()).unwrap_err().to_string();
     let begin = "the store holds something unreadable: host \"web1\" cannot be read: ";
     assert_eq!(told(broken.clone()), format!("{begin}/port must be from 1 to 65535"));
     let sealed_elsewhere = Some(world.vault().seal("credential/other", b"{}"));

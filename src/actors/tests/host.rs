@@ -37,7 +37,9 @@ async fn a_host_that_is_down_is_tried_with_growing_pauses_and_its_runs_wait() {
     let down = alf.handle.host_status(&name("web1")).unwrap();
     assert_eq!((down.state, down.reason, down.attempt), (Some(HostState::Down), Some(Reason::Unreachable), 9));
     assert_eq!(down.message.as_deref(), Some("web1 refused the connection"));
-    for (pause, expected) in tries.windows(2).map(|two| two[1] - two[0]).zip([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]) {
+    for (pause, expected) in
+        tries.windows(2).map(|two| two[1] - two[0]).zip([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0])
+    {
         assert!((expected * 0.8 - 0.02..=expected * 1.2 + 0.02).contains(&pause), "{pause} s for {expected}");
     }
     let row = alf.handle.open_run(run).await.unwrap();
@@ -124,8 +126,10 @@ async fn refused_logins_are_tried_three_times_in_ten_minutes() {
     let reasons: Vec<_> = alf.results("web1", "check").iter().filter_map(|result| result.reason).collect();
     assert!(reasons.contains(&Reason::Auth) && reasons.contains(&Reason::Overlap), "{reasons:?}");
     // Another password is tried at once.
-    alf.define(r#"{"credentials": [{"name": "new", "password": "right"}], "hosts": [{"name": "web1", "credential": "new"}]}"#)
-        .await;
+    alf.define(
+        r#"{"credentials": [{"name": "new", "password": "right"}], "hosts": [{"name": "web1", "credential": "new"}]}"#,
+    )
+    .await;
     let before = alf.hosts().connects("web1");
     tokio::time::sleep(seconds(2)).await;
     assert!(alf.hosts().connects("web1") > before);

@@ -56,7 +56,10 @@ async fn a_task_actor_that_panics_loses_no_run() {
     crash_task(&alf, "web1", "long").await;
     alf.settle().await;
     let dead = alf.health(&["node", "web1", "long"]).await;
-    assert_eq!((dead.state.as_str(), dead.last_error.as_deref()), ("restarting", Some("it panicked; the log has the place")));
+    assert_eq!(
+        (dead.state.as_str(), dead.last_error.as_deref()),
+        ("restarting", Some("it panicked; the log has the place"))
+    );
     tokio::time::sleep(seconds(60)).await;
     let long = alf.results("web1", "long");
     assert_eq!(long.iter().map(|result| result.message.as_str()).collect::<Vec<_>>(), ["done"], "its run went on");

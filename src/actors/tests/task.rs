@@ -37,7 +37,10 @@ async fn a_minute_of_seconds_is_sixty_results() {
     assert!(results.is_sorted_by_key(|result| result.id), "ids rise with time");
     assert_eq!((alf.hosts().connects("web1"), alf.hosts().execs("web1").len()), (1, 60));
     let status = alf.status("web1", "check").unwrap();
-    assert_eq!((status.state, status.outcome, status.hard, status.attempt), (Some(State::Ok), Some(Outcome::Ok), true, 0));
+    assert_eq!(
+        (status.state, status.outcome, status.hard, status.attempt),
+        (Some(State::Ok), Some(Outcome::Ok), true, 0)
+    );
     assert_eq!(status.next_run_at, Some(at("2026-11-23T10:01:01Z").into()));
     assert_eq!(status.last.len(), 50, "the newest are kept at hand");
     assert!(status.last.iter().zip(results.iter().rev()).all(|(last, result)| last.id == result.id), "newest first");
@@ -157,11 +160,31 @@ async fn every_end_is_judged_by_the_contract() {
     .await;
     let cases = [
         (FakeExec::exit(0), (Good, Some(State::Ok), None), "exit code 0, no output"),
-        (FakeExec::exit(3).stderr("no disk\n"), (Problem, Some(State::Critical), Some(Reason::ExitCode)), "exit code 3: no disk"),
-        (FakeExec::ends(End::Signaled("SEGV".to_owned())), (Problem, Some(State::Critical), Some(Reason::Signal)), "died by signal SEGV"),
-        (FakeExec::hang().kill_finds(None), (Problem, Some(State::Critical), Some(Reason::Timeout)), "did not end within its timeout (scripted)"),
-        (FakeExec::ends(End::Setup("no /bin/sh".to_owned())), (Problem, Some(State::Unknown), Some(Reason::Setup)), "could not be started on web1: no /bin/sh"),
-        (FakeExec::ends(End::Refused("no sessions".to_owned())), (Problem, Some(State::Unknown), Some(Reason::Refused)), "sshd of web1 refused: no sessions"),
+        (
+            FakeExec::exit(3).stderr("no disk\n"),
+            (Problem, Some(State::Critical), Some(Reason::ExitCode)),
+            "exit code 3: no disk",
+        ),
+        (
+            FakeExec::ends(End::Signaled("SEGV".to_owned())),
+            (Problem, Some(State::Critical), Some(Reason::Signal)),
+            "died by signal SEGV",
+        ),
+        (
+            FakeExec::hang().kill_finds(None),
+            (Problem, Some(State::Critical), Some(Reason::Timeout)),
+            "did not end within its timeout (scripted)",
+        ),
+        (
+            FakeExec::ends(End::Setup("no /bin/sh".to_owned())),
+            (Problem, Some(State::Unknown), Some(Reason::Setup)),
+            "could not be started on web1: no /bin/sh",
+        ),
+        (
+            FakeExec::ends(End::Refused("no sessions".to_owned())),
+            (Problem, Some(State::Unknown), Some(Reason::Refused)),
+            "sshd of web1 refused: no sessions",
+        ),
         (FakeExec::exit(0).stdout("fine"), (Good, Some(State::Ok), None), "fine"),
     ];
     let mut before = alf.status("web1", "check").unwrap();
@@ -174,7 +197,11 @@ async fn every_end_is_judged_by_the_contract() {
         assert_eq!((status.state, status.outcome, status.hard), (result.state, Some(result.outcome), true));
         assert_eq!(status.attempt, u32::from(result.outcome == Problem));
         let changed = before.state != status.state;
-        assert_eq!(status.since, if changed { Some(result.finished_at) } else { before.since }, "since its last change");
+        assert_eq!(
+            status.since,
+            if changed { Some(result.finished_at) } else { before.since },
+            "since its last change"
+        );
         assert_eq!(status.last[0].id, result.id);
         before = status;
         tokio::time::sleep(seconds(1)).await;
@@ -208,14 +235,19 @@ async fn a_changed_line_takes_effect_at_once_and_catches_up_with_nothing() {
     let alf = Alf::with(&one("0 12 * * *")).await;
     tokio::time::sleep(seconds(1800)).await;
     let changed = alf.now();
-    alf.put(Noun::TaskSchedule, r#"{"name": "often", "task": "check", "cron": "*/5 * * * *"}"#, If::Exists).await.unwrap();
-    alf.until(|alf| alf.status("web1", "check").unwrap().next_run_at.unwrap() < at("2026-11-23T12:00:00Z").into()).await;
+    alf.put(Noun::TaskSchedule, r#"{"name": "often", "task": "check", "cron": "*/5 * * * *"}"#, If::Exists)
+        .await
+        .unwrap();
+    alf.until(|alf| alf.status("web1", "check").unwrap().next_run_at.unwrap() < at("2026-11-23T12:00:00Z").into())
+        .await;
     assert!(alf.now() - changed < SECOND);
     tokio::time::sleep(seconds(600)).await;
     let results = alf.results("web1", "check");
     assert_eq!(instants(&results, SECOND), [at("2026-11-23T10:35:00Z"), at("2026-11-23T10:40:00Z")]);
     // The same line again is no change, and another task's neither.
-    alf.put(Noun::TaskSchedule, r#"{"name": "often", "task": "check", "cron": "*/5 * * * *"}"#, If::None).await.unwrap();
+    alf.put(Noun::TaskSchedule, r#"{"name": "often", "task": "check", "cron": "*/5 * * * *"}"#, If::None)
+        .await
+        .unwrap();
     alf.define(r#"{"tasks": [{"name": "other", "command": "x"}]}"#).await;
     tokio::time::sleep(seconds(600)).await;
     assert_eq!(alf.results("web1", "check").len(), 4);
@@ -230,7 +262,8 @@ async fn what_is_disabled_does_not_fire() {
     tokio::time::sleep(seconds(60)).await;
     assert_eq!(alf.results("web1", "check").len(), 2);
     assert_eq!(alf.status("web1", "check").unwrap().next_run_at, None);
-    alf.define(r#"{"tasks": [{"name": "check", "command": "check"}], "hosts": [{"name": "web1", "enabled": false}]}"#).await;
+    alf.define(r#"{"tasks": [{"name": "check", "command": "check"}], "hosts": [{"name": "web1", "enabled": false}]}"#)
+        .await;
     tokio::time::sleep(seconds(60)).await;
     assert_eq!(alf.results("web1", "check").len(), 2);
     assert_eq!(alf.run("web1", "check").await, Err(AlfError::Disabled(name("web1"))));
@@ -318,7 +351,10 @@ async fn a_run_that_a_crash_cut_off_is_aborted_once() {
     alf.settle().await;
     let results = alf.results("web1", "check");
     assert_eq!(results.len(), 1, "aborted, not caught up with: {results:?}");
-    assert_eq!((results[0].id, verdict(&results[0])), (id, (Outcome::Problem, Some(State::Unknown), Some(Reason::Aborted))));
+    assert_eq!(
+        (results[0].id, verdict(&results[0])),
+        (id, (Outcome::Problem, Some(State::Unknown), Some(Reason::Aborted)))
+    );
     let status = alf.status("web1", "check").unwrap();
     assert_eq!((status.state, status.running, status.last.len()), (None, false, 1), "it leaves the state as it was");
     let world = alf.end().await;
