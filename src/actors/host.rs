@@ -97,7 +97,7 @@ pub(super) struct Child {
 /// A run that this actor runs, or will as soon as it is claimed.
 pub(super) struct Running {
     task: Name,
-    cancel: CancellationToken,
+    pub(super) cancel: CancellationToken,
 }
 
 /// One host.

@@ -15,6 +15,7 @@ pub mod store;
 pub mod supervision;
 pub mod task;
 
+mod cancel;
 mod connection;
 mod due;
 mod figures;

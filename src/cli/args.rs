@@ -107,6 +107,9 @@ pub enum ClientCommand {
     /// What is running or queued
     #[command(after_help = "Example:\n  alf runs")]
     Runs(RunsArgs),
+    /// Cancel a run: kills its processes on the host
+    #[command(after_help = "Example:\n  alf cancel 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77")]
+    Cancel(CancelArgs),
     /// Hosts: machines reached over SSH
     #[command(alias = "hosts", arg_required_else_help = true)]
     Host {
@@ -424,6 +427,13 @@ pub struct ResultArgs {
 pub struct RunsArgs {
     /// Show one run
     pub id: Option<RunId>,
+}
+
+/// What `cancel` takes.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The id of the run
+    pub id: RunId,
 }
 
 /// What `health` takes.

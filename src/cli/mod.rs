@@ -3,6 +3,7 @@
 //! Data goes to stdout and everything else to stderr; how a command ended is told by its exit code, [`Exit`].
 
 mod args;
+mod cancel;
 mod client;
 mod columns;
 mod connect;
@@ -73,6 +74,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Status(args) => return status::run(args, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,
         ClientCommand::Result(args) => return result::run(args, session).await,
+        ClientCommand::Cancel(args) => return cancel::run(args, session).await,
         ClientCommand::Runs(args) => return runs::run(args, session).await,
         ClientCommand::Cron { verb: CronVerb::Explain(args) } => return cron_explain::run(&args, session),
         ClientCommand::Stats => return stats::run(session).await,

@@ -18,7 +18,7 @@ pub enum Operation {
     Read,
     /// Reads raw bytes, whatever the client says it accepts.
     Download,
-    /// Runs a defined task.
+    /// Runs a defined task, or cancels a run.
     Run,
     /// Changes definitions.
     Write,

@@ -87,7 +87,7 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(all::<Key>().end())
         .service(one::<Key>().end())
         .service(at("/runs").get(&[LIMIT, CURSOR], runs::list).end())
-        .service(at("/runs/{id}").get(&[], runs::get).end())
+        .service(at("/runs/{id}").get(&[], runs::get).on(Method::DELETE, Run, &[], runs::cancel).end())
         .service(at("/results").get(RESULTS, results::list).end())
         .service(at("/results/{id}").get(&[], results::get).end())
         .service(at("/results/{id}/stdout").on(Method::GET, Download, &[], results::stdout).end())

@@ -1,4 +1,4 @@
-//! Runs: start one now, and what runs or waits.
+//! Runs: start one now, cancel one, and what runs or waits.
 
 use std::time::Duration;
 
@@ -75,6 +75,12 @@ pub async fn get(call: Call) -> Result<Reply, Problem> {
         run => run?,
     };
     call.document("run", &run)
+}
+
+/// `DELETE /runs/ID`: 204 when the run's end has begun; its Result comes when that is through.
+pub async fn cancel(call: Call) -> Result<Reply, Problem> {
+    call.handle().cancel(id(&call)?).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// The id in the path; what cannot be one is not there.

@@ -2,11 +2,14 @@
 //! paused time waits for it (the real ones answer from threads or servers, which paused time does not wait for), and it
 //! can be told to be slow, to be away, to refuse and to panic. It keeps nothing beyond the process.
 
-use std::collections::{BTreeMap, HashMap};
+mod faults;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use faults::Faults;
 use futures_util::future::BoxFuture;
 
 use super::{
@@ -49,16 +52,6 @@ struct Pair {
     status: Option<PairStatus>,
 }
 
-/// What goes wrong, by order of a test.
-#[derive(Default)]
-struct Faults {
-    commits: Option<StoreError>,
-    tasks: HashMap<String, StoreError>,
-    definitions: Option<StoreError>,
-    delay: Duration,
-    panic: bool,
-}
-
 /// What a [`MemoryStore`] was asked to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryCounters {
@@ -91,35 +84,6 @@ impl MemoryStore {
             return Err(StoreError::Unavailable("it is closed".to_owned()));
         }
         Ok(self.inner())
-    }
-
-    /// From now on every commit fails with this; with none they go through again.
-    pub fn fail_commits(&self, error: Option<StoreError>) {
-        self.inner().faults.commits = error;
-    }
-
-    /// From now on every commit with a write of this task's pairs fails with this; with none they go through again.
-    pub fn fail_task(&self, task: &str, error: Option<StoreError>) {
-        let mut inner = self.inner();
-        match error {
-            Some(error) => inner.faults.tasks.insert(task.to_owned(), error),
-            None => inner.faults.tasks.remove(task),
-        };
-    }
-
-    /// From now on every change of definitions fails with this; with none they go through again.
-    pub fn fail_definitions(&self, error: Option<StoreError>) {
-        self.inner().faults.definitions = error;
-    }
-
-    /// From now on every commit takes this long; what it writes is there at its end.
-    pub fn delay_commits(&self, delay: Duration) {
-        self.inner().faults.delay = delay;
-    }
-
-    /// The next commit panics after it has written: its answer gets lost.
-    pub fn panic_next_commit(&self) {
-        self.inner().faults.panic = true;
     }
 
     /// What it was asked to do so far.
@@ -171,10 +135,18 @@ impl Inner {
         self.pairs.entry((host.clone(), task.clone())).or_default()
     }
 
-    /// The fault that stands in the way of these writes.
-    fn fault(&self, writes: &[Write]) -> Option<StoreError> {
-        let of_task = || writes.iter().find_map(|write| self.faults.tasks.get(task_of(write)?.as_str()));
-        self.faults.commits.as_ref().or_else(of_task).cloned()
+    fn commit(&mut self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        if let Some(error) = self.faults.of(&writes) {
+            self.counters.failed += 1;
+            return Err(error);
+        }
+        self.counters.commits += 1;
+        self.counters.writes += writes.len() as u64;
+        self.counters.most_writes = self.counters.most_writes.max(writes.len());
+        let written = writes.into_iter().map(|write| self.apply(write)).collect();
+        self.pairs.retain(|_, pair| !pair.is_empty());
+        self.faults.panic_if_told();
+        Ok(written)
     }
 
     fn apply(&mut self, write: Write) -> Written {
@@ -244,11 +216,10 @@ impl Pair {
     }
 }
 
-fn task_of(write: &Write) -> Option<&Name> {
-    match write {
-        Write::Claim { task, .. } | Write::Watch { task, .. } | Write::ForgetPair { task, .. } => Some(task),
-        Write::Save { result, .. } => Some(&result.task),
-        Write::PinHostKey(_) | Write::ForgetHostKey(_) => None,
+/// Lets time pass, and does not as much as take a turn where none is to pass.
+async fn pass(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
     }
 }
 
@@ -292,9 +263,7 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut inner = self.opened()?;
-            if let Some(error) = &inner.faults.definitions {
-                return Err(error.clone());
-            }
+            inner.faults.of_definitions()?;
             if inner.revision != revision {
                 return Err(StoreError::Conflict { current: inner.revision });
             }
@@ -311,24 +280,10 @@ impl Store for MemoryStore {
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
         Box::pin(async move {
-            let delay = self.opened()?.faults.delay;
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            let mut inner = self.inner();
-            if let Some(error) = inner.fault(&writes) {
-                inner.counters.failed += 1;
-                return Err(error);
-            }
-            inner.counters.commits += 1;
-            inner.counters.writes += writes.len() as u64;
-            inner.counters.most_writes = inner.counters.most_writes.max(writes.len());
-            let written = writes.into_iter().map(|write| inner.apply(write)).collect();
-            inner.pairs.retain(|_, pair| !pair.is_empty());
-            #[expect(clippy::panic, reason = "a panic is what the test asked for")]
-            if std::mem::take(&mut inner.faults.panic) {
-                panic!("a commit that was told to panic");
-            }
+            let delays = self.opened()?.faults.delays();
+            pass(delays.before).await;
+            let written = self.inner().commit(writes)?;
+            pass(delays.after).await;
             Ok(written)
         })
     }
@@ -356,8 +311,8 @@ impl Store for MemoryStore {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        let fault = self.opened().map(|inner| inner.faults.commits.clone());
-        Box::pin(std::future::ready(fault.and_then(|fault| fault.map_or(Ok(()), Err))))
+        let fault = self.opened().and_then(|inner| inner.faults.of(&[]).map_or(Ok(()), Err));
+        Box::pin(std::future::ready(fault))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -167,6 +167,39 @@ fn a_task_that_still_runs_is_not_started_twice() {
 }
 
 #[test]
+fn a_run_is_cancelled_whether_it_runs_or_waits() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    service.add_task("long", "web1", json!({"command": "sleep 60 & sleep 60"}), None);
+    let start = |host: &str| {
+        let run = service.send("POST", &format!("hosts/{host}/tasks/long/run"), &json!({})).expect(202).json();
+        run["run"].as_str().unwrap().to_owned()
+    };
+    let result = |run: &str| {
+        until("its result", || {
+            let answer = service.call("GET", &format!("/api/v1/results/{run}"), &[], None);
+            (answer.status == 200).then(|| answer.json())
+        })
+    };
+    let running = start("web1");
+    until("it runs", || Some(service.get(&format!("runs/{running}"))).filter(|run| run["state"] == "running"));
+    assert_eq!(service.cli(&["cancel", &running]).status.code(), Some(0));
+    let cancelled = result(&running);
+    assert_eq!((&cancelled["reason"], &cancelled["outcome"]), (&json!("cancelled"), &json!("PROBLEM")), "{cancelled}");
+    assert_eq!(cancelled["kill"]["gone"], true, "{cancelled}");
+    assert_eq!(service.get("status/web1/long")["state"], Value::Null, "a cancelled run leaves the state as it was");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    service.send("POST", "hosts", &json!({"name": "gone", "address": "127.0.0.1", "port": free})).expect(201);
+    let waiting = start("gone");
+    service.call("DELETE", &format!("/api/v1/runs/{waiting}"), &[], None).expect(204);
+    let cancelled = result(&waiting);
+    assert_eq!((&cancelled["reason"], &cancelled["started_at"]), (&json!("cancelled"), &Value::Null));
+    service.call("DELETE", &format!("/api/v1/runs/{waiting}"), &[], None).expect(404);
+    assert_eq!(service.cli(&["cancel", &waiting]).status.code(), Some(1));
+}
+
+#[test]
 fn a_host_that_goes_away_is_one_event_and_comes_back() {
     let (mut sshd, service) = (Sshd::start(), Service::start());
     service.add_host(&sshd);

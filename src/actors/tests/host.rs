@@ -313,6 +313,26 @@ async fn another_address_leaves_what_runs_alone() {
 }
 
 #[actix_rt::test]
+async fn the_end_of_an_old_connection_says_nothing_of_the_new_one() {
+    let alf = Alf::with(UNSCHEDULED).await;
+    alf.define(r#"{"tasks": [{"name": "once", "command": "once"}]}"#).await;
+    alf.hosts().on_command("check", FakeExec::exit(0).after(seconds(30)));
+    let first = alf.run("web1", "check").await.unwrap();
+    alf.until(|alf| alf.hosts().running("web1") == 1).await;
+    alf.put(Noun::Host, r#"{"name": "web1", "port": 2222}"#, If::None).await.unwrap();
+    alf.settle().await;
+    alf.run_to_end("web1", "once").await;
+    assert_eq!((alf.hosts().connects("web1"), alf.hosts().open("web1")), (2, 2));
+    alf.handle.wait(first, seconds(60)).await.unwrap().unwrap();
+    alf.settle().await;
+    assert_eq!(alf.hosts().open("web1"), 1);
+    assert_eq!(alf.handle.host_status(&name("web1")).unwrap().state, Some(HostState::Up));
+    alf.run_to_end("web1", "once").await;
+    assert_eq!(alf.hosts().connects("web1"), 2);
+    alf.end().await;
+}
+
+#[actix_rt::test]
 async fn a_change_during_a_connect_starts_it_over() {
     let alf = Alf::with(UNSCHEDULED).await;
     alf.hosts().on_connect("web1", FakeConnect::learns(key()).after(seconds(5)));

@@ -219,6 +219,52 @@ async fn a_host_that_is_made_again_at_once_is_a_new_one() {
 }
 
 #[actix_rt::test]
+async fn a_host_that_is_made_again_waits_for_the_end_of_the_old_one() {
+    let alf = Alf::with(&one("@every 10s")).await;
+    alf.define(r#"{"tasks": [{"name": "once", "command": "once"}]}"#).await;
+    tokio::time::sleep(seconds(11)).await;
+    // A run that cannot end before the store has taken its claim.
+    alf.store().delay_commits(seconds(5));
+    let again = async {
+        alf.settle().await;
+        alf.delete(Noun::Host, "web1", true).await.unwrap();
+        alf.define(&one("@every 10s")).await;
+        alf.settle().await;
+        assert_eq!(pairs(&alf), [], "not yet");
+        assert_eq!(
+            alf.run("web1", "check").await,
+            Err(AlfError::Unavailable("host \"web1\" is being restarted".to_owned()))
+        );
+    };
+    let (run, ()) = tokio::join!(alf.run("web1", "once"), again);
+    let cancelled = alf.handle.wait(run.unwrap(), seconds(60)).await.unwrap().unwrap();
+    assert_eq!(cancelled.reason, Some(Reason::Cancelled));
+    alf.store().delay_commits(Duration::ZERO);
+    tokio::time::sleep(seconds(30)).await;
+    assert!(alf.results("web1", "check").len() >= 3);
+    assert!(alf.store().pair("web1", "check").unwrap().claimed_until.is_some(), "the new one's record stays");
+    assert_eq!(pairs(&alf), [pair("web1", "check")]);
+    assert!(alf.store().pair("web1", "once").is_none());
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_run_that_waits_for_its_claim_is_nobodys_orphan() {
+    let alf = Alf::with(UNSCHEDULED).await;
+    alf.define(r#"{"tasks": [{"name": "once", "command": "once"}]}"#).await;
+    alf.hosts().on_command("once", FakeExec::exit(0).stdout("done"));
+    alf.store().delay_commits(seconds(1));
+    let meanwhile = async {
+        alf.settle().await;
+        alf.delete(Noun::HostTask, "check@web1", false).await.unwrap();
+    };
+    let (run, ()) = tokio::join!(alf.run("web1", "once"), meanwhile);
+    let result = alf.handle.wait(run.unwrap(), seconds(60)).await.unwrap().unwrap();
+    assert_eq!((result.reason, result.message.as_str()), (None, "done"));
+    alf.end().await;
+}
+
+#[actix_rt::test]
 async fn a_run_that_waits_for_a_deleted_host_is_cancelled() {
     let alf = Alf::with(&one("@every 1h")).await;
     for _ in 0..100 {

@@ -110,9 +110,12 @@ async fn skipped_instants_move_what_they_should_and_nothing_else() {
 #[actix_rt::test]
 async fn a_run_is_either_among_the_runs_or_among_the_results() {
     let alf = Alf::with(UNSCHEDULED).await;
-    alf.store().delay_commits(Duration::from_millis(7));
     alf.hosts().always("web1", FakeExec::exit(0).after(Duration::from_millis(10)));
-    for _ in 0..20 {
+    for n in 0..20 {
+        match n % 2 {
+            0 => alf.store().delay_commits(Duration::from_millis(7)),
+            _ => alf.store().delay_answers(Duration::from_millis(7)),
+        }
         let run = alf.run("web1", "check").await.unwrap();
         loop {
             // Nothing else gets a turn between the two: this store answers at once.
@@ -251,6 +254,19 @@ async fn a_changed_line_takes_effect_at_once_and_catches_up_with_nothing() {
     alf.define(r#"{"tasks": [{"name": "other", "command": "x"}]}"#).await;
     tokio::time::sleep(seconds(600)).await;
     assert_eq!(alf.results("web1", "check").len(), 4);
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn what_came_before_a_change_came_by_the_old_line() {
+    let alf = Alf::with(&one("@every 10s")).await;
+    tokio::time::sleep(seconds(15)).await;
+    // The change overtakes the timer: time jumps, and the actor hears of the change first.
+    let change = alf.put(Noun::TaskSchedule, r#"{"name": "often", "task": "check", "cron": "0 23 * * *"}"#, If::Exists);
+    let ((), change) = tokio::join!(tokio::time::advance(seconds(30)), change);
+    change.unwrap();
+    tokio::time::sleep(seconds(60)).await;
+    told(&alf.results("web1", "check"), TimeDelta::seconds(10), start() + TimeDelta::seconds(45));
     alf.end().await;
 }
 

@@ -1,0 +1,52 @@
+//! Cancelling one run: its remote process tree is killed, its Result says `cancelled`.
+
+use std::time::Duration;
+
+use actix::{Context, Handler, Message};
+use tokio::time::Instant;
+
+use super::error::AlfError;
+use super::handle::{ANSWER, AlfHandle};
+use super::host::HostActor;
+use super::node::FindHost;
+use crate::model::RunId;
+
+/// A run that is on the board but not yet with its host is being claimed: looked for again after this.
+const AGAIN: Duration = Duration::from_millis(20);
+/// How long it is looked for.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Cancels a run, waiting or running; false if the host does not have it.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+struct CancelRun(RunId);
+
+impl Handler<CancelRun> for HostActor {
+    type Result = bool;
+
+    fn handle(&mut self, CancelRun(id): CancelRun, _: &mut Context<Self>) -> bool {
+        self.runs.get(&id).inspect(|running| running.cancel.cancel()).is_some()
+    }
+}
+
+impl AlfHandle {
+    /// Cancels a run. Answers when its end has begun: its Result comes when its processes are gone, or were looked for.
+    pub async fn cancel(&self, id: RunId) -> Result<(), AlfError> {
+        let until = Instant::now() + CLAIMED_WITHIN;
+        loop {
+            let host = match self.board().run(id) {
+                Some((row, false)) => row.host,
+                _ => return Err(AlfError::NoRun(id)),
+            };
+            if let Some(actor) = self.node().get().send(FindHost(host)).timeout(ANSWER).await?
+                && actor.send(CancelRun(id)).timeout(ANSWER).await?
+            {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(AlfError::Unavailable(format!("run {id} cannot be cancelled now; try again")));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
