@@ -369,7 +369,7 @@ impl Handler<RunTask> for HostActor {
         let claimed = self.parts.writer.write(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
-                actor.start_run(PairPlan::unlinked(request.task), run, ctx);
+                actor.start_run(PairPlan::unlinked(&actor.plan.host, request.task), run, ctx);
                 Ok(id)
             }
             Err(error) => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::parts::LoginDefaults;
-use crate::model::{Catalog, Credential, Host, Limit, PairLine, Proof, PublicKey, Task};
+use crate::model::{Catalog, Credential, Env, Host, Limit, PairLine, Proof, PublicKey, Task};
 use crate::ssh::{Login, Target};
 
 /// What the definitions come to for one host.
@@ -25,14 +25,16 @@ pub struct PairPlan {
     pub task: Arc<Task>,
     /// The task's timeout, or the link's in its place.
     pub timeout: Limit,
+    /// Its variables: the host's, the task's, the link's, the later winning.
+    pub env: Env,
     /// When it is due: nothing while host or task is disabled.
     pub lines: Vec<PairLine>,
 }
 
 impl PairPlan {
     /// A task without a link to the host.
-    pub fn unlinked(task: Arc<Task>) -> Self {
-        Self { timeout: task.timeout, task, lines: Vec::new() }
+    pub fn unlinked(host: &Host, task: Arc<Task>) -> Self {
+        Self { timeout: task.timeout, env: host.env.overlaid(&task.env), task, lines: Vec::new() }
     }
 }
 
@@ -46,7 +48,8 @@ impl HostPlan {
             .map(|(task, link)| {
                 let due = host.enabled && task.enabled;
                 let lines = if due { catalog.lines_of(&task.meta.name, host) } else { Vec::new() };
-                PairPlan { timeout: link.timeout.unwrap_or(task.timeout), task, lines }
+                let env = host.env.overlaid(&task.env).overlaid(&link.env);
+                PairPlan { timeout: link.timeout.unwrap_or(task.timeout), env, task, lines }
             })
             .collect();
         Self {

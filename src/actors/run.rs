@@ -103,7 +103,9 @@ impl Job {
 
     fn exec(&self) -> Exec {
         let task = &self.plan.task;
-        let env = [
+        let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
+        // The last of a name wins: nobody takes Alf's own away.
+        let own = [
             ("ALF_HOST", self.host.meta.name.to_string()),
             ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
             ("ALF_TASK", task.meta.name.to_string()),
@@ -113,8 +115,8 @@ impl Job {
         Exec {
             run: self.run.id.to_string(),
             command: task.command.clone(),
-            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
-            stdin: None,
+            env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
+            stdin: task.stdin.clone().map(Into::into),
             timeout: self.plan.timeout.get(),
             kill_grace: task.kill_grace.get(),
             output_limit: usize::try_from(task.output_limit).unwrap_or(usize::MAX),

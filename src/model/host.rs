@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::check_user;
 use super::definition::{Defaults, Definition, Meta, ReadOnly, Secrets, document};
-use super::{Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
+use super::{Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
 
 /// A machine reached over SSH.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Host {
     pub keys: Vec<PublicKey>,
     /// What its sshd allows on one connection (`MaxSessions`).
     pub max_sessions: u32,
+    /// Variables for every task there.
+    pub env: Env,
     /// Whether anything runs there.
     pub enabled: bool,
 }
@@ -63,6 +65,8 @@ document! {
         pub host_key: Option<HostKeyDocument>,
         /// Sessions at once on the connection.
         pub max_sessions: Option<u32>,
+        /// Variables for every task there.
+        pub env: Option<Env>,
         /// Whether anything runs there.
         pub enabled: Option<bool>,
     }
@@ -104,6 +108,7 @@ impl Definition for Host {
             policy: host_key.policy.unwrap_or_default(),
             keys: host_key.keys.unwrap_or_default(),
             max_sessions,
+            env: document.env.unwrap_or_default(),
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(host)
@@ -121,6 +126,7 @@ impl Definition for Host {
                 learned: ReadOnly(Some(Vec::new())),
             }),
             max_sessions: Some(self.max_sessions),
+            env: Some(self.env.clone()),
             enabled: Some(self.enabled),
             ..HostDocument::with_meta(&self.meta)
         }

@@ -1,7 +1,7 @@
 //! Host-tasks: which hosts a task is for.
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{Fault, Faults, Host, Limit, Name, Noun, Reference, Selector};
+use super::{Env, Fault, Faults, Host, Limit, Name, Noun, Reference, Selector};
 
 /// Which hosts a task is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct HostTask {
     pub on: Hosts,
     /// In place of the task's own.
     pub timeout: Option<Limit>,
+    /// Its variables; they win over the task's.
+    pub env: Env,
     /// `false` with a named host excludes that host.
     pub enabled: bool,
 }
@@ -48,6 +50,8 @@ document! {
         pub selector: Option<Selector>,
         /// In place of the task's own.
         pub timeout: Option<Limit>,
+        /// Its variables; they win over the task's.
+        pub env: Option<Env>,
         /// `false` with `host` excludes that host.
         pub enabled: Option<bool>,
     }
@@ -91,6 +95,7 @@ impl Definition for HostTask {
             task,
             on,
             timeout: document.timeout,
+            env: document.env.unwrap_or_default(),
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(link)
@@ -106,6 +111,7 @@ impl Definition for HostTask {
             host,
             selector,
             timeout: self.timeout,
+            env: Some(self.env.clone()),
             enabled: Some(self.enabled),
             ..HostTaskDocument::with_meta(&self.meta)
         }

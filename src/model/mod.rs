@@ -6,6 +6,7 @@ pub mod definition;
 
 mod credential;
 mod duration;
+mod env;
 mod fault;
 mod host;
 mod host_key;
@@ -30,6 +31,7 @@ pub use credential::{Credential, CredentialDocument, Proof};
 pub use cron::{CronError, CronLine};
 pub use definition::{Defaults, Definition, Meta, ReadOnly, Secrets};
 pub use duration::{DurationError, Limit, Span};
+pub use env::Env;
 pub use fault::{Fault, Faults};
 pub use host::{Host, HostDocument, HostKeyDocument};
 pub use host_key::{HostKeyPolicy, PublicKey, PublicKeyError};

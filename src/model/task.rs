@@ -1,9 +1,9 @@
 //! Tasks: what to run.
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{Fault, Faults, Limit, Noun, Span};
+use super::{Env, Fault, Faults, Limit, Noun, Span};
 
-/// Longest command, in bytes.
+/// Longest command, and longest standard input, in bytes.
 const LONGEST_COMMAND: usize = 262_144;
 /// Most bytes that are ever kept of a stream.
 const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
@@ -15,6 +15,10 @@ pub struct Task {
     pub meta: Meta,
     /// Text for the remote `/bin/sh`.
     pub command: String,
+    /// What it reads from its standard input; nothing where none is given.
+    pub stdin: Option<String>,
+    /// Its variables; they win over the host's.
+    pub env: Env,
     /// Killed after this long.
     pub timeout: Limit,
     /// A run that cannot start within this long of its instant is given up.
@@ -32,6 +36,10 @@ document! {
     pub struct TaskDocument {
         /// Text for the remote `/bin/sh`.
         pub command: Option<String>,
+        /// What it reads from its standard input.
+        pub stdin: Option<String>,
+        /// Its variables; they win over the host's.
+        pub env: Option<Env>,
         /// Killed after this long; `none` for never.
         pub timeout: Option<Limit>,
         /// Given up when it cannot start within this long.
@@ -72,6 +80,14 @@ impl Definition for Task {
                 faults.add("/command", format!("is longer than {LONGEST_COMMAND} bytes"));
             }
         }
+        if let Some(stdin) = &document.stdin {
+            if stdin.contains('\0') {
+                faults.add("/stdin", "must not hold a NUL byte");
+            }
+            if stdin.len() > LONGEST_COMMAND {
+                faults.add("/stdin", format!("is longer than {LONGEST_COMMAND} bytes"));
+            }
+        }
         let timeout = document.timeout.unwrap_or(Limit::After(Span::seconds(3600)));
         if timeout.get().is_some_and(|limit| limit.is_zero()) {
             faults.add("/timeout", "must be longer than 0; write none for no limit");
@@ -87,6 +103,8 @@ impl Definition for Task {
         let task = meta.zip(command).map(|(meta, command)| Self {
             meta,
             command,
+            stdin: document.stdin,
+            env: document.env.unwrap_or_default(),
             timeout,
             start_within: document.start_within.unwrap_or(Span::seconds(600)),
             kill_grace,
@@ -99,6 +117,8 @@ impl Definition for Task {
     fn document(&self) -> TaskDocument {
         TaskDocument {
             command: Some(self.command.clone()),
+            stdin: self.stdin.clone(),
+            env: Some(self.env.clone()),
             timeout: Some(self.timeout),
             start_within: Some(self.start_within),
             kill_grace: Some(self.kill_grace),

@@ -1,0 +1,102 @@
+//! Environment variables for a task, as host, task and link define them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Variables that a shell keeps for itself: setting them fails or does harm.
+const READ_ONLY: [&str; 5] = ["UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS"];
+/// Most bytes of all names and values: a kernel takes about so much for one program.
+const MOST_BYTES: usize = 131_072;
+
+/// A map of environment variables. Names match `[A-Za-z_][A-Za-z0-9_]*`, are not `ALF_*` and not read-only in a shell;
+/// values are any text without NUL.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// All variables, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// These variables, and those of another one, which win.
+    pub fn overlaid(&self, other: &Self) -> Self {
+        let mut all = self.0.clone();
+        all.extend(other.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Self(all)
+    }
+}
+
+fn check(name: &str, value: &str) -> Result<(), String> {
+    let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let legal = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
+    if !legal {
+        return Err(format!("\"{shown}\" is no name for a variable; allowed is [A-Za-z_][A-Za-z0-9_]*"));
+    }
+    if name.starts_with("ALF_") {
+        return Err(format!("\"{shown}\" may not be set: ALF_* are Alf's own"));
+    }
+    if READ_ONLY.contains(&name) {
+        return Err(format!("\"{shown}\" may not be set: it is read-only in a shell"));
+    }
+    if value.contains('\0') {
+        return Err(format!("the value of \"{shown}\" must not hold a NUL byte"));
+    }
+    Ok(())
+}
+
+impl<'de> Deserialize<'de> for Env {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EnvVisitor;
+        impl<'de> Visitor<'de> for EnvVisitor {
+            type Value = Env;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Env, A::Error> {
+                let mut all = BTreeMap::new();
+                let mut bytes = 0;
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    check(&name, &value).map_err(de::Error::custom)?;
+                    bytes += name.len() + value.len() + 2;
+                    if bytes > MOST_BYTES {
+                        return Err(de::Error::custom(format!("holds more than {MOST_BYTES} bytes in all")));
+                    }
+                    all.insert(name, value);
+                }
+                Ok(Env(all))
+            }
+        }
+        deserializer.deserialize_map(EnvVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Env, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn names_that_a_shell_or_alf_keeps_are_refused() {
+        assert!(read(r#"{"PATH": "/bin", "_x1": "", "LC_ALL": "C"}"#).is_ok());
+        for bad in ["UID", "PPID", "SHELLOPTS", "BASHOPTS", "EUID", "ALF_HOST", "ALF_", "1a", "a-b", "", "ä", "a b"] {
+            assert!(read(&format!(r#"{{"{bad}": "x"}}"#)).is_err(), "{bad}");
+        }
+        assert!(read(r#"{"A": "a\u0000b"}"#).is_err());
+    }
+
+    #[test]
+    fn the_later_wins() {
+        let (host, task) = (read(r#"{"A": "host", "B": "host"}"#).unwrap(), read(r#"{"B": "task"}"#).unwrap());
+        let all = host.overlaid(&task);
+        assert_eq!(all.iter().collect::<Vec<_>>(), [("A", "host"), ("B", "task")]);
+    }
+}
