@@ -36,7 +36,7 @@ need_rust() {
     if ! is_there cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
         PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
     fi
-    is_there cargo || die "Rust is missing: install it from https://rustup.rs and run this again"
+    is_there cargo || die "Rust is missing: install it with rustup and run this again"
     # With rustup the first call installs the version that rust-toolchain.toml names.
     local version wanted
     version=$(cargo --version) || die "cargo does not run: see above"
@@ -44,7 +44,7 @@ need_rust() {
     version=${version#cargo }
     version=${version%% *}
     if [ "$(printf '%s\n' "$wanted" "${version%%-*}" | sort -V | head -n 1)" != "$wanted" ]; then
-        die "Rust $wanted or newer is needed, this is $version: install it from https://rustup.rs"
+        die "Rust $wanted or newer is needed, this is $version: install it with rustup"
     fi
 }
 

@@ -283,7 +283,7 @@ impl HostActor {
             connector: ctx.address().recipient(),
             permits: Arc::clone(&self.permits),
             waiting: Arc::clone(&self.waiting),
-            cancel: self.expect(run.id, &task),
+            cancel: self.enlist(run.id, &task),
             stopping: Arc::clone(&self.stopping),
         };
         ctx.spawn(job.run().into_actor(self).map(move |end, actor, ctx| {
@@ -293,7 +293,7 @@ impl HostActor {
     }
 
     /// Counts a run among those of this actor; answers by what it is cancelled.
-    fn expect(&mut self, id: RunId, task: &Name) -> CancellationToken {
+    fn enlist(&mut self, id: RunId, task: &Name) -> CancellationToken {
         let running =
             self.runs.entry(id).or_insert_with(|| Running { task: task.clone(), cancel: CancellationToken::new() });
         running.cancel.clone()
@@ -364,7 +364,7 @@ impl Handler<RunTask> for HostActor {
         let id = self.parts.ids.next(now);
         let run = OpenRun { by: request.by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
         self.parts.board.open(self.name(), &task, run.clone());
-        self.expect(id, &task);
+        self.enlist(id, &task);
         let host = self.name().clone();
         let claimed = self.parts.writer.write(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
