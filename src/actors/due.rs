@@ -58,7 +58,8 @@ impl Missed {
 
 /// The instants after `from`, up to now.
 pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
-    let mut missed = Missed::default();
+    let mut missed = Missed { folded: old_of_interval(lines, from, now), ..Missed::default() };
+    let mut cursor = missed.last().unwrap_or(from);
     let mut young = std::collections::VecDeque::new();
     let mut fold = |due: Due| match &mut missed.folded {
         Some((_, last, count)) => {
@@ -67,7 +68,6 @@ pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>
         }
         folded @ None => *folded = Some((due.at, due, 1)),
     };
-    let mut cursor = from;
     while let Some(due) = next(lines, cursor).filter(|due| due.at <= now) {
         cursor = due.at;
         if now - due.at > MAX_AGE {
@@ -85,6 +85,18 @@ pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>
     missed.run = young.pop_back();
     missed.skipped = young.into();
     missed
+}
+
+/// What is too old to run of a plain interval: counted, not walked through, as a month of seconds is millions of them.
+fn old_of_interval(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Due, u64)> {
+    let [line] = lines else { return None };
+    let interval = TimeDelta::from_std(line.cron.interval()?).ok()?;
+    let first = next(lines, from)?.at;
+    let last_old = now - MAX_AGE - TimeDelta::milliseconds(1);
+    let more = (last_old - first).num_milliseconds() / interval.num_milliseconds().max(1);
+    let last = first + interval * i32::try_from(more).ok()?;
+    let count = u64::try_from(more).ok()? + 1;
+    (first <= last_old).then(|| (first, Due { at: last, schedule: line.schedule.clone() }, count))
 }
 
 #[cfg(test)]
@@ -132,6 +144,23 @@ mod tests {
         assert_eq!(missed.skipped.len(), 100);
         assert_eq!(missed.folded.as_ref().unwrap().2, 199);
         assert_eq!(missed.count(), 300);
+    }
+
+    #[test]
+    fn a_year_of_seconds_is_counted_as_it_would_be_walked_through() {
+        let (from, now) = (at("2026-11-23T10:00:00.250Z"), at("2027-11-23T10:00:00Z"));
+        let year = missed(&lines(&["@every 1s"]), from, now);
+        assert_eq!(year.count(), 365 * 86_400);
+        assert_eq!((year.skipped.len(), year.run.as_ref().unwrap().at), (100, now));
+        // A line that is never due first keeps the walk from being cut short.
+        for (line, seconds) in [("@every 7s", 3600), ("@every 7s", 601), ("@every 5m", 5000), ("@every 1h", 700)] {
+            for begin in 0..20 {
+                let from = from + TimeDelta::milliseconds(begin * 250);
+                let now = from + TimeDelta::seconds(seconds);
+                let walked = missed(&lines(&[line, "0 0 29 2 *"]), from, now);
+                assert_eq!(missed(&lines(&[line]), from, now), walked, "{line} from {from} to {now}");
+            }
+        }
     }
 
     #[test]

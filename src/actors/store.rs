@@ -16,6 +16,8 @@ use crate::store::{Store, StoreError, Write, Written};
 
 /// Most writes of one commit: beyond that a transaction delays those that wait behind it.
 const MOST_WRITES: usize = 500;
+/// Most bytes of output in one commit (but for the first Result in it), for the same reason.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// When more than this waits, who can wait writes nothing more: instants are dealt with later, requests refused.
 const MOST_WAITING: usize = 10_000;
 /// First and longest wait before a commit is tried again.
@@ -35,7 +37,7 @@ type Answer = Result<Vec<Written>, StoreError>;
 
 /// Writes that belong into one transaction; answered when they are on disk.
 struct Commit {
-    writes: Vec<Write>,
+    writes: Arc<[Write]>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -90,34 +92,42 @@ impl StoreActor {
         if self.committing {
             return;
         }
-        let (count, writes) = self.batch();
+        let batch = self.batch();
+        let count = batch.len();
         if count == 0 {
             return;
         }
         self.committing = true;
         let store = Arc::clone(&self.store);
-        let job = async move { store.commit(writes).await };
+        let job = async move {
+            let writes = batch.iter().flat_map(|writes| writes.iter().cloned()).collect();
+            store.commit(writes).await
+        };
         ctx.spawn(job.into_actor(self).map(move |answer, actor, ctx| actor.committed(count, answer, ctx)));
     }
 
-    /// The next commits and their writes; they stay in the queue until they are done.
-    fn batch(&self) -> (usize, Vec<Write>) {
+    /// The next commits' writes; they stay in the queue until they are done.
+    fn batch(&self) -> Vec<Arc<[Write]>> {
         let mut waiting = self.queue.lock();
-        let mut count = 0;
-        let mut writes = Vec::new();
-        while let Some(commit) = waiting.commits.get(count) {
+        let mut batch: Vec<Arc<[Write]>> = Vec::new();
+        let (mut writes, mut bytes) = (0, 0);
+        while let Some(commit) = waiting.commits.get(batch.len()) {
             // Nobody waits for it any more: who wrote it died with it, and what it opened is settled otherwise.
             if commit.answer.is_closed() {
-                waiting.commits.remove(count);
+                waiting.commits.remove(batch.len());
                 continue;
             }
-            writes.extend(commit.writes.iter().cloned());
-            count += 1;
-            if self.one_by_one > 0 || writes.len() >= MOST_WRITES {
+            writes += commit.writes.len();
+            bytes += commit.writes.iter().map(output).sum::<usize>();
+            if bytes > MOST_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.push(Arc::clone(&commit.writes));
+            if self.one_by_one > 0 || writes >= MOST_WRITES {
                 break;
             }
         }
-        (count, writes)
+        batch
     }
 
     fn committed(&mut self, count: usize, answer: Answer, ctx: &mut Context<Self>) {
@@ -183,6 +193,14 @@ impl StoreActor {
             actor.committing = false;
             actor.pump(ctx);
         });
+    }
+}
+
+/// Bytes of output in a write.
+fn output(write: &Write) -> usize {
+    match write {
+        Write::Save { result, .. } => result.stdout.bytes.len() + result.stderr.bytes.len(),
+        _ => 0,
     }
 }
 
@@ -255,7 +273,7 @@ impl StoreWriter {
     /// these calls, whenever their futures are polled. One whose future was dropped may be left out.
     pub fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<Vec<Written>, StoreError>> + use<> {
         let (answer, answered) = oneshot::channel();
-        self.queue.lock().commits.push_back(Commit { writes, answer });
+        self.queue.lock().commits.push_back(Commit { writes: writes.into(), answer });
         // One that is being built anew looks into the queue by itself.
         self.actor.get().do_send(Pump);
         async move {

@@ -1,5 +1,7 @@
 //! `alf status`: how each task stands on each host, and how a host stands itself.
 
+use std::collections::BTreeSet;
+
 use awc::http::Method;
 
 use super::args::{Format, StatusArgs};
@@ -20,12 +22,37 @@ pub(super) async fn run(args: StatusArgs, session: &mut Session) -> Result<Exit,
     match (&args.host, &args.task) {
         (Some(host), Some(task)) => pair(host, task, &client, session).await?,
         (Some(host), None) => one_host(host, &args, &client, session).await?,
+        (None, _) if matches!(session.format(), Format::Table | Format::Wide) => {
+            let rows = client.list(&format!("{API}/status"), &Filters::of(&args).query()).await?;
+            show::items(session, &rows, &STATUS_ROWS, NOTHING)?;
+            tell_hosts_down(&rows, &client, session).await;
+        }
         (None, _) => {
             let filters = Filters::of(&args);
             show::list(session, &client, &format!("{API}/status"), &filters.query(), &STATUS_ROWS, NOTHING).await?;
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Most hosts that are asked why they are down.
+const MOST_HOSTS: usize = 50;
+
+/// A row shows what the last run came to; that none can run because its host is down is said beside.
+async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
+    let summary = client.get(&format!("{API}/status/summary"), &[]).await;
+    if summary.is_ok_and(|summary| matches!(field(&summary, "hosts_down").as_str(), "" | "0")) {
+        return;
+    }
+    let hosts: BTreeSet<&str> = rows.list("items").iter().filter_map(|row| row.text("host")).collect();
+    for host in hosts.into_iter().take(MOST_HOSTS) {
+        // What cannot be asked is no reason to fail: the rows are told.
+        let Ok(own) = client.get(&format!("{API}/status/{host}"), &[]).await else { return };
+        if own.text("state") == Some("DOWN") {
+            let since = time(&own, "since", session.times);
+            session.output.note(&format!("host {host} is DOWN since {since}: {}", field(&own, "message")));
+        }
+    }
 }
 
 /// What rows are wanted.

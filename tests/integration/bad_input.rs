@@ -116,6 +116,9 @@ fn a_host_that_does_not_resolve_or_refuses_is_told_with_its_cause() {
         assert_eq!((&status["state"], &status["reason"]), (&json!("DOWN"), &json!(reason)));
         assert_eq!(status["message"], result["message"]);
     }
+    service.send("POST", "host-tasks", &json!({"task": "t", "host": "nowhere"})).expect(201);
+    let table = until("the table tells", || Some(service.cli(&["status"])).filter(|out| !out.stderr.is_empty()));
+    assert!(said(&table).contains("host nowhere is DOWN since"), "{}", said(&table));
     assert!(service.get("status/nowhere")["message"].as_str().unwrap().contains("no-such-host.invalid"));
     assert!(service.log().contains("no-such-host.invalid"));
 }

@@ -19,8 +19,8 @@ fn methods_that_are_there_and_those_that_are_not() {
     assert!(head.body.is_empty() && head.header("content-length").is_some_and(|length| length != "0"), "{head:?}");
     let options = service.call("OPTIONS", "/api/v1/hosts", &[], None).expect(204);
     assert_eq!(allowed(&options), ["GET", "HEAD", "POST", "OPTIONS"]);
-    let run = service.call("DELETE", "/api/v1/runs/01a20867-2305-7000-a80f-36c3e8703ee2", &[], None).expect(405);
-    assert_eq!(allowed(&run), ["GET", "HEAD", "OPTIONS"]);
+    let result = service.call("DELETE", "/api/v1/results/01a20867-2305-7000-a80f-36c3e8703ee2", &[], None).expect(405);
+    assert_eq!(allowed(&result), ["GET", "HEAD", "OPTIONS"]);
     let preview = service.call("PUT", "/api/v1/schedules/preview", &[], Some(b"{}")).expect(405);
     assert!(!allowed(&preview).contains(&"PUT"));
     for path in ["/", "/openapi.json", "/docs", "/metrics"] {

@@ -9,7 +9,7 @@ use crate::actors::error::AlfError;
 use crate::actors::handle::If;
 use crate::model::{Noun, Outcome, Reason, RunResult, RunState, State, Trigger};
 use crate::ssh::End;
-use crate::ssh::fake::FakeExec;
+use crate::ssh::fake::{FakeConnect, FakeExec};
 use crate::store::{OpenRun, Store as _, Write};
 
 const SECOND: TimeDelta = TimeDelta::seconds(1);
@@ -150,6 +150,50 @@ async fn a_stored_result_makes_room_for_the_next_run() {
     let run = alf.run("web1", "check").await.unwrap();
     assert_eq!(alf.handle.wait(run, seconds(1)).await, Ok(None), "not over by then");
     assert_eq!(alf.run("web1", "check").await, Err(AlfError::Overlap(run)));
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_run_is_cancelled_wherever_it_is() {
+    let alf = Alf::with(UNSCHEDULED).await;
+    alf.define(r#"{"tasks": [{"name": "once", "command": "once"}]}"#).await;
+    alf.run_to_end("web1", "check").await;
+    let before = alf.status("web1", "check").unwrap();
+    alf.hosts().always("web1", FakeExec::hang());
+    for task in ["check", "once"] {
+        // While it runs.
+        let run = alf.run("web1", task).await.unwrap();
+        alf.until(|alf| alf.hosts().running("web1") == 1).await;
+        alf.handle.cancel(run).await.unwrap();
+        let result = alf.handle.wait(run, seconds(60)).await.unwrap().unwrap();
+        assert_eq!(verdict(&result), (Outcome::Problem, Some(State::Unknown), Some(Reason::Cancelled)));
+        assert_eq!((result.message.as_str(), result.kill.unwrap().gone), ("cancelled (scripted)", Some(true)));
+        assert_eq!(alf.handle.cancel(run).await, Err(AlfError::NoRun(run)), "it has ended");
+        // While it waits.
+        alf.hosts().on_connect("web1", FakeConnect::hang()).cut("web1", "rebooted");
+        alf.settle().await;
+        let run = alf.run("web1", task).await.unwrap();
+        tokio::time::sleep(seconds(60)).await;
+        alf.handle.cancel(run).await.unwrap();
+        let result = alf.handle.wait(run, seconds(1)).await.unwrap().unwrap();
+        assert_eq!((result.reason, result.started_at), (Some(Reason::Cancelled), None));
+        tokio::time::sleep(seconds(600)).await;
+        // While it is being claimed.
+        alf.store().delay_commits(seconds(1));
+        let claimed = async {
+            alf.settle().await;
+            let claimed = alf.handle.runs().await.unwrap().remove(0).id;
+            alf.handle.cancel(claimed).await.unwrap();
+            claimed
+        };
+        let (run, cancelled) = tokio::join!(alf.run("web1", task), claimed);
+        assert_eq!(run, Ok(cancelled));
+        let result = alf.handle.wait(cancelled, seconds(60)).await.unwrap().unwrap();
+        assert_eq!(result.reason, Some(Reason::Cancelled));
+        alf.store().delay_commits(Duration::ZERO);
+    }
+    let after = alf.status("web1", "check").unwrap();
+    assert_eq!((after.state, after.since, after.attempt), (before.state, before.since, before.attempt));
     alf.end().await;
 }
 
