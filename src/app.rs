@@ -29,7 +29,7 @@ use crate::ssh::Connector;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 
-/// After the grace: how long killed runs may take to say so before they are left behind.
+/// After the grace: how long killed runs may take beyond their `kill_grace` before they are left behind.
 const KILL_TIME: Duration = Duration::from_secs(20);
 /// How long the store may take to write what is left.
 const FLUSH_TIME: Duration = Duration::from_secs(10);
@@ -59,6 +59,8 @@ pub struct Setup {
     pub login: LoginDefaults,
     /// Runs at once on this node.
     pub max_in_flight: usize,
+    /// Writes that may wait for the store before instants wait too.
+    pub queue: usize,
     /// Threads for hosts; with none all actors live on the caller's own (tests with paused time).
     pub arbiters: usize,
     /// Where and how HTTP is served; none for an App without it.
@@ -134,7 +136,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let arbiters: Vec<Arbiter> = (0..setup.arbiters).map(|_| Arbiter::new()).collect();
     let pool: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
     let own = Arbiter::current();
-    let (store, queue) = (Arc::clone(&parts.store), Arc::new(Queue::default()));
+    let (store, queue) = (Arc::clone(&parts.store), Arc::new(Queue::new(setup.queue)));
     let of_store = Arc::clone(&queue);
     let store_actor = keep("store", own.clone(), move |obituary| {
         StoreActor::new(Arc::clone(&store), Arc::clone(&of_store), obituary)
@@ -226,7 +228,9 @@ impl App {
         if !settled {
             log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
             let _ = self.handle.node().get().send(Everyone::EndRuns).await;
-            self.settled(KILL_TIME).await;
+            let tasks = self.handle.catalog();
+            let kill_grace = tasks.tasks.values().map(|task| task.kill_grace.get()).max().unwrap_or_default();
+            self.settled(KILL_TIME + kill_grace).await;
         }
         self.settled(FLUSH_TIME).await;
         let lost =

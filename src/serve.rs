@@ -110,6 +110,7 @@ fn setup(settings: &Settings) -> Result<Setup, ServeError> {
             credential: settings.ssh.credential.as_deref().map(|text| name("ssh.credential", text)).transpose()?,
         },
         max_in_flight: settings.runs.max_in_flight,
+        queue: settings.runs.queue,
         arbiters: settings.threads.arbiters,
         http: Some(HttpConfig {
             listen: settings.http.listen,

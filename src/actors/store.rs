@@ -18,8 +18,6 @@ use crate::store::{Store, StoreError, Write, Written};
 const MOST_WRITES: usize = 500;
 /// Most bytes of output in one commit (but for the first Result in it), for the same reason.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// When more than this waits, who can wait writes nothing more: instants are dealt with later, requests refused.
-const MOST_WAITING: usize = 10_000;
 /// First and longest wait before a commit is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -42,8 +40,11 @@ struct Commit {
 }
 
 /// What waits for the store, oldest first, that which is being committed included.
-#[derive(Default)]
-pub struct Queue(Mutex<Waiting>);
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    /// `runs.queue`: when so much waits, who can wait writes nothing more; instants are dealt with later, requests refused.
+    most: usize,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -53,8 +54,13 @@ struct Waiting {
 }
 
 impl Queue {
+    /// Empty; full when this many commits wait.
+    pub fn new(most: usize) -> Self {
+        Self { waiting: Mutex::default(), most }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -256,7 +262,7 @@ impl StoreWriter {
 
     /// Whether so much waits that who can wait should not add to it.
     pub fn is_full(&self) -> bool {
-        self.queue.lock().commits.len() >= MOST_WAITING
+        self.queue.lock().commits.len() >= self.queue.most
     }
 
     /// Why the store does not take writes now, if it does not.

@@ -114,7 +114,7 @@ pub struct SshSettings {
 pub struct RunsSettings {
     /// Runs at once on this node.
     pub max_in_flight: usize,
-    /// Run requests that may wait, and results that may wait to be stored.
+    /// Writes that may wait for the store: with more, instants wait too and manual runs are refused (503).
     pub queue: usize,
 }
 

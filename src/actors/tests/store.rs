@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::support::{Alf, UNSCHEDULED, name, one, seconds, told};
+use super::support::{Alf, UNSCHEDULED, World, name, one, seconds, told};
 use crate::actors::error::AlfError;
 use crate::actors::ledger::unsent;
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
@@ -61,16 +61,20 @@ async fn nothing_is_lost_while_the_store_is_away() {
 
 #[actix_rt::test]
 async fn what_waits_for_the_store_is_bounded_and_told_afterwards() {
-    let alf = Alf::with(&one("@every 1s")).await;
+    let mut world = World::new();
+    world.queue = 700;
+    let alf = world.start().await;
+    alf.define(&one("@every 1s")).await;
+    alf.settle().await;
     tokio::time::sleep(seconds(10)).await;
     alf.store().fail_commits(away());
     tokio::time::sleep(seconds(6 * 3600)).await;
-    assert_eq!(alf.handle.stats().await.unwrap().store_queue, 10_000);
+    assert_eq!(alf.handle.stats().await.unwrap().store_queue, 700);
     alf.store().fail_commits(None);
     tokio::time::sleep(seconds(60)).await;
     let results = alf.results("web1", "check");
     told(&results, TimeDelta::seconds(1), alf.now());
-    assert!(results.len() < 11_000);
+    assert!(results.len() < 1_700);
     assert_eq!(alf.results("web1", "check").last().unwrap().outcome, Outcome::Ok);
     assert!(alf.store().counters().most_writes <= 500);
     alf.end().await;
@@ -150,7 +154,7 @@ async fn a_run_is_answered_when_it_is_claimed() {
 
 /// A writer on a store, without the rest.
 fn writer(store: &MemoryStore) -> (StoreWriter, Slot<StoreActor>) {
-    let (store, queue): (Arc<dyn Store>, _) = (Arc::new(store.clone()), Arc::new(Queue::default()));
+    let (store, queue): (Arc<dyn Store>, _) = (Arc::new(store.clone()), Arc::new(Queue::new(10_000)));
     let of_actor = Arc::clone(&queue);
     let slot = keep("store", actix_rt::Arbiter::current(), move |obituary| {
         StoreActor::new(Arc::clone(&store), Arc::clone(&of_actor), obituary)

@@ -64,6 +64,7 @@ pub(super) struct World {
     pub(super) store: MemoryStore,
     pub(super) hosts: FakeConnector,
     pub(super) max_in_flight: usize,
+    pub(super) queue: usize,
     directory: tempfile::TempDir,
 }
 
@@ -85,6 +86,7 @@ impl World {
             hosts: FakeConnector::new(clock.clone()),
             clock,
             max_in_flight: 1000,
+            queue: 10_000,
             directory: tempfile::tempdir().unwrap(),
         }
     }
@@ -104,6 +106,7 @@ impl World {
             defaults: Defaults::default(),
             login: LoginDefaults { user: "deploy".to_owned(), credential: None },
             max_in_flight: self.max_in_flight,
+            queue: self.queue,
             arbiters: 0,
             http: None,
         };
