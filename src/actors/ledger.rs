@@ -139,6 +139,7 @@ impl ResultOf<'_> {
                 (Some(Reason::ConnectionLost), format!("the connection to {} was lost: {cause}", self.host))
             }
             End::Refused(cause) => (Some(Reason::Refused), format!("sshd of {} refused: {cause}", self.host)),
+            End::NoPlace(cause) => (Some(Reason::Late), cause.clone()),
             End::Setup(cause) => (Some(Reason::Setup), format!("could not be started on {}: {cause}", self.host)),
         };
         let (outcome, state) = reason.map_or((Outcome::Ok, Some(State::Ok)), Reason::verdict);
@@ -230,6 +231,7 @@ mod tests {
             stdout: output(stdout),
             stderr: output(stderr),
             kill: None,
+            leader: None,
         };
         let of = ResultOf { host: &name, task: &name, node: &name };
         of.ended(&run, RunEnd::Ran { ending: Box::new(ending), stopping: false }, &PairStatus::default(), now)

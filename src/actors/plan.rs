@@ -81,7 +81,7 @@ impl HostPlan {
             Some(Proof::Agent) => Login::Agent,
             Some(Proof::Password(password)) => Login::Password(password.clone()),
             Some(Proof::PrivateKey { key, passphrase }) => {
-                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone() }
+                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone(), certificate: None }
             }
             Some(Proof::KeyFile { path, passphrase }) => {
                 Login::KeyFile { path: PathBuf::from(path), passphrase: passphrase.clone() }
@@ -97,6 +97,7 @@ impl HostPlan {
             login,
             policy: host.policy,
             keys,
+            via: None,
         }
     }
 }

@@ -17,7 +17,8 @@ use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
 use crate::model::{Host, Reason, Trigger};
-use crate::ssh::{End, Exec};
+use crate::ssh::output::LiveOutput;
+use crate::ssh::{End, Exec, Work};
 use crate::store::OpenRun;
 
 /// One run, and all it needs.
@@ -114,12 +115,16 @@ impl Job {
         ];
         Exec {
             run: self.run.id.to_string(),
-            command: task.command.clone(),
+            work: Work::Command(task.command.clone()),
+            args: Vec::new(),
             env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
             stdin: task.stdin.clone().map(Into::into),
             timeout: self.plan.timeout.get(),
             kill_grace: task.kill_grace.get(),
-            output_limit: usize::try_from(task.output_limit).unwrap_or(usize::MAX),
+            output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),
+            cwd: None,
+            run_as: None,
+            start_by: None,
             cancel: self.cancel.clone(),
         }
     }

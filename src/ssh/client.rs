@@ -17,6 +17,7 @@ use super::explain::{self, Failure};
 use super::host_keys::{self, Recorded};
 use super::login::{self, KeyCache, Method};
 use super::session::SshSession;
+use super::wire::Wire;
 use super::{ConnectError, Connected, Connector, Limits, Login, Target, learn};
 use crate::clock::Clock;
 use crate::model::PublicKey;
@@ -149,7 +150,7 @@ impl Attempt<'_> {
 
     fn connected(&self, client: Client, key: PublicKey) -> Connected {
         let limits = self.inner.limits.clone();
-        let session = SshSession::new(client, self.place.clone(), limits, self.inner.clock.clone());
+        let session = SshSession::new(Wire::Client(client), self.place.clone(), limits, self.inner.clock.clone());
         // A key that only a known_hosts file has recorded is pinned too.
         let learned = self.target.keys.is_empty().then_some(key);
         Connected { session: Arc::new(session), learned }

@@ -10,6 +10,7 @@
 //! fake.always("web2", FakeExec::hang());                                              // until timeout or cancel
 //! ```
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::output::{Collector, Output};
-use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Session, Target};
+use super::output::{LiveOutput, Stream};
+use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Leftover, Session, Target};
 use crate::clock::Clock;
 use crate::model::PublicKey;
 
@@ -155,6 +156,8 @@ struct FakeHost {
     closed: usize,
     targets: Vec<Target>,
     seen: Vec<Exec>,
+    swept: Vec<Leftover>,
+    refused: u64,
     running: usize,
     most_running: usize,
     /// Open connections: cancelled with a cause when cut.
@@ -227,6 +230,16 @@ impl FakeConnector {
     /// All commands, in the order in which they were started.
     pub fn execs(&self, host: &str) -> Vec<Exec> {
         self.host(host, |it| it.seen.clone())
+    }
+
+    /// What was looked for after a connection was lost.
+    pub fn swept(&self, host: &str) -> Vec<Leftover> {
+        self.host(host, |it| it.swept.clone())
+    }
+
+    /// The host has refused so many more sessions for want of a place.
+    pub fn refuse(&self, host: &str, sessions: u64) {
+        self.host(host, |it| it.refused += sessions);
     }
 
     /// How many commands run now.
@@ -312,7 +325,7 @@ impl Drop for Running {
 
 impl FakeSession {
     fn script(&self, exec: &Exec) -> FakeExec {
-        let known = self.shared.state().commands.get(&exec.command).cloned();
+        let known = self.shared.state().commands.get(exec.text()).cloned();
         self.shared.host(&self.host, |it| {
             it.seen.push(exec.clone());
             it.running += 1;
@@ -328,7 +341,7 @@ impl Session for FakeSession {
         let link = Arc::clone(&self.link);
         if link.ended.is_cancelled() {
             let end = End::ConnectionLost(lock(&link.cause).clone());
-            return Box::pin(async move { ending(None, &clock, end, &FakeExec::exit(0), 0, None) });
+            return Box::pin(async move { ending(None, &clock, end, &FakeExec::exit(0), &exec.output, None) });
         }
         let step = self.script(&exec);
         let running = Running { shared: Arc::clone(&self.shared), host: self.host.clone() };
@@ -339,25 +352,39 @@ impl Session for FakeSession {
                 panic!("a command that was scripted to panic");
             }
             let started_at = Some(clock.now());
-            let limit = exec.output_limit;
+            let output = Arc::clone(&exec.output);
             let stopped = |end: End| {
                 let detail = "scripted".to_owned();
                 let report = KillReport { requested_at: clock.now(), gone: step.gone, detail };
-                ending(started_at, &clock, end, &step, limit, Some(report))
+                ending(started_at, &clock, end, &step, &output, Some(report))
             };
             tokio::select! {
                 biased;
                 () = link.ended.cancelled() => {
-                    ending(started_at, &clock, End::ConnectionLost(lock(&link.cause).clone()), &step, limit, None)
+                    ending(started_at, &clock, End::ConnectionLost(lock(&link.cause).clone()), &step, &output, None)
                 }
                 () = exec.cancel.cancelled() => stopped(End::Cancelled),
                 () = sleep(step.delay) => {
                     let never = matches!(step.end, End::Refused(_) | End::Setup(_));
-                    ending(started_at.filter(|_| !never), &clock, step.end.clone(), &step, limit, None)
+                    ending(started_at.filter(|_| !never), &clock, step.end.clone(), &step, &output, None)
                 }
                 () = sleep(exec.timeout) => stopped(End::TimedOut),
             }
         })
+    }
+
+    fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
+        let requested_at = self.shared.clock.now();
+        self.shared.host(&self.host, |it| it.swept.push(leftover));
+        Box::pin(async move { KillReport { requested_at, gone: Some(true), detail: "scripted".to_owned() } })
+    }
+
+    fn refused(&self) -> u64 {
+        self.shared.host(&self.host, |it| it.refused)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn lost(&self) -> BoxFuture<'static, String> {
@@ -393,16 +420,13 @@ fn ending(
     clock: &Clock,
     end: End,
     step: &FakeExec,
-    limit: usize,
+    output: &LiveOutput,
     kill: Option<KillReport>,
 ) -> Ending {
-    let bounded = |bytes: &[u8]| -> Output {
-        let mut collector = Collector::new(limit);
-        collector.push(bytes);
-        collector.finish()
-    };
-    let (stdout, stderr) = (bounded(&step.stdout), bounded(&step.stderr));
-    Ending { started_at, finished_at: clock.now(), end, stdout, stderr, kill }
+    output.push(Stream::Stdout, &step.stdout);
+    output.push(Stream::Stderr, &step.stderr);
+    let [stdout, stderr] = output.finish();
+    Ending { started_at, finished_at: clock.now(), end, stdout, stderr, kill, leader: None }
 }
 
 #[cfg(test)]
@@ -420,20 +444,12 @@ mod tests {
             login: Login::Agent,
             policy: HostKeyPolicy::AcceptNew,
             keys: Vec::new(),
+            via: None,
         }
     }
 
     fn exec(command: &str, timeout: Option<Duration>) -> Exec {
-        Exec {
-            run: "r1".to_owned(),
-            command: command.to_owned(),
-            env: Vec::new(),
-            stdin: None,
-            timeout,
-            kill_grace: Duration::ZERO,
-            output_limit: 100,
-            cancel: CancellationToken::new(),
-        }
+        Exec { timeout, kill_grace: Duration::ZERO, ..Exec::command("r1", command) }
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,7 +34,7 @@ pub(super) async fn offered_key(config: Config, at: SocketAddr) -> Result<Public
 }
 
 /// Goes on only with the host that has this key.
-struct Held(PublicKey);
+pub(super) struct Held(PublicKey);
 
 impl Handler for Held {
     type Error = russh::Error;

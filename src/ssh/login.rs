@@ -50,7 +50,7 @@ pub(super) async fn methods(login: &Login, cache: &KeyCache) -> Result<Vec<Metho
             let auth = AuthMethod::with_password(password.reveal());
             Ok(vec![Method { auth, shown: "the password".to_owned() }])
         }
-        Login::PrivateKey { key, passphrase } => {
+        Login::PrivateKey { key, passphrase, .. } => {
             let shown = "the private key of its credential".to_owned();
             Ok(vec![key_method(cache, key.clone(), passphrase.clone(), shown).await?])
         }

@@ -15,17 +15,21 @@ mod pulse;
 mod remote;
 mod run;
 mod session;
+mod wire;
 
+use std::any::Any;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{HostKeyPolicy, Name, PublicKey, SecretText};
-use output::Output;
+use output::{LiveOutput, Output};
 
 /// Where and how to log in: everything a connection needs, resolved from the definitions.
 #[derive(Debug, Clone)]
@@ -45,6 +49,18 @@ pub struct Target {
     /// The keys of this host, given in its definition or learnt before. If there are any, the host must show one of
     /// them; known_hosts files are asked only when there is none.
     pub keys: Vec<PublicKey>,
+    /// The connection of the jump host through which it is reached; none for a direct one.
+    pub via: Option<Via>,
+}
+
+/// A connection that leads on to another host.
+#[derive(Clone)]
+pub struct Via(pub Arc<dyn Session>);
+
+impl fmt::Debug for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Via(…)")
+    }
 }
 
 /// How to prove who we are.
@@ -58,6 +74,8 @@ pub enum Login {
         key: SecretText,
         /// What decrypts it.
         passphrase: Option<SecretText>,
+        /// The OpenSSH user certificate that goes with it (`ssh-…-cert-v01@openssh.com AAAA…`).
+        certificate: Option<String>,
     },
     /// A private key in a file of the Alf machine, read at each connect.
     KeyFile {
@@ -119,25 +137,121 @@ pub struct Connected {
     pub learned: Option<PublicKey>,
 }
 
-/// One command to run.
+/// One thing to run on a host.
 #[derive(Debug, Clone)]
 pub struct Exec {
     /// The run's id: a marker in the remote environment (`ALF_RUN_ID`) by which its processes are found.
     pub run: String,
-    /// Text for the remote `/bin/sh`.
-    pub command: String,
+    /// What.
+    pub work: Work,
+    /// Its arguments: of a script or program its own, of a command the shell's `$1` and so on.
+    pub args: Vec<String>,
     /// Environment, `ALF_*` included, in order; later ones win.
     pub env: Vec<(String, String)>,
     /// Bytes for its standard input; none is an empty one.
     pub stdin: Option<bytes::Bytes>,
+    /// The directory it starts in; a relative one begins at the home directory, which is where it starts by default.
+    pub cwd: Option<String>,
+    /// The user it runs as, by sudo; none for the one that is logged in.
+    pub run_as: Option<RunAs>,
     /// After this long since the command's start its process tree is killed.
     pub timeout: Option<Duration>,
     /// Between TERM and KILL.
     pub kill_grace: Duration,
-    /// Bytes kept of each stream.
-    pub output_limit: usize,
+    /// When it must have found a free session on the host; none waits for as long as it takes.
+    pub start_by: Option<Instant>,
+    /// Takes its output while it comes, and bounds it.
+    pub output: Arc<LiveOutput>,
     /// Ends the run early, killing its process tree.
     pub cancel: CancellationToken,
+}
+
+impl Exec {
+    /// A command with nothing around it, one hour to run and 256 KiB of output kept.
+    pub fn command(run: impl Into<String>, command: impl Into<String>) -> Self {
+        Self {
+            run: run.into(),
+            work: Work::Command(command.into()),
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: None,
+            cwd: None,
+            run_as: None,
+            timeout: Some(Duration::from_secs(3600)),
+            kill_grace: Duration::from_secs(5),
+            start_by: None,
+            output: LiveOutput::new(262_144),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// The text of a command or script, the hash of a program.
+    pub fn text(&self) -> &str {
+        match &self.work {
+            Work::Command(command) => command,
+            Work::Script { body, .. } => body,
+            Work::Program(program) => &program.sha256,
+        }
+    }
+}
+
+/// What is run.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Text for the remote `/bin/sh`.
+    Command(String),
+    /// A text for an interpreter of the host.
+    Script {
+        /// The interpreter and its own arguments, such as `["/bin/sh"]` or `["python3", "-u"]`.
+        interpreter: Vec<String>,
+        /// The text.
+        body: String,
+    },
+    /// An executable file that Alf brings along.
+    Program(ProgramFile),
+}
+
+/// An executable file, kept on hosts by its hash.
+#[derive(Clone)]
+pub struct ProgramFile {
+    /// SHA-256 of its bytes, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// Where its bytes are, asked only when a host does not have it yet.
+    pub source: Arc<dyn ProgramSource>,
+}
+
+impl fmt::Debug for ProgramFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgramFile").field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+/// Gives the bytes of a program.
+pub trait ProgramSource: Send + Sync {
+    /// All of them; the error says in words why they cannot be had.
+    fn bytes(&self) -> BoxFuture<'static, Result<bytes::Bytes, String>>;
+}
+
+/// Who a run is done as, by `sudo`.
+#[derive(Debug, Clone)]
+pub struct RunAs {
+    /// The user.
+    pub user: String,
+    /// What sudo is told if it asks for the password of the user that is logged in; none for `sudo -n`.
+    pub password: Option<SecretText>,
+}
+
+/// A run whose connection was lost before its end: what may be left of it on the host.
+#[derive(Debug, Clone)]
+pub struct Leftover {
+    /// The run's id.
+    pub run: String,
+    /// Its first process, if known: where that one is gone, the run has ended by itself and what it left behind stays.
+    pub leader: Option<u32>,
+    /// Whom it runs as.
+    pub run_as: Option<RunAs>,
+    /// Between TERM and KILL.
+    pub kill_grace: Duration,
 }
 
 /// How a command that was started came to its end.
@@ -156,6 +270,8 @@ pub struct Ending {
     pub stderr: Output,
     /// What killing it found, if it had to be killed.
     pub kill: Option<KillReport>,
+    /// Its first process there, if known.
+    pub leader: Option<u32>,
 }
 
 /// How a command ended.
@@ -175,6 +291,8 @@ pub enum End {
     Refused(String),
     /// The command could not be set up on the host (no `/bin/sh`, …).
     Setup(String),
+    /// The host had no session free until [`Exec::start_by`].
+    NoPlace(String),
 }
 
 /// What was found when a run's processes were killed and looked for again.
@@ -197,12 +315,21 @@ pub trait Connector: Send + Sync {
 /// One connection that is logged in; ends when closed or when the host is gone.
 pub trait Session: Send + Sync {
     /// Runs one command to its end. Always comes to an end once the connection is lost; a session refused for want
-    /// of a free place on the host is tried again, never reported, until `cancel`.
+    /// of a free place on the host is tried again, never reported, until `start_by` or `cancel`.
     fn exec(&self, exec: Exec) -> BoxFuture<'static, Ending>;
+
+    /// Looks for what is left of a run that an earlier connection was lost under, and ends it.
+    fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport>;
+
+    /// How many sessions the host has refused so far for want of a free place; each was asked for again.
+    fn refused(&self) -> u64;
 
     /// Resolves, with the cause, when the connection is lost.
     fn lost(&self) -> BoxFuture<'static, String>;
 
     /// Says goodbye and closes.
     fn close(&self) -> BoxFuture<'static, ()>;
+
+    /// Itself, for the connector that made it: the way on to another host leads through its inside.
+    fn as_any(&self) -> &dyn Any;
 }

@@ -23,7 +23,7 @@ pub(super) async fn watch(link: Weak<Link>) {
         let Some(look) = link.upgrade().map(|link| link.limits.keepalive_interval.min(LOOK)) else { return };
         tokio::time::sleep(look).await;
         let Some(link) = link.upgrade() else { return };
-        if link.client.is_closed() {
+        if link.wire.is_closed() {
             link.note_lost();
         }
         if link.gone.is_cancelled() {
@@ -31,7 +31,7 @@ pub(super) async fn watch(link: Weak<Link>) {
         }
         if link.silent_for() >= link.limits.keepalive_interval && !answers(&link).await {
             link.note_lost();
-            let _ = timeout(GOODBYE, link.client.disconnect()).await;
+            let _ = timeout(GOODBYE, link.wire.disconnect()).await;
             return;
         }
     }

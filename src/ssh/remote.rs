@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Exec;
+use super::{Exec, Work};
 
 /// Bytes of one argument or environment string that Linux takes (`MAX_ARG_STRLEN`, with the closing NUL).
 const LONGEST_STRING: usize = 131_071;
@@ -36,18 +36,19 @@ pub(super) struct Delivery {
 /// command cannot be sent at all.
 pub(super) fn deliver(exec: &Exec, token: &str) -> Result<Delivery, String> {
     let env = environment(exec)?;
-    check("the command", &exec.command)?;
+    let Work::Command(command) = &exec.work else { return Err("only commands can be run".to_owned()) };
+    check("the command", command)?;
     // An option would be read from a command that begins like one.
-    let blank = if exec.command.starts_with(['-', '+']) { " " } else { "" };
-    if exec.stdin.is_none() && plain(&exec.command) && env.iter().all(|(key, value)| public(key) && plain(value)) {
+    let blank = if command.starts_with(['-', '+']) { " " } else { "" };
+    if exec.stdin.is_none() && plain(command) && env.iter().all(|(key, value)| public(key) && plain(value)) {
         let words: String = env.iter().map(|(key, value)| format!("'{key}={value}' ")).collect();
-        let request = format!("exec env {words}/bin/sh -c '{blank}{}'", exec.command);
+        let request = format!("exec env {words}/bin/sh -c '{blank}{command}'");
         if request.len() <= LONGEST_DIRECT {
             return Ok(Delivery { request, header: None });
         }
     }
     let exports: String = env.iter().map(|(key, value)| format!("export {key}={}\n", quote(value))).collect();
-    let run = format!("exec /bin/sh -c {}\n", quote(&format!("{blank}{}", exec.command)));
+    let run = format!("exec /bin/sh -c {}\n", quote(&format!("{blank}{command}")));
     Ok(in_header(&format!("{exports}{}{run}", agree(token))))
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::gate::{Gate, Passed};
 use super::kill;
-use super::output::{Collector, Output};
+use super::output::{Output, Stream};
 use super::remote::{self, Delivery};
 use super::session::{Link, NoSession};
 use super::{End, Ending, Exec, KillReport};
@@ -28,6 +28,9 @@ const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// How long the host may take to say that a command that was killed is over.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// The streams, by their index here.
+const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 type KillTask = Pin<Box<dyn Future<Output = KillReport> + Send>>;
 type Writer = Arc<ChannelWriteHalf<Msg>>;
@@ -102,7 +105,15 @@ async fn killed(task: &mut Option<KillTask>) -> KillReport {
 
 fn never_started(link: &Link, end: End) -> Ending {
     let now = link.clock.now();
-    Ending { started_at: None, finished_at: now, end, stdout: Output::default(), stderr: Output::default(), kill: None }
+    Ending {
+        started_at: None,
+        finished_at: now,
+        end,
+        stdout: Output::default(),
+        stderr: Output::default(),
+        kill: None,
+        leader: None,
+    }
 }
 
 /// How far a run has come.
@@ -148,7 +159,6 @@ struct Run {
     /// The first process of the session, if the remote side could say so.
     leader: Option<u32>,
     gates: [Gate; 2],
-    streams: [Collector; 2],
     last_heard: Instant,
     /// When the connection was found gone; what the host said before may still be on its way to us.
     lost_at: Option<Instant>,
@@ -176,7 +186,6 @@ impl Run {
             sent_at: delivery.header.is_none().then(|| link.clock.now()),
             leader: None,
             gates: [gate(), gate()],
-            streams: [Collector::new(exec.output_limit), Collector::new(exec.output_limit)],
             last_heard: now,
             lost_at: None,
             quiet: QUIET,
@@ -216,9 +225,9 @@ impl Run {
         match self.gates[stream].pass(data) {
             Passed::Nothing if self.gates[stream].overrun() => self.close(Closed::Noise),
             Passed::Nothing => {}
-            Passed::All(data) => self.streams[stream].push(data),
+            Passed::All(data) => self.exec.output.push(STREAMS[stream], data),
             Passed::Ready(leader, first) => {
-                self.streams[stream].push(&first);
+                self.exec.output.push(STREAMS[stream], &first);
                 if stream == 0 && self.phase == Phase::Asked {
                     ready.notify_one();
                     self.begin(leader);
@@ -323,12 +332,12 @@ impl Run {
     }
 
     /// The answer. Nothing of the session is needed any more.
-    fn finish(mut self) -> Ending {
+    fn finish(self) -> Ending {
         let end = self.end();
         if matches!(end, End::Setup(_)) {
             // What the login shell said instead is all there is to see.
-            for (stream, gate) in self.streams.iter_mut().zip(&self.gates) {
-                stream.push(gate.noise());
+            for (stream, gate) in STREAMS.into_iter().zip(&self.gates) {
+                self.exec.output.push(stream, gate.noise());
             }
         }
         let kill = self.kill.map(|mut kill| {
@@ -344,8 +353,8 @@ impl Run {
         });
         let never = matches!(self.closed, Some(Closed::Refused));
         let started_at = self.started_at.or(self.sent_at.filter(|_| !never));
-        let [stdout, stderr] = self.streams.map(Collector::finish);
-        Ending { started_at, finished_at: self.link.clock.now(), end, stdout, stderr, kill }
+        let [stdout, stderr] = self.exec.output.finish();
+        Ending { started_at, finished_at: self.link.clock.now(), end, stdout, stderr, kill, leader: self.leader }
     }
 
     fn end(&self) -> End {

@@ -1,11 +1,10 @@
 //! A connection that is logged in: opens sessions on it, and notices when it is lost.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_ssh2_tokio::Error;
-use async_ssh2_tokio::client::Client;
 use futures_util::future::BoxFuture;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
@@ -14,7 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
-use super::{End, Ending, Exec, Limits, Session, pulse, run};
+use super::wire::Wire;
+use super::{End, Ending, Exec, KillReport, Leftover, Limits, Session, kill, pulse, run};
 use crate::clock::Clock;
 
 /// How long the host may take to hear a goodbye.
@@ -26,7 +26,7 @@ const LAST_RETRY: Duration = Duration::from_millis(200);
 
 /// What all runs over one connection share.
 pub(super) struct Link {
-    pub(super) client: Client,
+    pub(super) wire: Wire,
     /// `address:port`, for messages.
     pub(super) place: String,
     /// Set when something has found the connection gone.
@@ -36,6 +36,8 @@ pub(super) struct Link {
     begun: Instant,
     /// When the host was last heard, in milliseconds since `begun`.
     heard: AtomicU64,
+    /// Sessions that the host has refused for want of a place.
+    refused: AtomicU64,
 }
 
 /// Why there is no session.
@@ -66,7 +68,9 @@ impl Link {
                 Ok(opened) => return Ok(opened),
                 Err(russh::Error::ChannelOpenFailure(
                     ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
-                )) => {}
+                )) => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                }
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
                     return Err(NoSession::Refused(format!("{} refused to open a session: {reason:?}", self.place)));
                 }
@@ -89,11 +93,7 @@ impl Link {
         let (give, take) = oneshot::channel::<Result<Opened, russh::Error>>();
         let link = Arc::clone(self);
         tokio::spawn(async move {
-            let opened = match link.client.get_channel().await {
-                Ok(channel) => Ok(Opened::new(channel)),
-                Err(Error::SshError(error)) => Err(error),
-                Err(_) => Err(russh::Error::Disconnect),
-            };
+            let opened = link.wire.open().await.map(Opened::new);
             // What cannot be given is dropped, and so closed.
             let _ = give.send(opened);
         });
@@ -169,10 +169,10 @@ pub(super) struct SshSession {
 }
 
 impl SshSession {
-    pub(super) fn new(client: Client, place: String, limits: Limits, clock: Clock) -> Self {
+    pub(super) fn new(wire: Wire, place: String, limits: Limits, clock: Clock) -> Self {
         let gone = CancellationToken::new();
-        let (begun, heard) = (Instant::now(), AtomicU64::new(0));
-        let link = Arc::new(Link { client, place, gone, clock, limits, begun, heard });
+        let (begun, heard, refused) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
+        let link = Arc::new(Link { wire, place, gone, clock, limits, begun, heard, refused });
         tokio::spawn(pulse::watch(Arc::downgrade(&link)));
         Self { link }
     }
@@ -195,10 +195,19 @@ impl Session for SshSession {
                     let now = clock.now();
                     let end = End::ConnectionLost("the run was cut off inside Alf; see its log".to_owned());
                     let (stdout, stderr) = (Output::default(), Output::default());
-                    Ending { started_at: None, finished_at: now, end, stdout, stderr, kill: None }
+                    Ending { started_at: None, finished_at: now, end, stdout, stderr, kill: None, leader: None }
                 }
             }
         })
+    }
+
+    fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
+        let link = Arc::clone(&self.link);
+        Box::pin(kill::kill(link, leftover.run, leftover.leader, leftover.kill_grace))
+    }
+
+    fn refused(&self) -> u64 {
+        self.link.refused.load(Ordering::Relaxed)
     }
 
     fn lost(&self) -> BoxFuture<'static, String> {
@@ -213,13 +222,17 @@ impl Session for SshSession {
         let link = Arc::clone(&self.link);
         Box::pin(async move {
             let _ = tokio::time::timeout(GOODBYE, async {
-                let _ = link.client.disconnect().await;
-                while !link.client.is_closed() {
+                link.wire.disconnect().await;
+                while !link.wire.is_closed() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             })
             .await;
             link.note_lost();
         })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

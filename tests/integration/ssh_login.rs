@@ -160,7 +160,7 @@ async fn private_keys_of_every_kind_log_in_with_and_without_passphrase() {
             let passphrase = (!passphrase.is_empty()).then(|| SecretText::new(passphrase.to_owned()));
             let key = SecretText::new(std::fs::read_to_string(&path).unwrap());
             for login in [
-                Login::PrivateKey { key, passphrase: passphrase.clone() },
+                Login::PrivateKey { key, passphrase: passphrase.clone(), certificate: None },
                 Login::KeyFile { path: path.clone(), passphrase },
             ] {
                 let connected = connect_with(limits(), with_login(&sshd, login)).await;
@@ -206,9 +206,12 @@ async fn a_key_that_cannot_be_used_is_said_before_anybody_is_bothered() {
     let wrong = Some(SecretText::new("hunter2".to_owned()));
     let cases = [
         (Login::KeyFile { path: locked.clone(), passphrase: None }, "needs a passphrase"),
-        (Login::PrivateKey { key: text(&locked), passphrase: None }, "needs a passphrase"),
-        (Login::PrivateKey { key: text(&locked), passphrase: wrong }, "passphrase is wrong"),
-        (Login::PrivateKey { key: SecretText::new("hunter2".to_owned()), passphrase: None }, "not a private key"),
+        (Login::PrivateKey { key: text(&locked), passphrase: None, certificate: None }, "needs a passphrase"),
+        (Login::PrivateKey { key: text(&locked), passphrase: wrong, certificate: None }, "passphrase is wrong"),
+        (
+            Login::PrivateKey { key: SecretText::new("hunter2".to_owned()), passphrase: None, certificate: None },
+            "not a private key",
+        ),
         (Login::KeyFile { path: sshd.dir().join("missing"), passphrase: None }, "missing"),
     ];
     for (login, wanted) in cases {
@@ -310,6 +313,7 @@ fn target_from_env(login: Login) -> Target {
         login,
         policy: HostKeyPolicy::AcceptNew,
         keys: Vec::new(),
+        via: None,
     }
 }
 

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alf::ssh::End;
+use alf::ssh::output::LiveOutput;
+use alf::ssh::{End, Work};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
@@ -269,7 +270,7 @@ async fn much_output_is_bounded_and_counted() {
     let sshd = Sshd::start();
     let session = connect(&sshd).await.session;
     let mut run = exec("echo begin; head -c 200000000 /dev/zero; echo end");
-    run.output_limit = 1000;
+    run.output = LiveOutput::new(1000);
     let ending = timeout(LONG, session.exec(run)).await.unwrap();
     assert_eq!((ending.end, ending.stdout.total), (End::Exited(0), 200_000_010));
     let kept = ending.stdout.bytes;
@@ -314,7 +315,7 @@ async fn a_connection_that_is_cut_ends_its_runs_at_once_with_what_they_said() {
     run.stdin = Some("".into());
     run.timeout = None;
     let marker = sshd.dir().join("up");
-    run.command = format!("echo said; touch {}; sleep 300", marker.display());
+    run.work = Work::Command(format!("echo said; touch {}; sleep 300", marker.display()));
     let id = run.run.clone();
     let running = tokio::spawn(session.exec(run));
     let up = tokio::task::spawn_blocking(move || {

@@ -31,7 +31,7 @@ async fn nothing_is_lost_while_the_store_is_away() {
     )
     .await;
     alf.hosts().on_command("long", FakeExec::exit(0).stdout("done").after(seconds(60)));
-    alf.until(|alf| alf.hosts().execs("web1").iter().any(|exec| exec.command == "long")).await;
+    alf.until(|alf| alf.hosts().execs("web1").iter().any(|exec| exec.text() == "long")).await;
     alf.settle().await;
     assert_eq!(alf.handle.ready().await, Vec::<String>::new());
     let before = alf.store().saved().len();

@@ -23,7 +23,7 @@ const BUSY: &str = r#"{"hosts": [{"name": "web1"}, {"name": "web2"}],
 async fn busy() -> Alf {
     let alf = Alf::with(BUSY).await;
     alf.hosts().on_command("long", FakeExec::exit(0).stdout("done").after(seconds(30)));
-    let begun = |alf: &Alf, host| alf.hosts().execs(host).iter().any(|exec| exec.command == "long");
+    let begun = |alf: &Alf, host| alf.hosts().execs(host).iter().any(|exec| exec.text() == "long");
     alf.until(|alf| begun(alf, "web1") && begun(alf, "web2")).await;
     tokio::time::sleep(Duration::from_millis(1700)).await;
     alf

@@ -62,7 +62,7 @@ async fn what_the_command_is_told() {
         ("ALF_SCHEDULED_AT", "2026-11-23T12:00:00.000Z"),
     ];
     assert_eq!(exec.env, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert_eq!((exec.command.as_str(), exec.timeout, exec.kill_grace), ("check", Some(seconds(3600)), seconds(5)));
+    assert_eq!((exec.text(), exec.timeout, exec.kill_grace), ("check", Some(seconds(3600)), seconds(5)));
     alf.end().await;
 }
 

@@ -1,22 +1,17 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use tokio_util::sync::CancellationToken;
-
 use super::*;
 
 const TOKEN: &str = "0123456789abcdef";
 
 fn exec(command: &str, env: &[(&str, &str)], stdin: Option<&[u8]>) -> Exec {
     Exec {
-        run: "0197-run".to_owned(),
-        command: command.to_owned(),
         env: env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         stdin: stdin.map(Bytes::copy_from_slice),
         timeout: None,
         kill_grace: Duration::ZERO,
-        output_limit: 0,
-        cancel: CancellationToken::new(),
+        ..Exec::command("0197-run", command)
     }
 }
 

@@ -6,7 +6,6 @@ use alf::clock::Clock;
 use alf::model::{HostKeyPolicy, Name, PublicKey};
 use alf::ssh::client::RusshConnector;
 use alf::ssh::{ConnectError, Connected, Connector, Ending, Exec, Limits, Login, Target};
-use tokio_util::sync::CancellationToken;
 
 use super::sshd::Sshd;
 
@@ -31,6 +30,7 @@ pub(crate) fn target(sshd: &Sshd) -> Target {
         login: Login::KeyFile { path: sshd.client_key(), passphrase: None },
         policy: HostKeyPolicy::AcceptNew,
         keys: Vec::new(),
+        via: None,
     }
 }
 
@@ -54,13 +54,9 @@ pub(crate) fn exec(command: &str) -> Exec {
     let run = uuid::Uuid::now_v7().to_string();
     Exec {
         env: vec![("ALF_HOST".to_owned(), "web1".to_owned()), ("ALF_TASK".to_owned(), "test".to_owned())],
-        run,
-        command: command.to_owned(),
-        stdin: None,
         timeout: Some(Duration::from_secs(30)),
         kill_grace: Duration::from_secs(2),
-        output_limit: 262_144,
-        cancel: CancellationToken::new(),
+        ..Exec::command(run, command)
     }
 }
 
