@@ -61,6 +61,12 @@ pub struct Setup {
     pub max_in_flight: usize,
     /// Writes that may wait for the store before instants wait too.
     pub queue: usize,
+    /// Runs that may wait or run on one host.
+    pub host_queue: usize,
+    /// Handshakes at once.
+    pub handshakes: usize,
+    /// A connection that nobody uses for so long is closed; none for never.
+    pub idle_timeout: Option<Duration>,
     /// Threads for hosts; with none all actors live on the caller's own (tests with paused time).
     pub arbiters: usize,
     /// Where and how HTTP is served; none for an App without it.
@@ -150,6 +156,9 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         ids: RunIds::default(),
         connector: parts.connector,
         permits: Arc::new(Semaphore::new(setup.max_in_flight)),
+        queue: setup.host_queue,
+        handshakes: Arc::new(Semaphore::new(setup.handshakes)),
+        idle_timeout: setup.idle_timeout,
         login: setup.login,
         lost: AtomicU64::new(0),
         sessions: Arc::default(),

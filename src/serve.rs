@@ -111,6 +111,9 @@ fn setup(settings: &Settings) -> Result<Setup, ServeError> {
         },
         max_in_flight: settings.runs.max_in_flight,
         queue: settings.runs.queue,
+        host_queue: settings.ssh.queue,
+        handshakes: settings.ssh.handshakes,
+        idle_timeout: settings.ssh.idle_timeout,
         arbiters: settings.threads.arbiters,
         http: Some(HttpConfig {
             listen: settings.http.listen,

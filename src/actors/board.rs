@@ -213,6 +213,23 @@ impl Board {
         (row.state, row.reason, row.message) = (Some(HostState::Down), Some(reason), Some(message.to_owned()));
     }
 
+    /// A host's jump host is down.
+    pub(super) fn host_unreachable(&self, host: &Name, at: Timestamp, message: &str) {
+        let mut inner = self.write();
+        let row = inner.hosts.entry(host.clone()).or_default();
+        if row.state != Some(HostState::Unreachable) {
+            row.since = Some(at);
+        }
+        row.attempt += 1;
+        row.state = Some(HostState::Unreachable);
+        (row.reason, row.message) = (Some(Reason::Unreachable), Some(message.to_owned()));
+    }
+
+    /// When a pair is due next.
+    pub(super) fn next_run(&self, host: &Name, task: &Name) -> Option<Timestamp> {
+        self.read().pairs.get(&(host.clone(), task.clone()))?.next_run_at
+    }
+
     /// A host is new or another one: nothing is known of it.
     pub(super) fn host_unknown(&self, host: &Name) {
         let mut inner = self.write();
@@ -324,6 +341,7 @@ impl Board {
             *match host.state {
                 Some(HostState::Up) => &mut summary.hosts_up,
                 Some(HostState::Down) => &mut summary.hosts_down,
+                Some(HostState::Unreachable) => &mut summary.hosts_unreachable,
                 None => &mut summary.hosts_pending,
             } += 1;
         }

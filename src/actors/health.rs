@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::host::{HostActor, HostHealth};
 use super::supervision::{ActorHealth, Deaths};
 use super::task::TaskHealth;
+use crate::model::Name;
 
 /// Who does not answer within this time is shown as such.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -29,8 +30,18 @@ impl HostActor {
             .with("connection", self.connection.word())
             .with("address", format!("{}:{}", self.plan.host.address(), self.plan.host.port))
             .with("logins", self.connection.logins)
-            .with("sessions_free", self.permits.available_permits())
             .with("runs", self.runs.len());
+        for lane in self.places.figures() {
+            let figures = format!(
+                "{} of {} sessions in use, {} by long runs, {} refused and asked for again",
+                lane.used, lane.limit, lane.long, lane.refused
+            );
+            health = health.with(&format!("connection_{}", lane.generation), figures);
+        }
+        for (task, run, place) in self.places.next() {
+            let task = task.as_ref().map_or("exec", Name::as_str);
+            health = health.with(&format!("queue_{place:02}"), format!("{task} {run}"));
+        }
         health.queue = self.waiting.load(Ordering::Relaxed) as u64;
         health.last_error = self.connection.failure();
         health

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message};
-use actix::{ResponseActFuture, ResponseFuture, WrapFuture as _};
+use actix::{Recipient, ResponseActFuture, ResponseFuture, WrapFuture as _};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -14,8 +14,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection::Connection;
 use super::error::AlfError;
+use super::jump;
 use super::ledger::{ResultOf, RunEnd, unsent};
+use super::node::FindHost;
 use super::parts::NodeParts;
+use super::places::Places;
 use super::plan::{HostPlan, PairPlan};
 use super::run::Job;
 use super::saving;
@@ -23,9 +26,6 @@ use super::supervision::{ActorHealth, ChildEnded, Crash, Deaths, Obituary, Rebui
 use super::task::{Replan, RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
 use crate::model::{Name, PairStatus, Reason, RunId, Task, Trigger};
 use crate::store::{OpenRun, Write};
-
-/// Runs that may wait or run on one host; beyond that a manual run is refused, a scheduled one skipped.
-const MOST_RUNS: usize = 1000;
 
 /// How many actors may die while they take in the end of a run, before it is given up.
 const MOST_DEATHS: u32 = 2;
@@ -79,6 +79,8 @@ pub struct HostBirth {
     pub plan: HostPlan,
     /// What all actors of a node share.
     pub parts: Arc<NodeParts>,
+    /// Finds its jump host.
+    pub find: Recipient<FindHost>,
     /// Ends with its parent.
     pub parent: CancellationToken,
     /// Tells of its end.
@@ -110,7 +112,10 @@ pub struct HostActor {
     children_token: DropGuard,
     generations: u64,
     pub(super) connection: Connection,
-    pub(super) permits: Arc<Semaphore>,
+    pub(super) places: Arc<Places>,
+    pub(super) find: Recipient<FindHost>,
+    /// Handshakes at once of hosts behind this one.
+    pub(super) through: Arc<Semaphore>,
     /// How many of the runs wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) runs: HashMap<RunId, Running>,
@@ -118,16 +123,13 @@ pub struct HostActor {
     _obituary: Obituary,
 }
 
-/// Half of what sshd allows: it frees a place late, so that back-to-back runs at the limit would be refused.
-fn permits(plan: &HostPlan) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((plan.host.max_sessions as usize / 2).max(1)))
-}
-
 impl HostActor {
     /// Without connection: the first run asks for it.
     pub fn new(birth: HostBirth) -> Self {
         Self {
-            permits: permits(&birth.plan),
+            places: Places::new(birth.plan.host.max_sessions),
+            find: birth.find,
+            through: Arc::new(Semaphore::new(jump::HANDSHAKES)),
             plan: birth.plan,
             parts: birth.parts,
             parent: birth.parent,
@@ -264,8 +266,8 @@ impl HostActor {
         }
         let refusal = if self.stopping.load(Ordering::Relaxed) {
             Some((Reason::Aborted, "Alf stopped before it could start".to_owned()))
-        } else if self.runs.len() >= MOST_RUNS && !self.runs.contains_key(&run.id) {
-            Some((Reason::Late, format!("{MOST_RUNS} runs wait for {} already", self.name())))
+        } else if self.runs.len() >= self.parts.queue && !self.runs.contains_key(&run.id) {
+            Some((Reason::Late, format!("{} runs wait for {} already (ssh.queue)", self.parts.queue, self.name())))
         } else {
             None
         };
@@ -281,13 +283,15 @@ impl HostActor {
             parts: Arc::clone(&self.parts),
             link: self.connection.link.subscribe(),
             connector: ctx.address().recipient(),
-            permits: Arc::clone(&self.permits),
+            places: Arc::clone(&self.places),
+            leftovers: self.connection.leftovers.clone(),
             waiting: Arc::clone(&self.waiting),
             cancel: self.enlist(run.id, &task),
             stopping: Arc::clone(&self.stopping),
         };
         ctx.spawn(job.run().into_actor(self).map(move |end, actor, ctx| {
             actor.runs.remove(&run.id);
+            actor.connect_if_wanted(ctx);
             actor.deliver(RunEnded::new(run, end), &task, ctx);
         }));
     }
@@ -306,8 +310,8 @@ impl HostActor {
             Some(AlfError::Unavailable("Alf is stopping".to_owned()))
         } else if !self.plan.host.enabled {
             Some(AlfError::Disabled(self.name().clone()))
-        } else if self.runs.len() >= MOST_RUNS {
-            Some(AlfError::QueueFull(format!("{MOST_RUNS} wait for host \"{}\"", self.name())))
+        } else if self.runs.len() >= self.parts.queue {
+            Some(AlfError::QueueFull(format!("{} wait for host \"{}\"", self.parts.queue, self.name())))
         } else if let Some(cause) = writer.failing() {
             Some(AlfError::Store(cause))
         } else if writer.is_full() {
@@ -387,7 +391,7 @@ impl Handler<ReplanHost> for HostActor {
     fn handle(&mut self, ReplanHost(plan): ReplanHost, ctx: &mut Context<Self>) {
         let before = std::mem::replace(&mut self.plan, plan);
         if before.host.max_sessions != self.plan.host.max_sessions {
-            self.permits = permits(&self.plan);
+            self.places.set_most(self.plan.host.max_sessions);
         }
         if self.plan.connects_otherwise(&before) {
             self.drop_connection(ctx);

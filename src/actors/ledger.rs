@@ -197,7 +197,7 @@ fn first_line(bytes: &[u8]) -> Option<String> {
 }
 
 /// One line for people: control characters shown as what they are, bounded.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for (count, c) in text.chars().enumerate() {
         if count == LONGEST_MESSAGE {

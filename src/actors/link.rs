@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::model::Reason;
-use crate::ssh::{ConnectError, Ending, Exec, Session};
+use crate::ssh::{ConnectError, Ending, Exec, KillReport, Leftover, Session, Via};
 
 /// A host's connection.
 #[derive(Clone, Default)]
@@ -16,8 +17,8 @@ pub(super) enum Link {
     Idle,
     /// The last try failed, or the connection was lost.
     Down(Failure),
-    /// There.
-    Up(Arc<OpenSession>),
+    /// There: its places are given by [`super::places::Places`].
+    Up,
 }
 
 /// Why there is no connection.
@@ -47,12 +48,37 @@ pub(super) struct OpenSession {
     open: Arc<AtomicUsize>,
     /// Which connection of the host it is.
     pub(super) generation: u64,
+    /// The jump host's connection that it goes through: kept for as long as this one.
+    _through: Option<Arc<OpenSession>>,
 }
 
 impl OpenSession {
-    pub(super) fn new(session: Arc<dyn Session>, generation: u64, open: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        session: Arc<dyn Session>,
+        generation: u64,
+        open: &Arc<AtomicUsize>,
+        through: Option<Arc<Self>>,
+    ) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
-        Self { session, generation, open: Arc::clone(open) }
+        Self { session, generation, open: Arc::clone(open), _through: through }
+    }
+
+    /// The way on to a host behind this one.
+    pub(super) fn via(&self) -> Via {
+        Via(Arc::clone(&self.session))
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.session.refused()
+    }
+
+    pub(super) fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
+        self.session.sweep(leftover)
+    }
+
+    /// Whether it is lost.
+    pub(super) fn is_lost(&self) -> bool {
+        self.session.lost().now_or_never().is_some()
     }
 
     pub(super) fn exec(&self, exec: Exec) -> BoxFuture<'static, Ending> {

@@ -102,6 +102,7 @@ impl NodeActor {
         let birth = HostBirth {
             plan: plan.clone(),
             parts: Arc::clone(&self.parts),
+            find: ctx.address().recipient(),
             parent: self.children_token.token().clone(),
             obituary,
         };

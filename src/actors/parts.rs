@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -27,6 +28,12 @@ pub struct NodeParts {
     pub connector: Arc<dyn Connector>,
     /// Runs at once on this node.
     pub permits: Arc<Semaphore>,
+    /// Runs that may wait or run on one host; beyond that a manual run is refused, a scheduled one skipped.
+    pub queue: usize,
+    /// Handshakes at once on this node.
+    pub handshakes: Arc<Semaphore>,
+    /// A connection that nobody uses for so long is closed; none for never.
+    pub idle_timeout: Option<Duration>,
     /// Who logs in where nothing says otherwise.
     pub login: LoginDefaults,
     /// Results that could not be stored at all.

@@ -65,6 +65,7 @@ impl HostPlan {
         one.address() != two.address()
             || one.port != two.port
             || one.user != two.user
+            || one.jump != two.jump
             || one.policy != two.policy
             || one.keys != two.keys
             || self.credential.as_ref().map(|c| (&c.user, &c.proof))

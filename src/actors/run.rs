@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Wanted;
 use super::ledger::RunEnd;
-use super::link::{Failure, Link, OpenSession};
+use super::leftovers::Leftovers;
+use super::link::{Failure, Link};
 use super::parts::NodeParts;
+use super::places::{Place, Places};
 use super::plan::PairPlan;
 use crate::model::{Host, Reason, Trigger};
 use crate::ssh::output::LiveOutput;
@@ -30,8 +32,10 @@ pub(super) struct Job {
     pub(super) link: watch::Receiver<Link>,
     /// Who makes the connection.
     pub(super) connector: Recipient<Wanted>,
-    /// Sessions at once on the host's connection.
-    pub(super) permits: Arc<Semaphore>,
+    /// The sessions of the host's connections.
+    pub(super) places: Arc<Places>,
+    /// Where it is remembered if its connection is lost under it.
+    pub(super) leftovers: Leftovers,
     /// How many runs of the host wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) cancel: CancellationToken,
@@ -41,8 +45,7 @@ pub(super) struct Job {
 
 /// What a run holds while it runs.
 struct Turn {
-    session: Arc<OpenSession>,
-    _host: OwnedSemaphorePermit,
+    place: Place,
     _node: OwnedSemaphorePermit,
 }
 
@@ -69,15 +72,23 @@ impl Job {
                 Err(end) => return end,
             };
             self.parts.board.started(self.run.id, self.parts.clock.now().into());
-            let ending = turn.session.exec(self.exec()).await;
+            let exec = self.exec(deadline);
+            let ending = turn.place.session.exec(exec.clone()).await;
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
-            if untouched && matches!(ending.end, End::ConnectionLost(_)) {
-                // Nothing was sent: it waits for the next connection like any other run that is due.
-                drop(turn);
-                match self.news(deadline).await {
-                    Ok(()) => continue,
-                    Err(end) => return end,
+            match ending.end {
+                End::NoPlace(_) => return self.late("did not get a session of the host"),
+                End::ConnectionLost(_) => {
+                    turn.place.condemn();
+                    if untouched {
+                        // Nothing was sent: it waits for the next connection like any other run that is due.
+                        continue;
+                    }
+                    self.leftovers.note(self.run.id, &exec, &ending);
                 }
+                End::TimedOut | End::Cancelled if turn.place.session.is_lost() => {
+                    self.leftovers.note(self.run.id, &exec, &ending);
+                }
+                _ => {}
             }
             return RunEnd::Ran { ending: Box::new(ending), stopping: self.stopping.load(Ordering::Relaxed) };
         }
@@ -102,7 +113,7 @@ impl Job {
         RunEnd::NotRun { reason: Reason::Late, message }
     }
 
-    fn exec(&self) -> Exec {
+    fn exec(&self, start_by: Instant) -> Exec {
         let task = &self.plan.task;
         let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
         // The last of a name wins: nobody takes Alf's own away.
@@ -124,55 +135,45 @@ impl Job {
             output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),
             cwd: None,
             run_as: None,
-            start_by: None,
+            start_by: Some(start_by),
             cancel: self.cancel.clone(),
         }
     }
 
-    /// Waits for a connection and for the permits, together at most until the deadline.
+    /// Waits for a place on a connection and for one on the node, together at most until the deadline.
     async fn turn(&mut self, deadline: Instant) -> Result<Turn, RunEnd> {
         let _waiting = Waiting::new(&self.waiting);
-        loop {
-            let session = self.session(deadline).await?;
-            let host = self.permit(Arc::clone(&self.permits), deadline, "a session of the host").await?;
-            let node = self.permit(Arc::clone(&self.parts.permits), deadline, "a place on the node").await?;
-            if self.is_current(&session) {
-                return Ok(Turn { session, _host: host, _node: node });
-            }
-        }
+        let place = self.place(deadline).await?;
+        let node = self.permit(Arc::clone(&self.parts.permits), deadline, "a place on the node").await?;
+        Ok(Turn { place, _node: node })
     }
 
-    fn is_current(&self, session: &OpenSession) -> bool {
-        matches!(&*self.link.borrow(), Link::Up(open) if open.generation == session.generation)
-    }
-
-    async fn session(&mut self, deadline: Instant) -> Result<Arc<OpenSession>, RunEnd> {
+    /// Waits for a place on a connection, and sees to it that there is one.
+    async fn place(&mut self, deadline: Instant) -> Result<Place, RunEnd> {
+        let mut place = self.places.wait(Some(self.plan.task.meta.name.clone()), self.run.id);
         loop {
-            if let Link::Up(session) = &*self.link.borrow_and_update() {
-                return Ok(Arc::clone(session));
+            if let Ok(place) = place.try_recv() {
+                return Ok(place);
             }
+            self.link.borrow_and_update();
             self.connector.do_send(Wanted);
-            self.news(deadline).await?;
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(self.cancelled()),
+                Ok(place) = &mut place => return Ok(place),
+                news = timeout_at(deadline, self.link.changed()) => if !matches!(news, Ok(Ok(()))) {
+                    return Err(self.without_place());
+                },
+            }
         }
     }
 
-    /// Waits until the connection is another one than it was when last looked at, at most until the deadline.
-    async fn news(&mut self, deadline: Instant) -> Result<(), RunEnd> {
-        let news = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(self.cancelled()),
-            news = timeout_at(deadline, self.link.changed()) => news,
-        };
-        if matches!(news, Ok(Ok(()))) {
-            return Ok(());
+    fn without_place(&self) -> RunEnd {
+        if matches!(&*self.link.borrow(), Link::Idle) {
+            let message = format!("no connection to {} yet", self.host.meta.name);
+            return RunEnd::NotRun { reason: Reason::Unreachable, message };
         }
-        Err(match &*self.link.borrow() {
-            Link::Down(Failure { reason, message }) => RunEnd::NotRun { reason: *reason, message: message.clone() },
-            Link::Idle | Link::Up(_) => RunEnd::NotRun {
-                reason: Reason::Unreachable,
-                message: format!("no connection to {} yet", self.host.meta.name),
-            },
-        })
+        self.late("did not get a session of the host")
     }
 
     async fn permit(

@@ -190,6 +190,27 @@ pub(super) const KEYS: &[Key] = &[
         check: |value| values::paths(value).map(drop),
     },
     Key {
+        path: "ssh.handshakes",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(50),
+        allowed: "a whole number from 1 to 10000",
+        check: count::<1, 10_000>,
+    },
+    Key {
+        path: "ssh.idle_timeout",
+        shape: Shape::Text,
+        default: BuiltIn::Text("10m"),
+        allowed: "none, or text such as 250ms, 90s, 5m or 1h30m, from 1s on",
+        check: |value| values::limit(value).filter(|limit| limit.is_none_or(|it| it.as_secs() > 0)).map(drop),
+    },
+    Key {
+        path: "ssh.queue",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(1000),
+        allowed: "a whole number from 1 to 100000",
+        check: count::<1, 100_000>,
+    },
+    Key {
         path: "runs.max_in_flight",
         shape: Shape::Integer,
         default: BuiltIn::Integer(512),

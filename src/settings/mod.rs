@@ -107,6 +107,12 @@ pub struct SshSettings {
     pub keepalive_max: usize,
     /// Files in the format of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT, that are asked before a host key is learnt.
     pub known_hosts: Vec<PathBuf>,
+    /// Handshakes at once on this node; one that takes longer than 2 s counts no more.
+    pub handshakes: usize,
+    /// A connection that nobody has used for so long, and nobody will for as long, is closed; none for never.
+    pub idle_timeout: Option<Duration>,
+    /// Runs that may wait or run on one host: beyond it a manual run is refused (503), a scheduled one SKIPPED `late`.
+    pub queue: usize,
 }
 
 /// Bounds on runs.
@@ -213,6 +219,9 @@ impl Merged {
                 keepalive_interval: self.required("ssh.keepalive_interval", values::duration)?,
                 keepalive_max: self.required("ssh.keepalive_max", values::count)?,
                 known_hosts: self.known_hosts()?,
+                handshakes: self.required("ssh.handshakes", values::count)?,
+                idle_timeout: self.required("ssh.idle_timeout", values::limit)?,
+                queue: self.required("ssh.queue", values::count)?,
             },
             runs: RunsSettings {
                 max_in_flight: self.required("runs.max_in_flight", values::count)?,

@@ -103,6 +103,11 @@ pub(super) fn bytes(value: &Value) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(1 << shift)
 }
 
+/// A limit in time: a duration, or `none`.
+pub(super) fn limit(value: &Value) -> Option<Option<Duration>> {
+    if value.as_str() == Some("none") { Some(None) } else { duration(value).map(Some) }
+}
+
 /// A duration: numbers with the units `d`, `h`, `m`, `s`, `ms`, the larger first and each at most once.
 pub(super) fn duration(value: &Value) -> Option<Duration> {
     let mut rest = text(value)?;

@@ -42,6 +42,7 @@ pub async fn run(harness: &impl Harness) {
     saves::never_back(&*store).await;
     saves::statuses(&*store).await;
     saves::order(&*store).await;
+    saves::noting_a_kill(&*store).await;
     saves::forgetting(&*store).await;
     saves::host_keys(&*store).await;
     results::round_trip(&*store).await;

@@ -184,6 +184,12 @@ impl Inner {
                 self.pair_mut(&host, &task).move_forward(Some(until));
                 Written::Done
             }
+            Write::NoteKill { run, kill } => {
+                if let Some(result) = self.results.get_mut(&run) {
+                    result.kill = Some(kill);
+                }
+                Written::Done
+            }
             Write::PinHostKey(record) => {
                 self.host_keys.insert(record.host.clone(), record);
                 Written::Done

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
+    Kill, Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
 };
 pub use error::StoreError;
 
@@ -123,6 +123,14 @@ pub enum Write {
         task: Name,
         /// The instant.
         until: Timestamp,
+    },
+    /// Writes into a stored Result what looking for its left-behind processes has found; nothing if it is not there.
+    /// Answered by `Done`.
+    NoteKill {
+        /// The Result.
+        run: RunId,
+        /// What was found.
+        kill: Kill,
     },
     /// Pins what was learnt of a host, replacing what was there. Answered by `Done`.
     PinHostKey(HostKeyRecord),

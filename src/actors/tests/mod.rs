@@ -3,6 +3,7 @@
 mod support;
 
 mod catalog;
+mod connection;
 mod host;
 mod node;
 mod store;

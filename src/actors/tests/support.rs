@@ -65,6 +65,7 @@ pub(super) struct World {
     pub(super) hosts: FakeConnector,
     pub(super) max_in_flight: usize,
     pub(super) queue: usize,
+    pub(super) idle_timeout: Option<Duration>,
     directory: tempfile::TempDir,
 }
 
@@ -87,6 +88,7 @@ impl World {
             clock,
             max_in_flight: 1000,
             queue: 10_000,
+            idle_timeout: None,
             directory: tempfile::tempdir().unwrap(),
         }
     }
@@ -107,6 +109,9 @@ impl World {
             login: LoginDefaults { user: "deploy".to_owned(), credential: None },
             max_in_flight: self.max_in_flight,
             queue: self.queue,
+            host_queue: 1000,
+            handshakes: 50,
+            idle_timeout: self.idle_timeout,
             arbiters: 0,
             http: None,
         };

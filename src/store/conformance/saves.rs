@@ -2,7 +2,7 @@
 
 use super::samples::{DAY, MINUTE, at, claim, full_status, id, name, result, save};
 use super::{commit, commit_one, load, must, pair};
-use crate::model::{PairStatus, PublicKey, ResultQuery, RunResult, State, Timestamp};
+use crate::model::{Kill, PairStatus, PublicKey, ResultQuery, RunResult, State, Timestamp};
 use crate::store::{HostKeyRecord, Store, Write, Written};
 
 fn save_with(result: RunResult, status: PairStatus, until: Option<Timestamp>) -> Write {
@@ -109,6 +109,20 @@ pub(super) async fn order(store: &dyn Store) {
     let open: Vec<_> = pair(store, &host, &task).await.open.iter().map(|open| open.id).collect();
     assert_eq!(open, [second]);
     assert_eq!(commit(store, Vec::new()).await, [], "a commit of nothing is no error");
+}
+
+/// What was found of a run's processes is written into its Result, and into no other.
+pub(super) async fn noting_a_kill(store: &dyn Store) {
+    let (host, task) = (name("saves"), name("noting"));
+    let (kept, other) = (result(&host, &task, id(1)), result(&host, &task, id(2)));
+    commit(store, vec![save(kept.clone()), save(other.clone())]).await;
+    let kill = Kill { requested_at: at(7), gone: Some(true), detail: "2 processes ended".to_owned() };
+    let writes =
+        vec![Write::NoteKill { run: kept.id, kill: kill.clone() }, Write::NoteKill { run: id(3), kill: kill.clone() }];
+    assert_eq!(commit(store, writes).await, [Written::Done; 2], "a Result that is not there is no error");
+    let noted = must("result", store.result(kept.id).await);
+    assert_eq!(noted, Some(RunResult { kill: Some(kill), ..kept }));
+    assert_eq!(must("result", store.result(other.id).await), Some(other));
 }
 
 /// A forgotten pair starts anew; its Results stay.

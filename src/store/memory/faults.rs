@@ -54,7 +54,7 @@ fn task_of(write: &Write) -> Option<&Name> {
     match write {
         Write::Claim { task, .. } | Write::Watch { task, .. } | Write::ForgetPair { task, .. } => Some(task),
         Write::Save { result, .. } => Some(&result.task),
-        Write::PinHostKey(_) | Write::ForgetHostKey(_) => None,
+        Write::NoteKill { .. } | Write::PinHostKey(_) | Write::ForgetHostKey(_) => None,
     }
 }
 

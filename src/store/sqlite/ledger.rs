@@ -37,6 +37,10 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
             move_forward(connection, pair, until)?;
             Ok(Written::Done)
         }
+        Write::NoteKill { run, kill } => {
+            results::note_kill(connection, run, &kill)?;
+            Ok(Written::Done)
+        }
         Write::PinHostKey(record) => pin(connection, &record),
         Write::ForgetHostKey(host) => {
             connection.prepare_cached("DELETE FROM host_keys WHERE host = ?1")?.execute([host.as_str()])?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use super::fault::Fault;
 use super::names::Names;
 use super::{partition, read};
-use crate::model::{Captured, RunId, RunResult};
+use crate::model::{Captured, Kill, RunId, RunResult};
 
 /// What the writer remembers between transactions; after one that failed it must forget it.
 #[derive(Debug, Default)]
@@ -60,6 +60,19 @@ pub(super) fn insert(connection: &Connection, known: &mut Known, result: &RunRes
     write(connection, &mut known.names, &table, key, result)?;
     partition::count(connection, day, result.scheduled_at.millis())?;
     Ok(true)
+}
+
+/// Replaces what killing a run has found, if its Result is there.
+pub(super) fn note_kill(connection: &Connection, id: RunId, kill: &Kill) -> Result<(), Fault> {
+    let day = partition::day_of(id);
+    if !partition::exists(connection, day)? {
+        return Ok(());
+    }
+    let first = partition::first_key(id);
+    let update = format!("UPDATE {} SET kill = ?1 WHERE key BETWEEN ?2 AND ?3 AND id = ?4", partition::table(day)?);
+    let kill = read::to_json("a kill", kill)?;
+    connection.prepare_cached(&update)?.execute((kill, first, partition::last_key(first), id.as_bytes()))?;
+    Ok(())
 }
 
 /// The rows whose ids begin with the same time and counter.

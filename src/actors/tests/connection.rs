@@ -1,0 +1,122 @@
+//! What becomes of connections: jump hosts, idle ones, crowded ones, and what was left behind when one was lost.
+
+use std::time::Duration;
+
+use super::support::{Alf, World, name, seconds};
+use crate::model::{HostState, Outcome, Reason};
+use crate::ssh::fake::{FakeConnect, FakeExec};
+
+/// The task `check` on two hosts behind `bastion`, due by nothing.
+const BEHIND: &str = r#"{"hosts": [{"name": "bastion"}, {"name": "in1", "jump": "bastion"}, {"name": "in2", "jump": "in1"}],
+    "tasks": [{"name": "check", "command": "check"}],
+    "host_tasks": [{"name": "all", "task": "check", "selector": "*"}]}"#;
+
+#[actix_rt::test]
+async fn a_chain_of_jump_hosts_uses_the_connections_that_are_there() {
+    let alf = Alf::with(BEHIND).await;
+    let result = alf.run_to_end("in2", "check").await;
+    assert_eq!(result.outcome, Outcome::Ok);
+    for host in ["bastion", "in1", "in2"] {
+        alf.run_to_end(host, "check").await;
+        assert_eq!(alf.hosts().connects(host), 1, "{host}");
+    }
+    let through = |host| alf.hosts().targets(host)[0].via.is_some();
+    assert_eq!(["bastion", "in1", "in2"].map(through), [false, true, true]);
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_host_behind_one_that_is_down_is_unreachable_and_back_as_soon_as_that_one_is() {
+    let alf = Alf::with(BEHIND).await;
+    for _ in 0..8 {
+        alf.hosts().on_connect("bastion", FakeConnect::unreachable("bastion does not answer"));
+    }
+    let run = alf.run("in1", "check").await.unwrap();
+    let state = |alf: &Alf, host: &str| alf.handle.host_status(&name(host)).and_then(|status| status.state);
+    alf.until(|alf| state(alf, "in1") == Some(HostState::Unreachable)).await;
+    assert_eq!(state(&alf, "bastion"), Some(HostState::Down));
+    let told = alf.handle.host_status(&name("in1")).unwrap();
+    assert_eq!(told.reason, Some(Reason::Unreachable));
+    assert_eq!(told.message.as_deref(), Some("its jump host \"bastion\" is down: bastion does not answer"));
+    assert_eq!(alf.handle.summary().hosts_unreachable, 1);
+    alf.until(|alf| state(alf, "bastion") == Some(HostState::Up)).await;
+    let up = alf.now();
+    let result = alf.handle.wait(run, seconds(600)).await.unwrap().unwrap();
+    assert_eq!(result.outcome, Outcome::Ok);
+    assert!(result.finished_at.get() - up < chrono::TimeDelta::seconds(1), "it does not wait out its own pause");
+    assert_eq!((state(&alf, "in1"), alf.hosts().connects("in1")), (Some(HostState::Up), 1));
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn an_idle_connection_is_closed_unless_it_is_used_soon_or_leads_on() {
+    let mut world = World::new();
+    world.idle_timeout = Some(seconds(600));
+    let alf = world.start().await;
+    alf.define(BEHIND).await;
+    alf.define(
+        r#"{"hosts": [{"name": "busy"}], "task_schedules": [{"name": "often", "task": "check", "cron": "*/10 * * * *", "host": "busy"}]}"#,
+    )
+    .await;
+    alf.run_to_end("busy", "check").await;
+    alf.run_to_end("in1", "check").await;
+    // The host behind the bastion is used all the time; the bastion itself only by that.
+    for _ in 0..10 {
+        tokio::time::sleep(seconds(300)).await;
+        alf.run_to_end("in1", "check").await;
+    }
+    assert_eq!((alf.hosts().open("bastion"), alf.hosts().open("in1"), alf.hosts().open("busy")), (1, 1, 1));
+    alf.until(|alf| alf.hosts().open("in1") == 0).await;
+    alf.until(|alf| alf.hosts().open("bastion") == 0).await;
+    let up = alf.handle.host_status(&name("in1")).unwrap();
+    assert_eq!(up.state, Some(HostState::Up), "closed as idle is not down");
+    assert_eq!((alf.hosts().open("busy"), alf.hosts().connects("busy")), (1, 1));
+    alf.run_to_end("in1", "check").await;
+    assert_eq!((alf.hosts().connects("in1"), alf.hosts().connects("bastion")), (2, 2));
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn long_runs_do_not_keep_the_others_out() {
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "web1", "max_sessions": 2}],
+            "tasks": [{"name": "long", "command": "long"}, {"name": "check", "command": "check"}],
+            "host_tasks": [{"task": "long", "host": "web1"}, {"task": "check", "host": "web1"}]}"#,
+    )
+    .await;
+    alf.hosts().on_command("long", FakeExec::exit(0).after(seconds(3000)));
+    let long = alf.run("web1", "long").await.unwrap();
+    alf.until(|alf| alf.hosts().running("web1") == 1).await;
+    let result = alf.run_to_end("web1", "check").await;
+    let late = result.lateness_ms().unwrap();
+    assert!((55_000..65_000).contains(&late), "it waits until the other one is a long one: {late}");
+    assert_eq!(alf.hosts().connects("web1"), 2);
+    let result = alf.run_to_end("web1", "check").await;
+    assert!(result.lateness_ms().unwrap() < 1000);
+    assert_eq!((alf.hosts().connects("web1"), alf.hosts().open("web1")), (2, 2));
+    alf.until(|alf| alf.hosts().open("web1") == 1).await;
+    assert_eq!(alf.hosts().running("web1"), 1, "the second one goes, the long run stays");
+    assert_eq!(alf.handle.wait(long, seconds(3600)).await.unwrap().unwrap().outcome, Outcome::Ok);
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn what_a_lost_connection_left_behind_is_looked_for_before_anything_else_starts() {
+    let alf = Alf::with(super::support::UNSCHEDULED).await;
+    alf.hosts().on_exec("web1", FakeExec::hang());
+    let run = alf.run("web1", "check").await.unwrap();
+    alf.until(|alf| alf.hosts().running("web1") == 1).await;
+    alf.hosts().cut("web1", "pulled the plug");
+    let result = alf.handle.wait(run, seconds(60)).await.unwrap().unwrap();
+    assert_eq!((result.reason, result.kill), (Some(Reason::ConnectionLost), None));
+    // Nothing is due, and yet it is not left there.
+    alf.until(|alf| alf.hosts().swept("web1").len() == 1).await;
+    assert_eq!(alf.hosts().swept("web1")[0].run, run.to_string());
+    alf.settle().await;
+    let kill = alf.handle.result(run).await.unwrap().unwrap().kill.unwrap();
+    assert_eq!((kill.gone, kill.detail.as_str()), (Some(true), "looked for after the next login: scripted"));
+    alf.hosts().cut("web1", "again");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!((alf.hosts().swept("web1").len(), alf.hosts().connects("web1")), (1, 2), "once is enough");
+    alf.end().await;
+}
