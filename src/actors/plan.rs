@@ -99,6 +99,7 @@ impl HostPlan {
             policy: host.policy,
             keys,
             via: None,
+            leads_on: false,
         }
     }
 }
