@@ -144,7 +144,7 @@ impl Try {
         let unreachable = |message: String| Failure { reason: Reason::Unreachable, message };
         let name = self.host.meta.name.clone();
         let way = jump::way(&self.find, &self.host).await.map_err(NotConnected::NoWay)?;
-        self.target.via = way.as_ref().map(|way| way.session.via());
+        self.target.via = way.as_ref().map(|way| way.session.via(way.host.clone()));
         let gates = [Some(Arc::clone(&self.parts.handshakes)), way.as_ref().map(|way| Arc::clone(&way.handshakes))];
         let target = self.target;
         let handshake = brisk(gates, self.parts.connector.connect(target));

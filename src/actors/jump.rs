@@ -31,7 +31,9 @@ pub(super) struct OpenWay;
 
 /// The way to a host behind a jump host.
 pub(super) struct Way {
-    /// The jump host's own connection.
+    /// The jump host.
+    pub(super) host: Name,
+    /// Its own connection.
     pub(super) session: Arc<OpenSession>,
     /// Handshakes at once through it.
     pub(super) handshakes: Arc<Semaphore>,
@@ -92,9 +94,9 @@ impl Handler<OpenWay> for HostActor {
     type Result = ResponseFuture<Result<Way, NoWay>>;
 
     fn handle(&mut self, _: OpenWay, ctx: &mut Context<Self>) -> Self::Result {
-        let (places, handshakes) = (Arc::clone(&self.places), Arc::clone(&self.through));
+        let (host, places, handshakes) = (self.name().clone(), Arc::clone(&self.places), Arc::clone(&self.through));
         if let Some(session) = places.first() {
-            return Box::pin(async move { Ok(Way { session, handshakes }) });
+            return Box::pin(async move { Ok(Way { host, session, handshakes }) });
         }
         self.connection.wanted_until = Some(Instant::now() + WANTED);
         self.connect_soon(ctx);
@@ -111,7 +113,7 @@ impl Handler<OpenWay> for HostActor {
                     return Err(NoWay { failure, link: Some(link) });
                 }
                 if let Some(session) = places.first() {
-                    return Ok(Way { session, handshakes });
+                    return Ok(Way { host, session, handshakes });
                 }
                 look = true;
                 if !matches!(timeout(ANSWER, link.changed()).await, Ok(Ok(()))) {

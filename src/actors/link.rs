@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::model::Reason;
+use crate::model::{Name, Reason};
 use crate::ssh::{ConnectError, Ending, Exec, KillReport, Leftover, Session, Via};
 
 /// A host's connection.
@@ -64,8 +64,8 @@ impl OpenSession {
     }
 
     /// The way on to a host behind this one.
-    pub(super) fn via(&self) -> Via {
-        Via(Arc::clone(&self.session))
+    pub(super) fn via(&self, host: Name) -> Via {
+        Via { host, session: Arc::clone(&self.session) }
     }
 
     pub(super) fn refused(&self) -> u64 {

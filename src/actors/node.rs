@@ -122,7 +122,7 @@ impl NodeActor {
     }
 
     /// A host's plan may be another one now.
-    fn replan(&mut self, catalog: &Catalog, name: &Name, ctx: &mut Context<Self>) {
+    fn replan(&mut self, catalog: &Catalog, jumps: &HashSet<Name>, name: &Name, ctx: &mut Context<Self>) {
         let Some(host) = catalog.hosts.get(name) else {
             self.end_host(name, ctx);
             return;
@@ -130,7 +130,7 @@ impl NodeActor {
         if self.ending.contains(name) {
             return;
         }
-        let plan = HostPlan::of(catalog, host, &self.parts.login);
+        let plan = HostPlan::of(catalog, jumps, host, &self.parts.login);
         match self.children.get_mut(name) {
             None => self.start_child(plan, ctx),
             Some(child) if child.plan != plan => {
@@ -150,7 +150,7 @@ impl NodeActor {
             actor.forget_strangers(Some(&name));
             actor.ending.remove(&name);
             let catalog = actor.published.get();
-            actor.replan(&catalog, &name, ctx);
+            actor.replan(&catalog, &catalog.jumps(), &name, ctx);
         }));
     }
 
@@ -214,8 +214,9 @@ impl Actor for NodeActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.forget_strangers(None);
         let catalog = self.published.get();
+        let jumps = catalog.jumps();
         for host in catalog.hosts.values() {
-            self.start_child(HostPlan::of(&catalog, host, &self.parts.login), ctx);
+            self.start_child(HostPlan::of(&catalog, &jumps, host, &self.parts.login), ctx);
         }
     }
 }
@@ -228,16 +229,21 @@ impl Handler<CatalogChanged> for NodeActor {
         if changed.touched.iter().all(|what| what.noun == Noun::Key) {
             return;
         }
+        let jumps = catalog.jumps();
         if changed.touched.iter().all(|what| what.noun == Noun::Host) {
             for what in &changed.touched {
-                self.replan(&catalog, &what.name, ctx);
+                self.replan(&catalog, &jumps, &what.name, ctx);
+                // That one leads on to it now.
+                if let Some(jump) = catalog.hosts.get(&what.name).and_then(|host| host.jump.clone()) {
+                    self.replan(&catalog, &jumps, &jump, ctx);
+                }
             }
             return;
         }
         // A task, a link or a credential may concern any host: those whose plan is the same hear nothing.
         let names: BTreeSet<Name> = catalog.hosts.keys().chain(self.children.keys()).cloned().collect();
         for name in &names {
-            self.replan(&catalog, name, ctx);
+            self.replan(&catalog, &jumps, name, ctx);
         }
     }
 }
@@ -273,7 +279,7 @@ impl Handler<Rebuild<Name>> for NodeActor {
         if let Some(host) = catalog.hosts.get(&name)
             && self.children.get(&name).is_some_and(|child| child.addr.is_none())
         {
-            self.start_child(HostPlan::of(&catalog, host, &self.parts.login), ctx);
+            self.start_child(HostPlan::of(&catalog, &catalog.jumps(), host, &self.parts.login), ctx);
         }
     }
 }

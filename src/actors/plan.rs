@@ -1,10 +1,11 @@
 //! Plans: what the definitions come to for one host.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::parts::LoginDefaults;
-use crate::model::{Catalog, Credential, Env, Host, Limit, PairLine, Proof, PublicKey, Task};
+use crate::model::{Catalog, Credential, Env, Host, Limit, Name, PairLine, Proof, PublicKey, Task};
 use crate::ssh::{Login, Target};
 
 /// What the definitions come to for one host.
@@ -14,6 +15,8 @@ pub struct HostPlan {
     pub host: Arc<Host>,
     /// How to log in there; none for the agent or the OS user's own keys.
     pub credential: Option<Arc<Credential>>,
+    /// Whether other hosts are reached through it.
+    pub leads_on: bool,
     /// Its linked tasks.
     pub pairs: Vec<PairPlan>,
 }
@@ -39,8 +42,8 @@ impl PairPlan {
 }
 
 impl HostPlan {
-    /// For a host of the catalog.
-    pub fn of(catalog: &Catalog, host: &Arc<Host>, defaults: &LoginDefaults) -> Self {
+    /// For a host of the catalog; `jumps` are [`Catalog::jumps`].
+    pub fn of(catalog: &Catalog, jumps: &HashSet<Name>, host: &Arc<Host>, defaults: &LoginDefaults) -> Self {
         let credential = host.credential.as_ref().or(defaults.credential.as_ref());
         let pairs = catalog
             .tasks_of(host)
@@ -53,6 +56,7 @@ impl HostPlan {
             })
             .collect();
         Self {
+            leads_on: jumps.contains(&host.meta.name),
             host: Arc::clone(host),
             credential: credential.and_then(|name| catalog.credentials.get(name)).map(Arc::clone),
             pairs,
@@ -99,7 +103,7 @@ impl HostPlan {
             policy: host.policy,
             keys,
             via: None,
-            leads_on: false,
+            leads_on: self.leads_on,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The catalog: all definitions as one immutable snapshot, and the rules between them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
@@ -148,6 +149,11 @@ impl Catalog {
             Noun::HostTask | Noun::TaskSchedule | Noun::Key => {}
         }
         users
+    }
+
+    /// The hosts through which others are reached.
+    pub fn jumps(&self) -> HashSet<Name> {
+        self.hosts.values().filter_map(|host| host.jump.clone()).collect()
     }
 
     /// The tasks linked to a host, each with the link that counts: one naming the host beats selectors, then the

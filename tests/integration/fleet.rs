@@ -107,3 +107,32 @@ fn a_host_that_hangs_costs_the_others_nothing() {
     assert_eq!(service.get("status/hung")["state"], "DOWN");
     hung.thaw();
 }
+
+#[test]
+fn hosts_behind_jump_hosts_use_the_connections_that_are_there_and_are_unreachable_without() {
+    let (mut bastion, first, second) = (Sshd::start(), Sshd::start(), Sshd::start());
+    let service = Service::start();
+    service.add_host_named(&bastion, "bastion");
+    service.add_host_named(&first, "in1");
+    service.add_host_named(&second, "in2");
+    service.send("PATCH", "hosts/in1", &json!({"jump": "bastion"})).expect(200);
+    service.send("PATCH", "hosts/in2", &json!({"jump": "in1"})).expect(200);
+    service.send("POST", "tasks", &json!({"name": "check", "command": "echo $ALF_HOST"})).expect(201);
+    for host in ["in2", "in1", "bastion", "in2"] {
+        let result = service.send("POST", &format!("hosts/{host}/tasks/check/run?wait=30s"), &json!({}));
+        assert_eq!(result.expect(200).json()["stdout"], format!("{host}\n"));
+    }
+    assert_eq!([&bastion, &first, &second].map(|sshd| sshd.logins()), [1, 1, 1], "nobody logs in twice");
+    bastion.kill();
+    service.send("POST", "tasks", &json!({"name": "late", "command": "true", "start_within": "2s"})).expect(201);
+    let result = service.send("POST", "hosts/in2/tasks/late/run?wait=30s", &json!({})).expect(200).json();
+    assert_eq!((result["outcome"].as_str(), result["reason"].as_str()), (Some("PROBLEM"), Some("unreachable")));
+    assert!(result["message"].as_str().unwrap().contains("its jump host \"in1\" is down"), "{result}");
+    assert_eq!(service.get("status/in2")["state"], "UNREACHABLE");
+    assert_eq!(service.get("status/in1")["state"], "UNREACHABLE");
+    assert_eq!(service.get("status/bastion")["state"], "DOWN");
+    bastion.restart();
+    let result = service.send("POST", "hosts/in2/tasks/check/run?wait=60s", &json!({})).expect(200).json();
+    assert_eq!(result["outcome"], "OK", "{result}");
+    assert_eq!(service.get("status/in2")["state"], "UP");
+}

@@ -35,6 +35,7 @@ impl World {
             policy: crate::model::HostKeyPolicy::AcceptNew,
             keys: Vec::new(),
             via: None,
+            leads_on: false,
         };
         let session = self.fake.connect(target).await.unwrap().session;
         self.places.add(Arc::new(OpenSession::new(session, generation, &self.open, None)));
