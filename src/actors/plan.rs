@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::parts::LoginDefaults;
-use crate::model::{Catalog, Credential, Env, Host, Limit, PairLine, Proof, PublicKey, Task};
+use crate::model::{Catalog, Credential, Env, Host, Limit, Name, PairLine, Proof, PublicKey, Task};
 use crate::ssh::{Login, Target};
 
 /// What the definitions come to for one host.
@@ -14,6 +14,8 @@ pub struct HostPlan {
     pub host: Arc<Host>,
     /// How to log in there; none for the agent or the OS user's own keys.
     pub credential: Option<Arc<Credential>>,
+    /// The host through whose connection it is reached; none for a direct one.
+    pub jump: Option<Name>,
     /// Its linked tasks.
     pub pairs: Vec<PairPlan>,
 }
@@ -53,6 +55,7 @@ impl HostPlan {
             })
             .collect();
         Self {
+            jump: host.jump.clone(),
             host: Arc::clone(host),
             credential: credential.and_then(|name| catalog.credentials.get(name)).map(Arc::clone),
             pairs,
@@ -67,6 +70,7 @@ impl HostPlan {
             || one.user != two.user
             || one.policy != two.policy
             || one.keys != two.keys
+            || self.jump != other.jump
             || self.credential.as_ref().map(|c| (&c.user, &c.proof))
                 != other.credential.as_ref().map(|c| (&c.user, &c.proof))
     }
@@ -80,8 +84,8 @@ impl HostPlan {
             None => Login::Default,
             Some(Proof::Agent) => Login::Agent,
             Some(Proof::Password(password)) => Login::Password(password.clone()),
-            Some(Proof::PrivateKey { key, passphrase }) => {
-                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone(), certificate: None }
+            Some(Proof::PrivateKey { key, passphrase, certificate }) => {
+                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone(), certificate: certificate.clone() }
             }
             Some(Proof::KeyFile { path, passphrase }) => {
                 Login::KeyFile { path: PathBuf::from(path), passphrase: passphrase.clone() }

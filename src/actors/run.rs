@@ -17,8 +17,7 @@ use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
 use crate::model::{Host, Reason, Trigger};
-use crate::ssh::output::LiveOutput;
-use crate::ssh::{End, Exec, Work};
+use crate::ssh::End;
 use crate::store::OpenRun;
 
 /// One run, and all it needs.
@@ -68,8 +67,12 @@ impl Job {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
+            let exec = match self.exec() {
+                Ok(exec) => exec,
+                Err(message) => return RunEnd::NotRun { reason: Reason::Setup, message },
+            };
             self.parts.board.started(self.run.id, self.parts.clock.now().into());
-            let ending = turn.session.exec(self.exec()).await;
+            let ending = turn.session.exec(exec).await;
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             if untouched && matches!(ending.end, End::ConnectionLost(_)) {
                 // Nothing was sent: it waits for the next connection like any other run that is due.
@@ -100,33 +103,6 @@ impl Job {
         }
         let message = format!("{what} within start_within ({})", self.plan.task.start_within);
         RunEnd::NotRun { reason: Reason::Late, message }
-    }
-
-    fn exec(&self) -> Exec {
-        let task = &self.plan.task;
-        let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
-        // The last of a name wins: nobody takes Alf's own away.
-        let own = [
-            ("ALF_HOST", self.host.meta.name.to_string()),
-            ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
-            ("ALF_TASK", task.meta.name.to_string()),
-            ("ALF_RUN_ID", self.run.id.to_string()),
-            ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
-        ];
-        Exec {
-            run: self.run.id.to_string(),
-            work: Work::Command(task.command.clone()),
-            args: Vec::new(),
-            env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
-            stdin: task.stdin.clone().map(Into::into),
-            timeout: self.plan.timeout.get(),
-            kill_grace: task.kill_grace.get(),
-            output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),
-            cwd: None,
-            run_as: None,
-            start_by: None,
-            cancel: self.cancel.clone(),
-        }
     }
 
     /// Waits for a connection and for the permits, together at most until the deadline.

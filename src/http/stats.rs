@@ -32,6 +32,7 @@ struct Rates {
 struct Connections {
     up: u64,
     down: u64,
+    unreachable: u64,
     pending: u64,
 }
 
@@ -66,6 +67,7 @@ pub async fn stats(call: Call) -> Result<Reply, Problem> {
         connections: Connections {
             up: stats.connections.hosts_up,
             down: stats.connections.hosts_down,
+            unreachable: stats.connections.hosts_unreachable,
             pending: stats.connections.hosts_pending,
         },
         lateness_ms: stats.lateness_ms.map(|(p50, p99)| Lateness { p50, p99 }),

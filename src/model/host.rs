@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::check_user;
 use super::definition::{Defaults, Definition, Meta, ReadOnly, Secrets, document};
-use super::{Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
+use super::{Catalog, Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
 
 /// A machine reached over SSH.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Host {
     pub user: Option<String>,
     /// How to log in; else `ssh.credential`, else the agent, else the user's own keys.
     pub credential: Option<Name>,
+    /// The host through whose connection it is reached; none for a direct one.
+    pub jump: Option<Name>,
     /// What to do with a key nobody has recorded.
     pub policy: HostKeyPolicy,
     /// The keys the host may show, given by a person.
@@ -61,6 +63,8 @@ document! {
         pub user: Option<String>,
         /// The name of a credential.
         pub credential: Option<Name>,
+        /// The name of the host through which it is reached.
+        pub jump: Option<Name>,
         /// The host's key.
         pub host_key: Option<HostKeyDocument>,
         /// Sessions at once on the connection.
@@ -105,6 +109,7 @@ impl Definition for Host {
             port: document.port.unwrap_or(22),
             user,
             credential: document.credential,
+            jump: document.jump,
             policy: host_key.policy.unwrap_or_default(),
             keys: host_key.keys.unwrap_or_default(),
             max_sessions,
@@ -120,6 +125,7 @@ impl Definition for Host {
             port: Some(self.port),
             user: self.user.clone(),
             credential: self.credential.clone(),
+            jump: self.jump.clone(),
             host_key: Some(HostKeyDocument {
                 policy: Some(self.policy),
                 keys: Some(self.keys.clone()),
@@ -133,7 +139,15 @@ impl Definition for Host {
     }
 
     fn named_in(document: &HostDocument) -> Vec<(&'static str, Reference)> {
-        Reference::to(Noun::Credential, "/credential", document.credential.as_ref()).into_iter().collect()
+        // One that names itself is refused as a loop, whether it is there or not.
+        let jump = document.jump.as_ref().filter(|jump| document.name.as_ref() != Some(*jump));
+        let credential = Reference::to(Noun::Credential, "/credential", document.credential.as_ref());
+        credential.into_iter().chain(Reference::to(Noun::Host, "/jump", jump)).collect()
+    }
+
+    fn misfits_of(document: &HostDocument, catalog: &Catalog) -> Vec<Fault> {
+        let (Some(name), Some(jump)) = (&document.name, &document.jump) else { return Vec::new() };
+        catalog.check_jump(name, jump).map_err(|detail| Fault::new("/jump", detail)).err().into_iter().collect()
     }
 }
 

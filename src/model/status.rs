@@ -133,6 +133,8 @@ pub enum HostState {
     Up,
     /// Could not be connected to when last needed.
     Down,
+    /// Could not be tried: a jump host on the way to it is down.
+    Unreachable,
 }
 
 /// A host's own state.
@@ -173,6 +175,8 @@ pub struct StatusSummary {
     pub hosts_up: u64,
     /// Hosts that are DOWN.
     pub hosts_down: u64,
+    /// Hosts that are UNREACHABLE: behind a jump host that is down.
+    pub hosts_unreachable: u64,
     /// Hosts not connected to yet.
     pub hosts_pending: u64,
 }

@@ -8,3 +8,4 @@ mod node;
 mod store;
 mod supervision;
 mod task;
+mod work;
