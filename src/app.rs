@@ -152,6 +152,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         node: setup.node.clone(),
         clock: parts.clock.clone(),
         board: Arc::clone(&board),
+        published: published.clone(),
+        store: Arc::clone(&parts.store),
         writer: writer.clone(),
         ids: RunIds::default(),
         connector: parts.connector,

@@ -213,14 +213,13 @@ impl Board {
         (row.state, row.reason, row.message) = (Some(HostState::Down), Some(reason), Some(message.to_owned()));
     }
 
-    /// A host's jump host is down.
-    pub(super) fn host_unreachable(&self, host: &Name, at: Timestamp, message: &str) {
+    /// A host could not be tried because a jump host on the way to it is down: no attempt of its own.
+    pub fn host_unreachable(&self, host: &Name, at: Timestamp, message: &str) {
         let mut inner = self.write();
         let row = inner.hosts.entry(host.clone()).or_default();
         if row.state != Some(HostState::Unreachable) {
             row.since = Some(at);
         }
-        row.attempt += 1;
         row.state = Some(HostState::Unreachable);
         (row.reason, row.message) = (Some(Reason::Unreachable), Some(message.to_owned()));
     }
@@ -411,5 +410,28 @@ impl Run {
             due_at: self.open.due_at,
             started_at: self.started_at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_behind_one_that_is_down_is_unreachable_and_no_attempt_of_its_own() {
+        let board = Board::default();
+        let (host, at) = (Name::parse("inner").unwrap(), |second: i64| Timestamp::from_millis(second * 1000).unwrap());
+        board.host_up(&host, at(1));
+        for second in [2, 3] {
+            board.host_unreachable(&host, at(second), "its jump host bastion is down");
+        }
+        let status = board.host_status(&host).unwrap();
+        assert_eq!((status.state, status.attempt), (Some(HostState::Unreachable), 0));
+        assert_eq!((status.since, status.reason), (Some(at(2)), Some(Reason::Unreachable)));
+        assert_eq!(status.message.as_deref(), Some("its jump host bastion is down"));
+        let summary = board.summary();
+        assert_eq!((summary.hosts_unreachable, summary.hosts_down, summary.hosts_up), (1, 0, 0));
+        board.host_up(&host, at(4));
+        assert_eq!(board.host_status(&host).unwrap().since, Some(at(4)));
     }
 }

@@ -4,17 +4,19 @@
 use std::sync::Arc;
 
 use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture as _};
+use bytes::Bytes;
 
 use super::definitions::{read_rows, to_row};
 use super::error::AlfError;
 use super::node::NodeActor;
+use super::programs::blob_changes;
 use super::published::Published;
 use super::supervision::{Obituary, Slot, supervised};
 use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Fault, Host, HostTask, Key, Noun, Reference,
-    Schedule, Secrets, Task, TaskSchedule, Timestamp,
+    AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Fault, Host, HostTask, Key, Noun, Program,
+    ProgramDocument, Reference, Schedule, Secrets, Task, TaskSchedule, Timestamp,
 };
 use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;
@@ -41,6 +43,18 @@ pub enum Precondition {
 pub struct Put {
     /// The document.
     pub draft: Draft,
+    /// What must hold.
+    pub condition: Precondition,
+}
+
+/// [`Put`] for a program whose bytes are new, or may be.
+#[derive(Message)]
+#[rtype(result = "Result<PutDone, AlfError>")]
+pub struct PutProgram {
+    /// The document, with the hash and the size of these bytes.
+    pub document: ProgramDocument,
+    /// The bytes.
+    pub bytes: Bytes,
     /// What must hold.
     pub condition: Precondition,
 }
@@ -92,7 +106,8 @@ macro_rules! drafts {
                     $(Self::$kind(document) => {
                         let kept = document.name.as_ref().and_then(|name| $kind::map(catalog).get(name));
                         let kept = kept.map(|one| one.secrets()).unwrap_or_default();
-                        let missing = catalog.missing($kind::named_in(&document));
+                        let mut missing = catalog.missing($kind::named_in(&document));
+                        missing.extend($kind::misfits_of(&document, catalog));
                         match checked::<$kind>(document, &kept, defaults) {
                             Ok(definition) if missing.is_empty() => Ok(definition),
                             Ok(_) => Err(missing),
@@ -187,7 +202,17 @@ impl Handler<Put> for CatalogActor {
 
     fn handle(&mut self, put: Put, _: &mut Context<Self>) -> Self::Result {
         let parts = Arc::clone(&self.parts);
-        AtomicResponse::new(Box::pin(async move { parts.put(put).await }.into_actor(self)))
+        AtomicResponse::new(Box::pin(async move { parts.put(put, None).await }.into_actor(self)))
+    }
+}
+
+impl Handler<PutProgram> for CatalogActor {
+    type Result = AtomicResponse<Self, Result<PutDone, AlfError>>;
+
+    fn handle(&mut self, program: PutProgram, _: &mut Context<Self>) -> Self::Result {
+        let parts = Arc::clone(&self.parts);
+        let put = Put { draft: Draft::Program(program.document), condition: program.condition };
+        AtomicResponse::new(Box::pin(async move { parts.put(put, Some(program.bytes)).await }.into_actor(self)))
     }
 }
 
@@ -201,7 +226,7 @@ impl Handler<Delete> for CatalogActor {
 }
 
 impl CatalogParts {
-    async fn put(&self, put: Put) -> Result<PutDone, AlfError> {
+    async fn put(&self, put: Put, sent: Option<Bytes>) -> Result<PutDone, AlfError> {
         for _ in 0..TRIES {
             let catalog = self.published.get();
             let definition = put.draft.clone().check(&catalog, &self.defaults).map_err(AlfError::Invalid)?;
@@ -222,7 +247,9 @@ impl CatalogParts {
             };
             let definition = stamped(definition, version, created_at, now);
             let row = to_row(&definition, &self.vault).map_err(AlfError::Store)?;
-            if self.write(&catalog, vec![DefinitionChange::Put(row)], &[], Some(definition.clone())).await? {
+            let mut changes = blob_changes(&catalog, previous.as_ref(), Some(&definition), sent.as_ref())?;
+            changes.push(DefinitionChange::Put(row));
+            if self.write(&catalog, changes, &[], Some(definition.clone())).await? {
                 return Ok(PutDone { definition, created: previous.is_none(), changed: true });
             }
         }
@@ -244,7 +271,8 @@ impl CatalogParts {
             }
             let mut gone = links;
             gone.push(what.clone());
-            let changes = gone.iter().cloned().map(DefinitionChange::Remove).collect();
+            let mut changes = blob_changes(&catalog, Some(&previous), None, None)?;
+            changes.extend(gone.iter().cloned().map(DefinitionChange::Remove));
             if self.write(&catalog, changes, &gone, None).await? {
                 return Ok(());
             }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::board::Board;
-use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put};
+use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put, PutProgram};
 use super::error::AlfError;
 use super::host::RunTask;
 use super::node::{FindHost, NodeActor, NodeHealth};
@@ -13,8 +15,9 @@ use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Catalog, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun, PublicKey, Reference,
-    ResultPage, ResultQuery, RunId, RunResult, RunRow, SecretText, StatusRow, StatusSummary, Timestamp,
+    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun,
+    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, RunRow, SecretText, StatusRow,
+    StatusSummary, Timestamp,
 };
 use crate::store::{Store, StoreCounts};
 
@@ -25,6 +28,9 @@ pub use super::supervision::ActorHealth as Health;
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+
+/// The same where as much is written as fits into a program.
+const LONG_ANSWER: Duration = Duration::from_secs(60);
 
 /// What the door opens to; put together by the composition root.
 pub struct HandleParts {
@@ -124,6 +130,19 @@ impl AlfHandle {
     /// Creates or replaces a definition.
     pub async fn put(&self, draft: Draft, condition: Precondition) -> Result<PutDone, AlfError> {
         self.0.catalog.get().send(Put { draft, condition }).timeout(ANSWER).await?
+    }
+
+    /// Creates a program, or replaces its bytes and its document.
+    pub async fn put_program(
+        &self,
+        mut document: ProgramDocument,
+        bytes: Bytes,
+        condition: Precondition,
+    ) -> Result<PutDone, AlfError> {
+        let hashed = bytes.clone();
+        let content = tokio::task::spawn_blocking(move || Content::of(&hashed)).await;
+        document.set_content(content.map_err(|error| AlfError::Unavailable(error.to_string()))?);
+        self.0.catalog.get().send(PutProgram { document, bytes, condition }).timeout(LONG_ANSWER).await?
     }
 
     /// What is wrong with a document, the things it names included, without storing it.

@@ -226,7 +226,7 @@ impl Handler<CatalogChanged> for NodeActor {
 
     fn handle(&mut self, changed: CatalogChanged, ctx: &mut Context<Self>) {
         let catalog = self.published.get();
-        if changed.touched.iter().all(|what| what.noun == Noun::Key) {
+        if changed.touched.iter().all(|what| matches!(what.noun, Noun::Key | Noun::Program)) {
             return;
         }
         let jumps = catalog.jumps();

@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::board::Board;
+use super::published::Published;
 use super::store::StoreWriter;
 use crate::clock::Clock;
 use crate::model::{Name, RunIds};
 use crate::ssh::Connector;
+use crate::store::Store;
 
 /// What all actors of a node share.
 pub struct NodeParts {
@@ -20,6 +22,10 @@ pub struct NodeParts {
     pub clock: Clock,
     /// How everything stands.
     pub board: Arc<Board>,
+    /// The present definitions.
+    pub published: Published,
+    /// Where the bytes of programs are.
+    pub store: Arc<dyn Store>,
     /// The way to the ledger.
     pub writer: StoreWriter,
     /// Makes run ids.

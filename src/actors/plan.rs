@@ -85,8 +85,8 @@ impl HostPlan {
             None => Login::Default,
             Some(Proof::Agent) => Login::Agent,
             Some(Proof::Password(password)) => Login::Password(password.clone()),
-            Some(Proof::PrivateKey { key, passphrase }) => {
-                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone(), certificate: None }
+            Some(Proof::PrivateKey { key, passphrase, certificate }) => {
+                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone(), certificate: certificate.clone() }
             }
             Some(Proof::KeyFile { path, passphrase }) => {
                 Login::KeyFile { path: PathBuf::from(path), passphrase: passphrase.clone() }

@@ -19,8 +19,7 @@ use super::parts::NodeParts;
 use super::places::{Place, Places};
 use super::plan::PairPlan;
 use crate::model::{Host, Reason, Trigger};
-use crate::ssh::output::LiveOutput;
-use crate::ssh::{End, Exec, Work};
+use crate::ssh::End;
 use crate::store::OpenRun;
 
 /// One run, and all it needs.
@@ -71,8 +70,11 @@ impl Job {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
+            let exec = match self.exec(deadline) {
+                Ok(exec) => exec,
+                Err(message) => return RunEnd::NotRun { reason: Reason::Setup, message },
+            };
             self.parts.board.started(self.run.id, self.parts.clock.now().into());
-            let exec = self.exec(deadline);
             let ending = turn.place.session.exec(exec.clone()).await;
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             match ending.end {
@@ -111,33 +113,6 @@ impl Job {
         }
         let message = format!("{what} within start_within ({})", self.plan.task.start_within);
         RunEnd::NotRun { reason: Reason::Late, message }
-    }
-
-    fn exec(&self, start_by: Instant) -> Exec {
-        let task = &self.plan.task;
-        let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
-        // The last of a name wins: nobody takes Alf's own away.
-        let own = [
-            ("ALF_HOST", self.host.meta.name.to_string()),
-            ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
-            ("ALF_TASK", task.meta.name.to_string()),
-            ("ALF_RUN_ID", self.run.id.to_string()),
-            ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
-        ];
-        Exec {
-            run: self.run.id.to_string(),
-            work: Work::Command(task.command.clone()),
-            args: Vec::new(),
-            env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
-            stdin: task.stdin.clone().map(Into::into),
-            timeout: self.plan.timeout.get(),
-            kill_grace: task.kill_grace.get(),
-            output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),
-            cwd: None,
-            run_as: None,
-            start_by: Some(start_by),
-            cancel: self.cancel.clone(),
-        }
     }
 
     /// Waits for a place on a connection and for one on the node, together at most until the deadline.

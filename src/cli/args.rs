@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Span, Timezone};
+use crate::model::{CronLine, Name, Role, RunId, Selector, Span, Timezone};
+
+pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
 #[derive(Debug, Parser)]
@@ -124,6 +126,13 @@ pub enum ClientCommand {
         #[command(subcommand)]
         verb: TaskVerb,
     },
+    /// Programs: files that tasks run on hosts
+    #[command(alias = "programs", arg_required_else_help = true)]
+    Program {
+        /// What to do.
+        #[command(subcommand)]
+        verb: ProgramVerb,
+    },
     /// Schedules: when
     #[command(alias = "schedules", arg_required_else_help = true)]
     Schedule {
@@ -209,12 +218,32 @@ pub enum HostVerb {
 pub enum TaskVerb {
     /// Add one line of a crontab: a task, its hosts and its schedule
     #[command(
-        after_help = "Examples:\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf task add backup --command /usr/local/bin/backup -l role=db --cron '30 2 * * *' --timezone Europe/Madrid"
+        after_help = "Examples:\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf task add backup --command /usr/local/bin/backup -l role=db --cron '30 2 * * *' --timezone Europe/Madrid\n  alf task add disks --script disks.py --interpreter 'python3 -u' --arg /srv --on web1 --cron @hourly"
     )]
     Add(Box<TaskAddArgs>),
     /// What can be done with every noun.
     #[command(flatten)]
     Common(NounVerb),
+}
+
+/// What can be done with programs.
+#[derive(Debug, Subcommand)]
+pub enum ProgramVerb {
+    /// List all, by name
+    #[command(after_help = "Example:\n  alf program list -o wide")]
+    List(ListArgs),
+    /// Show one; its file stays with the service
+    #[command(after_help = "Example:\n  alf program get probe -o yaml")]
+    Get(NameArgs),
+    /// Upload a file as a new program
+    #[command(after_help = "Examples:\n  alf program create probe ./probe\n  alf program create probe -f ./probe")]
+    Create(ProgramPutArgs),
+    /// Upload a file: as a new program, or in the place of the one that is there
+    #[command(after_help = "Example:\n  alf program put probe ./probe")]
+    Put(ProgramPutArgs),
+    /// Delete
+    #[command(after_help = "Example:\n  alf program delete probe")]
+    Delete(DeleteArgs),
 }
 
 /// What can be done with keys.
@@ -278,55 +307,6 @@ pub struct DeleteArgs {
     /// Delete the links that use it too
     #[arg(long)]
     pub cascade: bool,
-}
-
-/// What `host add` takes.
-#[derive(Debug, Args)]
-pub struct HostAddArgs {
-    /// The host as you would give it to ssh
-    #[arg(value_name = "[USER@]HOST[:PORT]")]
-    pub target: String,
-    /// Its name in Alf [default: HOST]
-    #[arg(long, value_parser = Name::parse)]
-    pub name: Option<Name>,
-    /// A label, for selectors
-    #[arg(long = "label", value_name = "KEY=VALUE")]
-    pub labels: Vec<String>,
-    /// The credential to log in with
-    #[arg(long, value_name = "NAME", value_parser = Name::parse)]
-    pub credential: Option<Name>,
-    /// Do not ask ssh what its configuration says
-    #[arg(long)]
-    pub no_ssh_config: bool,
-}
-
-/// What `task add` takes.
-#[derive(Debug, Args)]
-pub struct TaskAddArgs {
-    /// The name of the task
-    #[arg(value_parser = Name::parse)]
-    pub name: Name,
-    /// The command, for the remote /bin/sh
-    #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
-    pub command: String,
-    /// The host it runs on; may be given several times
-    #[arg(long, value_name = "HOST", value_parser = Name::parse, required_unless_present = "selector")]
-    pub on: Vec<Name>,
-    /// The hosts it runs on, by their labels
-    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "on")]
-    pub selector: Option<Selector>,
-    /// When: a line as in crontab(5), or @every 90s
-    #[arg(long, value_name = "LINE")]
-    pub cron: CronLine,
-    /// The time zone of the line [default: that of the service, UTC]
-    #[arg(long, value_name = "TZ")]
-    pub timezone: Option<Timezone>,
-    /// Killed after this long, for example 90s, or none [default: 1h]
-    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
-    pub timeout: Option<Limit>,
-    /// What messages call it [default: NAME]
-    #[arg(long)]
-    pub title: Option<String>,
 }
 
 /// What `key create` takes.
@@ -455,13 +435,6 @@ pub struct ExplainArgs {
     /// How many instants
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: u16,
-}
-
-fn parse_limit(text: &str) -> Result<Limit, String> {
-    match text {
-        "none" => Ok(Limit::None),
-        text => text.parse().map(Limit::After).map_err(|error| format!("{error}, or none")),
-    }
 }
 
 fn parse_role(text: &str) -> Result<Role, String> {

@@ -1,9 +1,10 @@
 //! The HTTP client of the command line: one request, one answer, every wait with a limit, no redirect followed (it
 //! would carry the key elsewhere).
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
+use awc::body::SizedStream;
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::{Method, header};
 use bytes::Bytes;
@@ -18,6 +19,10 @@ use super::problem::Problem;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long the service may take to begin an answer, beyond what a request asks it to wait.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long sending a file and its answer may take.
+const UPLOAD: Duration = Duration::from_secs(600);
+/// How much of a file is sent at once.
+const PIECE: usize = 256 * 1024;
 /// How long the body of an answer may take; raw output may be as long as it keeps coming.
 const BODY: Duration = Duration::from_secs(120);
 /// The largest document that is read: a Result with two streams of 64 MiB, each byte escaped.
@@ -40,6 +45,15 @@ pub(super) enum Accept {
     Xml,
 }
 
+impl Accept {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "application/xml",
+        }
+    }
+}
+
 /// The body of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Body {
@@ -49,6 +63,14 @@ pub(super) enum Body {
     Json(Doc),
     /// XML, sent as it is.
     Xml(Vec<u8>),
+}
+
+/// A file on its way to the service.
+pub(super) struct Upload {
+    /// How many bytes it has.
+    pub(super) bytes: u64,
+    /// Gives them.
+    pub(super) from: Box<dyn Read>,
 }
 
 /// What the service answered.
@@ -144,11 +166,46 @@ impl Client {
         body: &Body,
         accept: Accept,
     ) -> Result<Answer, CliError> {
-        let accept = match accept {
-            Accept::Json => "application/json",
-            Accept::Xml => "application/xml",
-        };
-        let mut answer = self.begin(method, path, query, body, accept).await?.timeout(BODY);
+        let answer = self.begin(method, path, query, body, accept.as_str()).await?;
+        self.whole(answer).await
+    }
+
+    /// Puts a file, piece by piece as it is read; with `is_new` only where nothing is yet.
+    pub(super) async fn upload(
+        &self,
+        path: &str,
+        upload: Upload,
+        is_new: bool,
+        accept: Accept,
+    ) -> Result<Answer, CliError> {
+        let Upload { bytes, mut from } = upload;
+        let mut request = self.request(Method::PUT, path, &[], accept.as_str())?.timeout(UPLOAD);
+        request = request.content_type("application/octet-stream");
+        if is_new {
+            request = request.insert_header((header::IF_NONE_MATCH, "*"));
+        }
+        let mut left = bytes;
+        let pieces = std::iter::from_fn(move || {
+            let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+            if piece.is_empty() {
+                return None;
+            }
+            Some(from.read_exact(&mut piece).map(|()| {
+                left -= piece.len() as u64;
+                Bytes::from(piece)
+            }))
+        });
+        let sent = request.send_body(SizedStream::new(bytes, futures_util::stream::iter(pieces)));
+        let answer = self.checked(sent).await?;
+        self.whole(answer).await
+    }
+
+    /// An answer with its body.
+    async fn whole(
+        &self,
+        answer: awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>>>,
+    ) -> Result<Answer, CliError> {
+        let mut answer = answer.timeout(BODY);
         let has_next = answer
             .headers()
             .get_all(header::LINK)
@@ -183,6 +240,25 @@ impl Client {
         accept: &str,
     ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError>
     {
+        let request = self.request(method, path, query, accept)?;
+        let sent = match body {
+            Body::Empty => request.send(),
+            Body::Json(doc) => request.send_json(doc),
+            Body::Xml(bytes) => {
+                request.insert_header((header::CONTENT_TYPE, "application/xml")).send_body(bytes.clone())
+            }
+        };
+        self.checked(sent).await
+    }
+
+    /// A request without its body, the key in it.
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        accept: &str,
+    ) -> Result<awc::ClientRequest, CliError> {
         let unusable = |error: String| CliError::Usage(format!("cannot ask {} for {path}: {error}", self.url));
         let mut request =
             self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
@@ -192,13 +268,15 @@ impl Client {
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        let sent = match body {
-            Body::Empty => request.send(),
-            Body::Json(doc) => request.send_json(doc),
-            Body::Xml(bytes) => {
-                request.insert_header((header::CONTENT_TYPE, "application/xml")).send_body(bytes.clone())
-            }
-        };
+        Ok(request)
+    }
+
+    /// The answer to a request, once it is no refusal.
+    async fn checked(
+        &self,
+        sent: awc::SendClientRequest,
+    ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError>
+    {
         let mut answer = sent.await.map_err(|error| self.not_sent(&error))?;
         let status = answer.status();
         if status.is_success() {

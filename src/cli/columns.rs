@@ -77,6 +77,19 @@ fn proof(doc: &Doc) -> String {
     }
 }
 
+/// What a task runs, in one line.
+fn work(doc: &Doc) -> String {
+    let words = |parts: [String; 2]| parts.join(" ").trim_end().to_owned();
+    let listed = |doc: &Doc, name: &str| doc.list(name).iter().map(Doc::brief).collect::<Vec<_>>().join(" ");
+    if let Some(program) = doc.get("program") {
+        return words([format!("program {}", field(program, "name")), listed(program, "args")]);
+    }
+    match doc.get("script") {
+        Some(script) => format!("{}: {}", listed(script, "interpreter"), field(script, "body").trim_start()),
+        None => field(doc, "command"),
+    }
+}
+
 fn short(text: &str) -> String {
     match text.char_indices().nth(SHORT) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -92,7 +105,7 @@ static CREDENTIALS: [Column; 6] = [
     field!(wide "VERSION", "version"),
     field!(wide time "UPDATED", "updated_at"),
 ];
-static HOSTS: [Column; 10] = [
+static HOSTS: [Column; 11] = [
     field!("NAME", "name"),
     field!("ADDRESS", "address"),
     field!("PORT", "port"),
@@ -100,19 +113,30 @@ static HOSTS: [Column; 10] = [
     field!("CREDENTIAL", "credential"),
     field!("ENABLED", "enabled"),
     field!("LABELS", "labels"),
+    field!(wide "JUMP", "jump"),
     field!(wide "SESSIONS", "max_sessions"),
     field!(wide "VERSION", "version"),
     field!(wide time "UPDATED", "updated_at"),
 ];
-static TASKS: [Column; 8] = [
+static TASKS: [Column; 9] = [
     field!("NAME", "name"),
     field!("TIMEOUT", "timeout"),
     field!("ENABLED", "enabled"),
-    narrow("COMMAND", |doc, _| short(&field(doc, "command"))),
+    narrow("COMMAND", |doc, _| short(&work(doc))),
+    field!(wide "RUN AS", "run_as"),
     field!(wide "TITLE", "title"),
     field!(wide "LABELS", "labels"),
     field!(wide "VERSION", "version"),
     field!(wide time "UPDATED", "updated_at"),
+];
+static PROGRAMS: [Column; 7] = [
+    field!("NAME", "name"),
+    field!("SIZE", "size"),
+    narrow("SHA256", |doc, _| field(doc, "sha256").chars().take(12).collect()),
+    field!(time "UPDATED", "updated_at"),
+    field!(wide "TITLE", "title"),
+    field!(wide "LABELS", "labels"),
+    field!(wide "VERSION", "version"),
 ];
 static SCHEDULES: [Column; 8] = [
     field!("NAME", "name"),
@@ -199,6 +223,7 @@ pub(super) fn definitions(noun: Noun) -> View {
     let columns: &'static [Column] = match noun {
         Noun::Credential => &CREDENTIALS,
         Noun::Host => &HOSTS,
+        Noun::Program => &PROGRAMS,
         Noun::Task => &TASKS,
         Noun::Schedule => &SCHEDULES,
         Noun::HostTask => &HOST_TASKS,

@@ -9,7 +9,7 @@ use super::error::CliError;
 use super::text::escaped;
 
 /// The largest file that is read: as much as the service ever takes at once.
-const LARGEST: u64 = 64 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +19,14 @@ enum Syntax {
     Yaml,
 }
 
-/// The documents of a file; `-` is stdin.
-pub(super) fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<Body>, CliError> {
-    let shown = if path == "-" { "standard input".to_owned() } else { escaped(&path.to_string_lossy()) };
-    let fault = |what: String| CliError::Failed(format!("{shown}: {what}"));
+/// What messages call a file; `-` is stdin.
+pub(super) fn shown(path: &Path) -> String {
+    if path == "-" { "standard input".to_owned() } else { escaped(&path.to_string_lossy()) }
+}
+
+/// All of a file; `-` is stdin.
+fn bytes_of(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, CliError> {
+    let fault = |what: String| CliError::Failed(format!("{}: {what}", shown(path)));
     let mut bytes = Vec::new();
     let read = match path == "-" {
         true => stdin.take(LARGEST + 1).read_to_end(&mut bytes),
@@ -32,6 +36,19 @@ pub(super) fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<Body>, CliEr
     if bytes.len() as u64 > LARGEST {
         return Err(fault(format!("is larger than {LARGEST} bytes (64 MiB)")));
     }
+    Ok(bytes)
+}
+
+/// All of a file that is text; `-` is stdin.
+pub(super) fn text_of(path: &Path, stdin: &mut dyn Read) -> Result<String, CliError> {
+    let not_text = |error| CliError::Failed(format!("{}: is not UTF-8: {error}", shown(path)));
+    String::from_utf8(bytes_of(path, stdin)?).map_err(not_text)
+}
+
+/// The documents of a file; `-` is stdin.
+pub(super) fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<Body>, CliError> {
+    let fault = |what: String| CliError::Failed(format!("{}: {what}", shown(path)));
+    let bytes = bytes_of(path, stdin)?;
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     let syntax = syntax_of(extension.as_deref(), &bytes);
     if syntax == Syntax::Xml {

@@ -36,6 +36,10 @@ pub(super) async fn run(args: HostAddArgs, session: &mut Session) -> Result<Exit
         true => Known::default(),
         false => ask(&session.ssh.clone(), &target).await?.unwrap_or_default(),
     };
+    let jump = match args.jump {
+        Some(name) => Some(name),
+        None => jump_of(known.proxy_jump.as_deref(), &client, session).await?,
+    };
     let login = match args.credential {
         Some(name) => Some(Login { name, created: false }),
         None => credential_for(&known, &name, &client, session).await?,
@@ -50,6 +54,7 @@ pub(super) async fn run(args: HostAddArgs, session: &mut Session) -> Result<Exit
         ("port", port.map(|port| Doc::Number(port.into()))),
         ("user", user.as_deref().map(Doc::from)),
         ("credential", login.as_ref().map(|login| login.name.as_str().into())),
+        ("jump", jump.as_ref().map(|jump| jump.as_str().into())),
         ("labels", labels),
     ]);
     let created = match create(&client, &host).await {
@@ -59,15 +64,16 @@ pub(super) async fn run(args: HostAddArgs, session: &mut Session) -> Result<Exit
             return Err(error);
         }
     };
-    for setting in &known.not_taken {
+    if let Some(command) = known.proxy_command {
         session.output.note(&format!(
-            "note: ssh_config has {} for this host, which Alf does not follow; it connects to the address itself",
-            escaped(setting)
+            "note: ssh_config has ProxyCommand {} for this host, which Alf does not follow; it connects to the address itself",
+            escaped(&command)
         ));
     }
     let login = user.map(|user| format!("{}@", escaped(&user))).unwrap_or_default();
     let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
-    session.output.note(&format!("host \"{name}\" created: {login}{}{port}", escaped(&address)));
+    let through = jump.map(|jump| format!(" through {jump}")).unwrap_or_default();
+    session.output.note(&format!("host \"{name}\" created: {login}{}{port}{through}", escaped(&address)));
     session.output.note(&format!("next: alf task add NAME --command CMD --on {name} --cron '*/5 * * * *'"));
     match session.chosen_format() {
         Some(Format::Xml) => show::one(session, &client, &path_of(Noun::Host, &name), &definitions(Noun::Host)).await?,
@@ -75,6 +81,36 @@ pub(super) async fn run(args: HostAddArgs, session: &mut Session) -> Result<Exit
         None => {}
     }
     Ok(Exit::Ok)
+}
+
+/// The jump host that ssh_config names, where it is a host of the service, reached there as ssh_config says: of several
+/// the last is the jump host, the one before it that one's own, and so on.
+async fn jump_of(setting: Option<&str>, client: &Client, session: &mut Session) -> Result<Option<Name>, CliError> {
+    let Some(setting) = setting else { return Ok(None) };
+    let mut jump = None;
+    let mut expected: Option<String> = None;
+    for hop in setting.rsplit(',') {
+        let name = Target::parse(hop.trim()).ok().and_then(|target| Name::parse(&target.host).ok());
+        let there = match &name {
+            Some(name) if jump.is_none() || expected.as_deref() == Some(name.as_str()) => {
+                client.get(&path_of(Noun::Host, name), &[]).await.map(Some)
+            }
+            _ => Ok(None),
+        };
+        match there {
+            Ok(Some(host)) => expected = host.text("jump").map(str::to_owned),
+            Err(error) if !error.is_not_found() => return Err(error),
+            Ok(None) | Err(_) => {
+                session.output.note(&format!(
+                    "note: ssh_config has ProxyJump {}, which does not name a host here; the address is connected to directly, unless you add the jump host first and name it with --jump",
+                    escaped(setting)
+                ));
+                return Ok(None);
+            }
+        }
+        jump = jump.or(name);
+    }
+    Ok(jump)
 }
 
 /// Sends a host.

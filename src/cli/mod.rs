@@ -3,6 +3,7 @@
 //! Data goes to stdout and everything else to stderr; how a command ended is told by its exit code, [`Exit`].
 
 mod args;
+mod args_add;
 mod cancel;
 mod client;
 mod columns;
@@ -17,6 +18,7 @@ mod key_create;
 mod nouns;
 mod output;
 mod problem;
+mod program_put;
 mod result;
 mod results;
 mod run;
@@ -38,7 +40,7 @@ pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};
 pub use error::Exit;
 pub use session::Context;
 
-use args::{CronVerb, HostVerb, KeyVerb, NounVerb, TaskVerb};
+use args::{CronVerb, HostVerb, KeyVerb, NounVerb, ProgramVerb, TaskVerb};
 use error::CliError;
 use session::Session;
 
@@ -60,6 +62,13 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
     let (noun, verb) = match command {
         ClientCommand::Host { verb: HostVerb::Common(verb) } => noun(Noun::Host, verb),
         ClientCommand::Task { verb: TaskVerb::Common(verb) } => noun(Noun::Task, verb),
+        ClientCommand::Program { verb: ProgramVerb::List(args) } => noun(Noun::Program, NounVerb::List(args)),
+        ClientCommand::Program { verb: ProgramVerb::Get(args) } => noun(Noun::Program, NounVerb::Get(args)),
+        ClientCommand::Program { verb: ProgramVerb::Delete(args) } => noun(Noun::Program, NounVerb::Delete(args)),
+        ClientCommand::Program { verb: ProgramVerb::Create(args) } => {
+            return program_put::run(args, true, session).await;
+        }
+        ClientCommand::Program { verb: ProgramVerb::Put(args) } => return program_put::run(args, false, session).await,
         ClientCommand::Schedule { verb } => noun(Noun::Schedule, verb),
         ClientCommand::HostTask { verb } => noun(Noun::HostTask, verb),
         ClientCommand::TaskSchedule { verb } => noun(Noun::TaskSchedule, verb),

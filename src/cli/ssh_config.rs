@@ -70,8 +70,10 @@ pub(super) struct Known {
     pub(super) user: Option<String>,
     /// `IdentityFile`, as written.
     pub(super) identity_files: Vec<String>,
-    /// What Alf does not do yet: `ProxyJump` and `ProxyCommand`, with their values.
-    pub(super) not_taken: Vec<String>,
+    /// `ProxyJump`, as written: one host or several with commas between, each as [`Target`] reads it.
+    pub(super) proxy_jump: Option<String>,
+    /// `ProxyCommand`, which Alf has nothing for.
+    pub(super) proxy_command: Option<String>,
 }
 
 /// Asks ssh; none when it is not installed.
@@ -147,10 +149,8 @@ fn known(configured: &str, defaults: &str) -> Known {
         port: one("port").and_then(|port| port.parse().ok()),
         user: one("user"),
         identity_files: changed("identityfile").into_iter().filter(set).collect(),
-        not_taken: [("proxyjump", "ProxyJump"), ("proxycommand", "ProxyCommand")]
-            .into_iter()
-            .filter_map(|(keyword, shown)| one(keyword).filter(set).map(|value| format!("{shown} {value}")))
-            .collect(),
+        proxy_jump: one("proxyjump").filter(set),
+        proxy_command: one("proxycommand").filter(set),
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
             (Some("192.0.2.7"), Some(2222), Some("deploy"))
         );
         assert_eq!(known.identity_files, ["~/.ssh/id_ed25519"]);
-        assert_eq!(known.not_taken, ["ProxyJump bastion"]);
+        assert_eq!((known.proxy_jump.as_deref(), known.proxy_command), (Some("bastion"), None));
     }
 
     #[test]

@@ -41,16 +41,17 @@ const MOST_HOSTS: usize = 50;
 /// A row shows what the last run came to; that none can run because its host is down is said beside.
 async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
     let summary = client.get(&format!("{API}/status/summary"), &[]).await;
-    if summary.is_ok_and(|summary| matches!(field(&summary, "hosts_down").as_str(), "" | "0")) {
+    let none = |summary: &Doc, count: &str| matches!(field(summary, count).as_str(), "" | "0");
+    if summary.is_ok_and(|summary| none(&summary, "hosts_down") && none(&summary, "hosts_unreachable")) {
         return;
     }
     let hosts: BTreeSet<&str> = rows.list("items").iter().filter_map(|row| row.text("host")).collect();
     for host in hosts.into_iter().take(MOST_HOSTS) {
         // What cannot be asked is no reason to fail: the rows are told.
         let Ok(own) = client.get(&format!("{API}/status/{host}"), &[]).await else { return };
-        if own.text("state") == Some("DOWN") {
+        if let Some(state @ ("DOWN" | "UNREACHABLE")) = own.text("state") {
             let since = time(&own, "since", session.times);
-            session.output.note(&format!("host {host} is DOWN since {since}: {}", field(&own, "message")));
+            session.output.note(&format!("host {host} is {state} since {since}: {}", field(&own, "message")));
         }
     }
 }

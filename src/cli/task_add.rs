@@ -1,8 +1,11 @@
 //! `alf task add`: one line of a crontab as its three kinds of object, all or none.
 
+use std::io::Read;
+
 use super::args::{Format, TaskAddArgs};
 use super::client::{Body, Client};
 use super::doc::Doc;
+use super::documents::text_of;
 use super::error::{CliError, Exit};
 use super::nouns::path;
 use super::session::Session;
@@ -17,9 +20,10 @@ pub(super) async fn run(args: TaskAddArgs, session: &mut Session) -> Result<Exit
             "-o xml: the service is asked for several objects here; allowed are json, yaml and name".to_owned(),
         ));
     }
+    let task = task(&args, &mut session.stdin)?;
     let client = session.client().await?;
     let mut created: Vec<(Noun, Doc)> = Vec::new();
-    for (noun, doc) in objects(&args) {
+    for (noun, doc) in objects(&args, task) {
         match create(&client, noun, doc).await {
             Ok(doc) => created.push((noun, doc)),
             Err(error) => {
@@ -49,22 +53,46 @@ pub(super) async fn run(args: TaskAddArgs, session: &mut Session) -> Result<Exit
     Ok(Exit::Ok)
 }
 
-/// The objects of the line, each after those it names.
-fn objects(args: &TaskAddArgs) -> Vec<(Noun, Doc)> {
-    let task = args.name.as_str();
+/// The task of the line, with what it reads from files.
+fn task(args: &TaskAddArgs, stdin: &mut dyn Read) -> Result<Doc, CliError> {
+    let both = [args.work.script.as_deref(), args.stdin.as_deref()];
+    if both.into_iter().all(|file| file.is_some_and(|file| file == "-")) {
+        return Err(CliError::Usage("--script - and --stdin - cannot both read this command's stdin".to_owned()));
+    }
     let timeout = args.timeout.map(|timeout| match timeout {
         Limit::After(span) => span.to_string(),
         Limit::None => "none".to_owned(),
     });
-    let mut objects = vec![(
-        Noun::Task,
-        Doc::map([
-            ("name", Some(task.into())),
-            ("title", args.title.as_deref().map(Doc::from)),
-            ("command", Some(args.command.as_str().into())),
-            ("timeout", timeout.map(Doc::from)),
-        ]),
-    )];
+    let words = |words: Vec<&str>| Doc::List(words.into_iter().map(Doc::from).collect());
+    let arguments = (!args.args.is_empty()).then(|| words(args.args.iter().map(String::as_str).collect()));
+    let script = match &args.work.script {
+        None => None,
+        Some(file) => Some(Doc::map([
+            ("interpreter", args.interpreter.as_deref().map(|text| words(text.split_whitespace().collect()))),
+            ("body", Some(text_of(file, stdin)?.into())),
+            ("args", arguments.clone()),
+        ])),
+    };
+    let program =
+        args.work.program.as_ref().map(|name| Doc::map([("name", Some(name.as_str().into())), ("args", arguments)]));
+    let input = args.stdin.as_ref().map(|file| text_of(file, stdin)).transpose()?;
+    Ok(Doc::map([
+        ("name", Some(args.name.as_str().into())),
+        ("title", args.title.as_deref().map(Doc::from)),
+        ("command", args.work.command.as_deref().map(Doc::from)),
+        ("script", script),
+        ("program", program),
+        ("stdin", input.map(Doc::from)),
+        ("cwd", args.cwd.as_deref().map(Doc::from)),
+        ("run_as", args.run_as.as_deref().map(Doc::from)),
+        ("timeout", timeout.map(Doc::from)),
+    ]))
+}
+
+/// The objects of the line, each after those it names.
+fn objects(args: &TaskAddArgs, document: Doc) -> Vec<(Noun, Doc)> {
+    let task = args.name.as_str();
+    let mut objects = vec![(Noun::Task, document)];
     for host in &args.on {
         let link = Doc::map([("task", Some(task.into())), ("host", Some(host.as_str().into()))]);
         objects.push((Noun::HostTask, link));

@@ -22,6 +22,8 @@ pub enum Operation {
     Run,
     /// Changes definitions.
     Write,
+    /// The same with a file as the body.
+    Upload,
     /// Nothing: the route or its method is not there. A key is needed to be told so of the API.
     Nothing,
     /// Nothing, outside of the API.
@@ -35,13 +37,13 @@ impl Operation {
             Self::Probe | Self::NothingPublic => None,
             Self::Read | Self::Download | Self::Nothing => Some(Role::Viewer),
             Self::Run => Some(Role::Operator),
-            Self::Write => Some(Role::Admin),
+            Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
 
     /// Whether its answer is a document in a form that the client chooses.
     pub const fn answers_document(self) -> bool {
-        matches!(self, Self::Read | Self::Run | Self::Write)
+        matches!(self, Self::Read | Self::Run | Self::Write | Self::Upload)
     }
 }
 
@@ -99,6 +101,7 @@ mod tests {
             (Operation::Download, Some(Role::Viewer)),
             (Operation::Run, Some(Role::Operator)),
             (Operation::Write, Some(Role::Admin)),
+            (Operation::Upload, Some(Role::Admin)),
         ] {
             assert_eq!(operation.least_role(), role, "{operation:?}");
         }

@@ -16,7 +16,7 @@ use super::State;
 use super::auth::{Operation, authorise};
 use super::condition::Conditions;
 use super::format::excerpt;
-use super::intake::Intake;
+use super::intake::{Bounds, Intake};
 use super::negotiate::{Format, accepted};
 use super::page::{CURSOR, Page};
 use super::problem::{Kind, Problem};
@@ -181,7 +181,11 @@ where
     }
     let sends = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     let served = !matches!(endpoint.operation, Operation::Nothing | Operation::NothingPublic);
-    let body = if sends && served { intake.read(request, state.body_limit).await? } else { Bytes::new() };
+    let bounds = match endpoint.operation {
+        Operation::Upload => Bounds::FILE,
+        _ => Bounds::document(state.body_limit),
+    };
+    let body = if sends && served { intake.read(request, bounds).await? } else { Bytes::new() };
     handler(Call { state, request: request.clone(), format, key, query, body }).await
 }
 

@@ -16,7 +16,7 @@ use crate::actors::handle::{AnyDraft, Error, If};
 use crate::model::{AnyDefinition, Fault, Name, Reference, SecretText, Selector};
 
 /// How often a patch that lost a race is made anew.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// `GET /NOUNS`.
 pub async fn list<T: Served>(call: Call) -> Result<Reply, Problem> {
@@ -91,7 +91,8 @@ pub async fn replace<T: Served>(call: Call) -> Result<Reply, Problem> {
 /// `PATCH /NOUNS/NAME`.
 pub async fn patch<T: Served>(call: Call) -> Result<Reply, Problem> {
     let name = call.name("name", T::NOUN)?;
-    let patch = body::patch(&call)?;
+    let mut patch = body::patch(&call)?;
+    T::leave_out(&mut patch);
     let conditions = call.conditions()?;
     let what = reference::<T>(&name);
     let mut tries = 0;
@@ -129,7 +130,7 @@ pub async fn delete<T: Served>(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-fn reference<T: Served>(name: &Name) -> Reference {
+pub(super) fn reference<T: Served>(name: &Name) -> Reference {
     Reference { noun: T::NOUN, name: name.clone() }
 }
 
@@ -163,7 +164,11 @@ fn checked<T: Served>(call: &Call, draft: Draft<T::Document>) -> Result<T::Docum
 }
 
 /// 201, or 200: the definition as it is now.
-fn answered<T: Served>(call: &Call, status: StatusCode, definition: AnyDefinition) -> Result<Reply, Problem> {
+pub(super) fn answered<T: Served>(
+    call: &Call,
+    status: StatusCode,
+    definition: AnyDefinition,
+) -> Result<Reply, Problem> {
     let one = T::of(definition).ok_or_else(|| Problem::internal("put answered a definition of another kind"))?;
     let tag = etag(one.meta(), one.beside(call.handle()), call.format);
     let reply = call.document_with(status, T::NOUN.singular(), &one.shown(call.handle()))?;
@@ -171,7 +176,11 @@ fn answered<T: Served>(call: &Call, status: StatusCode, definition: AnyDefinitio
 }
 
 /// 201 with the place of what was made; a new key is shown here, once.
-fn created<T: Served>(call: &Call, definition: AnyDefinition, key: Option<&SecretText>) -> Result<Reply, Problem> {
+pub(super) fn created<T: Served>(
+    call: &Call,
+    definition: AnyDefinition,
+    key: Option<&SecretText>,
+) -> Result<Reply, Problem> {
     /// `flatten` is for writing only, see `format`.
     #[derive(Serialize)]
     struct WithKey<'a, D> {

@@ -8,11 +8,28 @@ use futures_util::StreamExt as _;
 
 use super::problem::{Kind, Problem};
 
-/// How long a client may take to send a body.
-const READ_TIME: Duration = Duration::from_secs(60);
 /// How much, and for how long, is read of a body that nobody wants, before the connection is cut.
 const DRAIN_BYTES: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// How large a body may be, and how long a client may take to send it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    bytes: usize,
+    time: Duration,
+    /// What sets the size, for messages.
+    by: &'static str,
+}
+
+impl Bounds {
+    /// Of a file: 64 MiB, over a slow line too.
+    pub const FILE: Self = Self { bytes: 64 * 1024 * 1024, time: Duration::from_secs(600), by: "64 MiB" };
+
+    /// Of a document of at most so many bytes.
+    pub const fn document(bytes: usize) -> Self {
+        Self { bytes, time: Duration::from_secs(60), by: "http.body_limit" }
+    }
+}
 
 /// The body of a request.
 pub struct Intake {
@@ -27,8 +44,8 @@ impl Intake {
         Self { payload, ended: false }
     }
 
-    /// The whole body, at most so many bytes.
-    pub async fn read(&mut self, request: &HttpRequest, limit: usize) -> Result<Bytes, Problem> {
+    /// The whole body, within these bounds.
+    pub async fn read(&mut self, request: &HttpRequest, bounds: Bounds) -> Result<Bytes, Problem> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         if let Some(coding) = header("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
             let detail = format!("a body with Content-Encoding \"{}\" is not read", super::format::excerpt(coding));
@@ -36,27 +53,28 @@ impl Intake {
                 .with(actix_web::http::header::ACCEPT_ENCODING, "identity"));
         }
         let announced = header("content-length").and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
-        if announced > limit as u64 {
-            return Err(too_large(limit));
+        if announced > bounds.bytes as u64 {
+            return Err(too_large(bounds));
         }
-        match tokio::time::timeout(READ_TIME, self.gather(limit)).await {
+        match tokio::time::timeout(bounds.time, self.gather(bounds, announced)).await {
             Ok(body) => body,
             Err(_) => {
-                let detail = format!("the body did not come within {} s", READ_TIME.as_secs());
+                let detail = format!("the body did not come within {} s", bounds.time.as_secs());
                 Err(Problem::new(Kind::TooSlow, detail))
             }
         }
     }
 
-    async fn gather(&mut self, limit: usize) -> Result<Bytes, Problem> {
-        let mut body = BytesMut::new();
+    async fn gather(&mut self, bounds: Bounds, announced: u64) -> Result<Bytes, Problem> {
+        // Not moved about while it grows: a file is large.
+        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0).min(bounds.bytes));
         while let Some(chunk) = self.payload.next().await {
             let chunk = chunk.map_err(|error| {
                 self.ended = true;
                 Problem::new(Kind::Malformed, format!("the body ended too soon: {error}"))
             })?;
-            if body.len() + chunk.len() > limit {
-                return Err(too_large(limit));
+            if body.len() + chunk.len() > bounds.bytes {
+                return Err(too_large(bounds));
             }
             body.extend_from_slice(&chunk);
         }
@@ -84,6 +102,6 @@ impl Intake {
     }
 }
 
-fn too_large(limit: usize) -> Problem {
-    Problem::new(Kind::TooLarge, format!("the body is larger than {limit} bytes (http.body_limit)"))
+fn too_large(bounds: Bounds) -> Problem {
+    Problem::new(Kind::TooLarge, format!("the body is larger than {} bytes ({})", bounds.bytes, bounds.by))
 }

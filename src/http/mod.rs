@@ -6,7 +6,7 @@
 //! * `negotiate.rs`    JSON or XML; `format/` reading and writing them; `body.rs` a body as a document, all its faults
 //! * `problem.rs`      errors, and the only place that knows their status codes
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
-//! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds
+//! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `server.rs`       the listening server
 
@@ -25,6 +25,7 @@ pub mod nouns;
 pub mod page;
 pub mod preview;
 pub mod problem;
+pub mod programs;
 pub mod query;
 pub mod reply;
 pub mod results;
@@ -39,8 +40,8 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
-use crate::model::{Credential, Host, HostTask, Key, Schedule, Task, TaskSchedule};
-use auth::Operation::{Download, Nothing, NothingPublic, Probe, Run, Write};
+use crate::model::{Credential, Host, HostTask, Key, Program, Schedule, Task, TaskSchedule};
+use auth::Operation::{Download, Nothing, NothingPublic, Probe, Run, Upload, Write};
 use bad_keys::BadKeys;
 use definitions as d;
 use nouns::Served;
@@ -76,6 +77,8 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(one::<Credential>().end())
         .service(all::<Host>().end())
         .service(one::<Host>().end())
+        .service(listed::<Program>().on(Method::POST, Upload, &[], programs::create).end())
+        .service(kept::<Program>().on(Method::PUT, Upload, &[], programs::replace).end())
         .service(all::<Task>().end())
         .service(one::<Task>().end())
         .service(all::<Schedule>().end())
@@ -109,19 +112,25 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
 
 /// `/NOUNS`.
 fn all<T: Served>() -> At {
-    at(&format!("/{}", T::NOUN.url())).get(&["selector", "q", LIMIT, CURSOR], d::list::<T>).on(
-        Method::POST,
-        Write,
-        &[],
-        d::create::<T>,
-    )
+    listed::<T>().on(Method::POST, Write, &[], d::create::<T>)
+}
+
+/// `/NOUNS` without what creates.
+fn listed<T: Served>() -> At {
+    at(&format!("/{}", T::NOUN.url())).get(&["selector", "q", LIMIT, CURSOR], d::list::<T>)
 }
 
 /// `/NOUNS/NAME`.
 fn one<T: Served>() -> At {
-    at(&format!("/{}/{{name}}", T::NOUN.url()))
-        .get(&[], d::get::<T>)
-        .on(Method::PUT, Write, &[], d::replace::<T>)
-        .on(Method::PATCH, Write, &[], d::patch::<T>)
-        .on(Method::DELETE, Write, &["cascade"], d::delete::<T>)
+    kept::<T>().on(Method::PUT, Write, &[], d::replace::<T>)
+}
+
+/// `/NOUNS/NAME` without what replaces.
+fn kept<T: Served>() -> At {
+    at(&format!("/{}/{{name}}", T::NOUN.url())).get(&[], d::get::<T>).on(Method::PATCH, Write, &[], d::patch::<T>).on(
+        Method::DELETE,
+        Write,
+        &["cascade"],
+        d::delete::<T>,
+    )
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::actors::handle::{AlfHandle, AnyDraft};
 use crate::model::{
-    AnyDefinition, Catalogued, Credential, Definition as _, Host, HostTask, Key, Name, ReadOnly, Schedule, SecretText,
-    Task, TaskSchedule,
+    AnyDefinition, Catalogued, Credential, Definition as _, Host, HostTask, Key, Name, Program, ProgramDocument,
+    ReadOnly, Schedule, SecretText, Task, TaskSchedule,
 };
 
 /// A noun that is served under its own URL.
@@ -29,6 +29,9 @@ pub trait Served: Catalogued {
     fn beside(&self, _: &AlfHandle) -> Option<u64> {
         None
     }
+
+    /// Takes out of a patch what Alf alone sets, and a type of its own does not let go of by itself.
+    fn leave_out(_: &mut serde_json::Value) {}
 
     /// Makes a document that is only checked complete with what Alf itself would add.
     fn complete(_: &mut Self::Document) {}
@@ -56,6 +59,13 @@ macro_rules! served {
 
 served!(Credential {});
 served!(Task {});
+served!(Program {
+    fn leave_out(patch: &mut serde_json::Value) {
+        if let serde_json::Value::Object(fields) = patch {
+            fields.retain(|name, _| !ProgramDocument::FROM_CONTENT.contains(&name.as_str()));
+        }
+    }
+});
 served!(Schedule {});
 served!(HostTask {});
 served!(TaskSchedule {});

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rpds::RedBlackTreeMapSync;
 
 use super::definition::Definition;
-use super::{Credential, Fault, Host, HostTask, Hosts, Key, Name, Noun, Reference, Schedule, Task, TaskSchedule, When};
+use super::{
+    Credential, Fault, Host, HostTask, Hosts, Key, Name, Noun, Program, Reference, Schedule, Task, TaskSchedule, When,
+};
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
 pub type Map<T> = RedBlackTreeMapSync<Name, Arc<T>>;
@@ -20,6 +22,8 @@ pub struct Catalog {
     pub credentials: Map<Credential>,
     /// Hosts.
     pub hosts: Map<Host>,
+    /// Programs.
+    pub programs: Map<Program>,
     /// Tasks.
     pub tasks: Map<Task>,
     /// Schedules.
@@ -47,8 +51,8 @@ pub trait Catalogued: Definition {
 macro_rules! for_each_noun {
     ($call:ident) => {
         $call! {
-            Credential credentials, Host hosts, Task tasks, Schedule schedules, HostTask host_tasks,
-            TaskSchedule task_schedules, Key keys
+            Credential credentials, Host hosts, Program programs, Task tasks, Schedule schedules,
+            HostTask host_tasks, TaskSchedule task_schedules, Key keys
         }
     };
 }
@@ -142,7 +146,11 @@ impl Catalog {
         let mut users = Vec::new();
         match used.noun {
             Noun::Credential => among::<Host>(self, used, &mut users),
+            Noun::Program => among::<Task>(self, used, &mut users),
             Noun::Host | Noun::Task | Noun::Schedule => {
+                if used.noun == Noun::Host {
+                    among::<Host>(self, used, &mut users);
+                }
                 among::<HostTask>(self, used, &mut users);
                 among::<TaskSchedule>(self, used, &mut users);
             }

@@ -1,7 +1,15 @@
 //! Credentials: how to log in.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::definition::{Defaults, Definition, Meta, Secrets, document, take_secret};
 use super::{Fault, Faults, Noun, SecretField, SecretText};
+
+/// How the type of every certificate ends.
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
+/// Longest certificate, in bytes.
+const LONGEST_CERTIFICATE: usize = 65_536;
 
 /// How to log in to hosts.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +20,8 @@ pub struct Credential {
     pub user: Option<String>,
     /// What proves it.
     pub proof: Proof,
+    /// What sudo is told where it asks the user that is logged in for a password.
+    pub sudo_password: Option<SecretText>,
 }
 
 /// What proves who we are.
@@ -25,6 +35,8 @@ pub enum Proof {
         key: SecretText,
         /// What decrypts it.
         passphrase: Option<SecretText>,
+        /// The OpenSSH user certificate that goes with it, one line; it is public.
+        certificate: Option<String>,
     },
     /// A private key in a file of the Alf machine.
     KeyFile {
@@ -50,8 +62,12 @@ document! {
         pub key_file: Option<String>,
         /// Write-only: decrypts `private_key` or `key_file`.
         pub passphrase: Option<SecretField>,
+        /// The OpenSSH user certificate of `private_key`, as in its `…-cert.pub` file.
+        pub certificate: Option<String>,
         /// Use the agent of the Alf process.
         pub agent: Option<bool>,
+        /// Write-only: for tasks with `run_as` where sudo asks for a password.
+        pub sudo_password: Option<SecretField>,
     }
 }
 
@@ -74,6 +90,10 @@ impl Definition for Credential {
         let password = take_secret("password", document.password, kept, &mut faults);
         let key = take_secret("private_key", document.private_key, kept, &mut faults);
         let passphrase = take_secret("passphrase", document.passphrase, kept, &mut faults);
+        let sudo_password = take_secret("sudo_password", document.sudo_password, kept, &mut faults);
+        if sudo_password.as_ref().is_some_and(|password| !is_one_line(password.reveal())) {
+            faults.add("/sudo_password", "must be one line and not empty: sudo reads no further");
+        }
         let agent = document.agent == Some(true);
         let given = [password.is_some(), key.is_some(), document.key_file.is_some(), agent];
         if given.iter().filter(|given| **given).count() != 1 {
@@ -81,6 +101,13 @@ impl Definition for Credential {
         }
         if passphrase.is_some() && (password.is_some() || agent) {
             faults.add("/passphrase", "goes with private_key or key_file only");
+        }
+        let certificate = document.certificate.map(|text| text.trim().to_owned());
+        if let Some(certificate) = &certificate {
+            if key.is_none() && given.contains(&true) {
+                faults.add("/certificate", "goes with private_key only");
+            }
+            check_certificate(certificate, &mut faults);
         }
         if let Some(path) = &document.key_file
             && (path.is_empty() || path.contains('\0'))
@@ -94,23 +121,25 @@ impl Definition for Credential {
         }
         let proof = match (password, key, document.key_file, agent) {
             (Some(password), ..) => Some(Proof::Password(password)),
-            (None, Some(key), ..) => Some(Proof::PrivateKey { key, passphrase }),
+            (None, Some(key), ..) => Some(Proof::PrivateKey { key, passphrase, certificate }),
             (None, None, Some(path), _) => Some(Proof::KeyFile { path, passphrase }),
             (None, None, None, true) => Some(Proof::Agent),
             _ => None,
         };
-        let credential = meta.zip(proof).map(|(meta, proof)| Self { meta, user, proof });
+        let credential = meta.zip(proof).map(|(meta, proof)| Self { meta, user, proof, sudo_password });
         faults.into_result(credential)
     }
 
     fn document(&self) -> CredentialDocument {
         let mut document = CredentialDocument { user: self.user.clone(), ..CredentialDocument::with_meta(&self.meta) };
         let shown = |secret: &Option<SecretText>| secret.as_ref().map(|_| SecretField::Kept);
+        document.sudo_password = shown(&self.sudo_password);
         match &self.proof {
             Proof::Password(_) => document.password = Some(SecretField::Kept),
-            Proof::PrivateKey { passphrase, .. } => {
+            Proof::PrivateKey { passphrase, certificate, .. } => {
                 document.private_key = Some(SecretField::Kept);
                 document.passphrase = shown(passphrase);
+                document.certificate.clone_from(certificate);
             }
             Proof::KeyFile { path, passphrase } => {
                 document.key_file = Some(path.clone());
@@ -127,7 +156,7 @@ impl Definition for Credential {
             Proof::Password(password) => {
                 secrets.insert("password".to_owned(), password.clone());
             }
-            Proof::PrivateKey { key, passphrase } => {
+            Proof::PrivateKey { key, passphrase, .. } => {
                 secrets.insert("private_key".to_owned(), key.clone());
                 secrets.extend(passphrase.iter().map(|secret| ("passphrase".to_owned(), secret.clone())));
             }
@@ -136,7 +165,25 @@ impl Definition for Credential {
             }
             Proof::Agent => {}
         }
+        secrets.extend(self.sudo_password.iter().map(|secret| ("sudo_password".to_owned(), secret.clone())));
         secrets
+    }
+}
+
+fn is_one_line(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['\n', '\r', '\0'])
+}
+
+/// A certificate's file has one line: type, base64, comment (PROTOCOL.certkeys of OpenSSH).
+fn check_certificate(line: &str, faults: &mut Faults) {
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+    let kind = words.next().unwrap_or_default();
+    let blob = words.next().and_then(|word| STANDARD.decode(word).ok()).unwrap_or_default();
+    // The first field of what is signed is the type once more, after its length.
+    let named = blob.get(4..).is_some_and(|rest| rest.starts_with(kind.as_bytes()));
+    if !is_one_line(line) || line.len() > LONGEST_CERTIFICATE || !kind.ends_with(CERTIFICATE) || !named {
+        let detail = format!("must be the one line of an OpenSSH user certificate: ssh-…{CERTIFICATE} AAAA…");
+        faults.add("/certificate", detail);
     }
 }
 
@@ -172,6 +219,56 @@ mod tests {
             r#"{"name":"a","password":{"set":true}}"#,
         ] {
             assert!(check(bad, &none).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_goes_with_a_private_key_and_is_shown() {
+        let none = Secrets::new();
+        let kind = "ssh-ed25519-cert-v01@openssh.com";
+        let mut blob = 32_u32.to_be_bytes().to_vec();
+        blob.extend_from_slice(kind.as_bytes());
+        blob.extend_from_slice(&[7; 60]);
+        let line = format!("{kind} {} alf@fleet", STANDARD.encode(&blob));
+        let with = |proof: &str, line: &str| {
+            let json = format!(r#"{{"name":"a",{proof},"certificate":{}}}"#, serde_json::to_string(line).unwrap());
+            check(&json, &none)
+        };
+        let key = r#""private_key":"-----BEGIN OPENSSH PRIVATE KEY-----","sudo_password":"s3cret""#;
+        // Files end with a newline.
+        let credential = with(key, &format!("{line}\n")).unwrap();
+        let document = credential.document();
+        assert_eq!(document.certificate.as_deref(), Some(line.as_str()));
+        let again = check(&serde_json::to_string(&document).unwrap(), &credential.secrets()).unwrap();
+        assert_eq!(again, credential);
+        for (proof, line) in [
+            (r#""password":"x""#, line.as_str()),
+            (r#""key_file":"~/.ssh/id""#, &line),
+            (r#""agent":true"#, &line),
+            (key, &line.replace(' ', "\n")),
+            (key, kind),
+            (key, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx"),
+            (key, &format!("ssh-rsa-cert-v01@openssh.com {}", STANDARD.encode(&blob))),
+            (key, ""),
+        ] {
+            let faults = with(proof, line).unwrap_err();
+            assert!(faults.iter().all(|fault| fault.pointer == "/certificate"), "{proof} {line}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn sudos_password_stands_beside_any_proof_and_is_kept() {
+        for proof in [r#""password":"x""#, r#""agent":true"#, r#""key_file":"~/.ssh/id""#] {
+            let json = format!(r#"{{"name":"a",{proof},"sudo_password":"s3cret"}}"#);
+            let first = check(&json, &Secrets::new()).unwrap();
+            let shown = serde_json::to_string(&first.document()).unwrap();
+            assert!(shown.contains(r#""sudo_password":{"set":true}"#) && !shown.contains("s3cret"), "{shown}");
+            assert_eq!(check(&shown, &first.secrets()).unwrap().sudo_password, first.sudo_password);
+        }
+        for bad in ["", "two\\nlines"] {
+            assert!(
+                check(&format!(r#"{{"name":"a","agent":true,"sudo_password":"{bad}"}}"#), &Secrets::new()).is_err()
+            );
         }
     }
 

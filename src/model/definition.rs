@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Fault, Faults, Labels, Name, Noun, Reference, SecretField, SecretText, Timestamp, Timezone};
+use super::{Catalog, Fault, Faults, Labels, Name, Noun, Reference, SecretField, SecretText, Timestamp, Timezone};
 
 /// Longest title, in bytes.
 const TITLE: usize = 1024;
@@ -70,6 +70,11 @@ pub trait Definition: Clone + PartialEq + std::fmt::Debug + Send + Sync + Sized 
 
     /// The definitions that a document names, each with the JSON pointer of the field.
     fn named_in(_document: &Self::Document) -> Vec<(&'static str, Reference)> {
+        Vec::new()
+    }
+
+    /// What is wrong with a document beside the other definitions, but for names of what is not there.
+    fn misfits_of(_document: &Self::Document, _catalog: &Catalog) -> Vec<Fault> {
         Vec::new()
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::check_user;
 use super::definition::{Defaults, Definition, Meta, ReadOnly, Secrets, document};
-use super::{Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
+use super::{Catalog, Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
 
 /// A machine reached over SSH.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,7 +139,15 @@ impl Definition for Host {
     }
 
     fn named_in(document: &HostDocument) -> Vec<(&'static str, Reference)> {
-        Reference::to(Noun::Credential, "/credential", document.credential.as_ref()).into_iter().collect()
+        // One that names itself is refused as a loop, whether it is there or not.
+        let jump = document.jump.as_ref().filter(|jump| document.name.as_ref() != Some(*jump));
+        let credential = Reference::to(Noun::Credential, "/credential", document.credential.as_ref());
+        credential.into_iter().chain(Reference::to(Noun::Host, "/jump", jump)).collect()
+    }
+
+    fn misfits_of(document: &HostDocument, catalog: &Catalog) -> Vec<Fault> {
+        let (Some(name), Some(jump)) = (&document.name, &document.jump) else { return Vec::new() };
+        catalog.check_jump(name, jump).map_err(|detail| Fault::new("/jump", detail)).err().into_iter().collect()
     }
 }
 

@@ -11,11 +11,13 @@ mod fault;
 mod host;
 mod host_key;
 mod host_task;
+mod jump;
 mod key;
 mod labels;
 mod name;
 mod noun;
 mod outcome;
+mod program;
 mod result;
 mod schedule;
 mod secret;
@@ -25,6 +27,7 @@ mod task;
 mod task_schedule;
 mod timestamp;
 mod timezone;
+mod work;
 
 pub use catalog::{AnyDefinition, Catalog, Catalogued, PairLine};
 pub use credential::{Credential, CredentialDocument, Proof};
@@ -41,6 +44,7 @@ pub use labels::Labels;
 pub use name::{Name, NameError};
 pub use noun::{Noun, Reference};
 pub use outcome::{Outcome, Reason, State};
+pub use program::{Content, ContentHash, ContentHashError, Program, ProgramDocument};
 pub use result::{
     Bodies, Captured, Encoding, Instants, Kill, ResultDocument, ResultPage, ResultQuery, RunId, RunIds, RunResult,
     Trigger,
@@ -55,3 +59,4 @@ pub use task::{Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use timestamp::Timestamp;
 pub use timezone::Timezone;
+pub use work::{ProgramCallDocument, ScriptDocument, Work};

@@ -11,6 +11,8 @@ pub enum Noun {
     Credential,
     /// A machine reached over SSH.
     Host,
+    /// A file that tasks run on hosts.
+    Program,
     /// What to run.
     Task,
     /// When.
@@ -25,14 +27,23 @@ pub enum Noun {
 
 impl Noun {
     /// Every noun, so that what refers to others comes after them.
-    pub const ALL: [Self; 7] =
-        [Self::Key, Self::Credential, Self::Host, Self::Task, Self::Schedule, Self::HostTask, Self::TaskSchedule];
+    pub const ALL: [Self; 8] = [
+        Self::Key,
+        Self::Credential,
+        Self::Host,
+        Self::Program,
+        Self::Task,
+        Self::Schedule,
+        Self::HostTask,
+        Self::TaskSchedule,
+    ];
 
     /// In snake_case, as XML's root element and in the store: `host_task`.
     pub const fn singular(self) -> &'static str {
         match self {
             Self::Credential => "credential",
             Self::Host => "host",
+            Self::Program => "program",
             Self::Task => "task",
             Self::Schedule => "schedule",
             Self::HostTask => "host_task",
@@ -46,6 +57,7 @@ impl Noun {
         match self {
             Self::Credential => "credentials",
             Self::Host => "hosts",
+            Self::Program => "programs",
             Self::Task => "tasks",
             Self::Schedule => "schedules",
             Self::HostTask => "host_tasks",

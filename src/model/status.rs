@@ -133,7 +133,7 @@ pub enum HostState {
     Up,
     /// Could not be connected to when last needed.
     Down,
-    /// Its jump host could not be connected to.
+    /// Could not be tried: a jump host on the way to it is down.
     Unreachable,
 }
 
@@ -175,7 +175,7 @@ pub struct StatusSummary {
     pub hosts_up: u64,
     /// Hosts that are DOWN.
     pub hosts_down: u64,
-    /// Hosts whose jump host is down.
+    /// Hosts that are UNREACHABLE: behind a jump host that is down.
     pub hosts_unreachable: u64,
     /// Hosts not connected to yet.
     pub hosts_pending: u64,

@@ -1,10 +1,13 @@
 //! Tasks: what to run.
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{Env, Fault, Faults, Limit, Noun, Span};
+use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
+use super::{Env, Fault, Faults, Limit, Noun, Reference, Span};
 
-/// Longest command, and longest standard input, in bytes.
-const LONGEST_COMMAND: usize = 262_144;
+/// Longest path of a directory, in bytes (`PATH_MAX` of Linux).
+const LONGEST_PATH: usize = 4096;
+/// Longest name of a user, in bytes.
+const LONGEST_USER: usize = 64;
 /// Most bytes that are ever kept of a stream.
 const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
 
@@ -13,12 +16,16 @@ const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
 pub struct Task {
     /// The common fields.
     pub meta: Meta,
-    /// Text for the remote `/bin/sh`.
-    pub command: String,
+    /// A command, a script or a program.
+    pub work: Work,
     /// What it reads from its standard input; nothing where none is given.
     pub stdin: Option<String>,
     /// Its variables; they win over the host's.
     pub env: Env,
+    /// The directory it starts in; a relative one begins at the home directory, which is where it starts by default.
+    pub cwd: Option<String>,
+    /// The user of the host it runs as, by sudo; none for the one that is logged in.
+    pub run_as: Option<String>,
     /// Killed after this long.
     pub timeout: Limit,
     /// A run that cannot start within this long of its instant is given up.
@@ -36,10 +43,18 @@ document! {
     pub struct TaskDocument {
         /// Text for the remote `/bin/sh`.
         pub command: Option<String>,
+        /// A text for an interpreter of the host.
+        pub script: Option<ScriptDocument>,
+        /// An uploaded file.
+        pub program: Option<ProgramCallDocument>,
         /// What it reads from its standard input.
         pub stdin: Option<String>,
         /// Its variables; they win over the host's.
         pub env: Option<Env>,
+        /// The directory it starts in.
+        pub cwd: Option<String>,
+        /// The user of the host it runs as, by sudo.
+        pub run_as: Option<String>,
         /// Killed after this long; `none` for never.
         pub timeout: Option<Limit>,
         /// Given up when it cannot start within this long.
@@ -68,25 +83,16 @@ impl Definition for Task {
     fn check(mut document: TaskDocument, _: &Secrets, _: &Defaults) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
         let meta = document.take_meta(Noun::Task, None, &mut faults);
-        let command = faults.require("/command", document.command);
-        if let Some(command) = &command {
-            if command.trim().is_empty() {
-                faults.add("/command", "must not be empty");
-            }
-            if command.contains('\0') {
-                faults.add("/command", "must not hold a NUL byte");
-            }
-            if command.len() > LONGEST_COMMAND {
-                faults.add("/command", format!("is longer than {LONGEST_COMMAND} bytes"));
-            }
-        }
+        let fields = WorkFields { command: document.command, script: document.script, program: document.program };
+        let work = fields.check(&mut faults);
         if let Some(stdin) = &document.stdin {
-            if stdin.contains('\0') {
-                faults.add("/stdin", "must not hold a NUL byte");
-            }
-            if stdin.len() > LONGEST_COMMAND {
-                faults.add("/stdin", format!("is longer than {LONGEST_COMMAND} bytes"));
-            }
+            check_text("/stdin", stdin, &mut faults);
+        }
+        if let Some(cwd) = &document.cwd {
+            check_cwd(cwd, &mut faults);
+        }
+        if let Some(user) = &document.run_as {
+            check_run_as(user, &mut faults);
         }
         let timeout = document.timeout.unwrap_or(Limit::After(Span::seconds(3600)));
         if timeout.get().is_some_and(|limit| limit.is_zero()) {
@@ -100,11 +106,13 @@ impl Definition for Task {
         if output_limit > MOST_OUTPUT {
             faults.add("/output_limit", format!("must be from 0 to {MOST_OUTPUT} bytes (64 MiB)"));
         }
-        let task = meta.zip(command).map(|(meta, command)| Self {
+        let task = meta.zip(work).map(|(meta, work)| Self {
             meta,
-            command,
+            work,
             stdin: document.stdin,
             env: document.env.unwrap_or_default(),
+            cwd: document.cwd,
+            run_as: document.run_as,
             timeout,
             start_within: document.start_within.unwrap_or(Span::seconds(600)),
             kill_grace,
@@ -115,10 +123,15 @@ impl Definition for Task {
     }
 
     fn document(&self) -> TaskDocument {
+        let WorkFields { command, script, program } = WorkFields::of(&self.work);
         TaskDocument {
-            command: Some(self.command.clone()),
+            command,
+            script,
+            program,
             stdin: self.stdin.clone(),
             env: Some(self.env.clone()),
+            cwd: self.cwd.clone(),
+            run_as: self.run_as.clone(),
             timeout: Some(self.timeout),
             start_within: Some(self.start_within),
             kill_grace: Some(self.kill_grace),
@@ -127,4 +140,28 @@ impl Definition for Task {
             ..TaskDocument::with_meta(&self.meta)
         }
     }
+    fn named_in(document: &TaskDocument) -> Vec<(&'static str, Reference)> {
+        let program = document.program.as_ref().and_then(|program| program.name.as_ref());
+        Reference::to(Noun::Program, "/program/name", program).into_iter().collect()
+    }
 }
+
+fn check_cwd(cwd: &str, faults: &mut Faults) {
+    if cwd.is_empty() || cwd.len() > LONGEST_PATH || cwd.contains('\0') {
+        faults.add("/cwd", format!("must be a path on the host: 1 to {LONGEST_PATH} bytes, no NUL byte"));
+    }
+}
+
+/// What useradd(8) takes, and `@`, `+` and `.` of directory services; nothing that sudo could take for an option.
+fn check_run_as(user: &str, faults: &mut Faults) {
+    let stem = user.strip_suffix('$').unwrap_or(user);
+    let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let legal = |c: char| first(c) || "._@+-".contains(c);
+    if user.len() > LONGEST_USER || !stem.starts_with(first) || !stem.chars().all(legal) {
+        let allowed = "[A-Za-z0-9_][A-Za-z0-9._@+-]*, with one $ behind it or none";
+        faults.add("/run_as", format!("must be the name of a user: {allowed}, up to {LONGEST_USER} bytes"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,7 @@ pub async fn run(harness: &impl Harness) {
 
     definitions::round_trip(&*store).await;
     definitions::stale_revisions(&*store).await;
+    definitions::blobs(&*store).await;
     definitions::race(&*store, &*other).await;
     claims::conditions(&*store).await;
     claims::repeated(&*store).await;
@@ -66,6 +67,7 @@ async fn reopening(harness: &impl Harness, store: Arc<dyn Store>, other: Arc<dyn
         assert_eq!(load(&*store).await, before.0, "what load() gives must be the same after reopening");
         assert_eq!(counts.results, before.1, "the number of Results must be the same after reopening");
         assert_eq!(pages::all_ids(&*store).await, before.2, "all Results must be there after reopening");
+        assert!(definitions::blob_left(&*store).await, "bytes must be there after reopening");
         store.close().await;
         assert!(store.check().await.is_err(), "a closed store must not say that it can be written to");
         assert!(store.commit(Vec::new()).await.is_err(), "a closed store must refuse writes");

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use faults::Faults;
 use futures_util::future::BoxFuture;
 
@@ -16,7 +17,9 @@ use super::{
     DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OpenRun, PairRecord, Store, StoreCounts, StoreError, Write,
     Written,
 };
-use crate::model::{Captured, Name, Noun, PairStatus, ResultPage, ResultQuery, RunId, RunResult, Timestamp};
+use crate::model::{
+    Captured, ContentHash, Name, Noun, PairStatus, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
+};
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
 /// and a second Alf on a clone is a restart.
@@ -36,6 +39,7 @@ impl Clone for MemoryStore {
 struct Inner {
     revision: u64,
     definitions: BTreeMap<(Noun, Name), DefinitionRow>,
+    blobs: BTreeMap<ContentHash, Bytes>,
     pairs: BTreeMap<(Name, Name), Pair>,
     host_keys: BTreeMap<Name, HostKeyRecord>,
     results: BTreeMap<RunId, RunResult>,
@@ -275,13 +279,20 @@ impl Store for MemoryStore {
             }
             for change in changes {
                 match change {
-                    DefinitionChange::Put(row) => inner.definitions.insert((row.noun, row.name.clone()), row),
-                    DefinitionChange::Remove(what) => inner.definitions.remove(&(what.noun, what.name)),
-                };
+                    DefinitionChange::Put(row) => drop(inner.definitions.insert((row.noun, row.name.clone()), row)),
+                    DefinitionChange::Remove(what) => drop(inner.definitions.remove(&(what.noun, what.name))),
+                    DefinitionChange::PutBlob(blob) => drop(inner.blobs.insert(blob.sha256, blob.bytes)),
+                    DefinitionChange::RemoveBlob(sha256) => drop(inner.blobs.remove(&sha256)),
+                }
             }
             inner.revision += 1;
             Ok(inner.revision)
         })
+    }
+
+    fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
+        let found = self.inner().blobs.get(&sha256).cloned();
+        Box::pin(std::future::ready(Ok(found)))
     }
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

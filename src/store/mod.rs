@@ -7,11 +7,15 @@ pub mod error;
 pub mod memory;
 pub mod sqlite;
 
+use std::fmt;
+
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Kill, Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
+    ContentHash, Kill, Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult,
+    Timestamp, Trigger,
 };
 pub use error::StoreError;
 
@@ -41,6 +45,25 @@ pub enum DefinitionChange {
     Put(DefinitionRow),
     /// Remove; removing what is not there is no error.
     Remove(Reference),
+    /// Keep bytes by their hash; those that are kept already stay as they are.
+    PutBlob(Blob),
+    /// Forget bytes; forgetting what is not there is no error.
+    RemoveBlob(ContentHash),
+}
+
+/// Bytes that a definition speaks of.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// By which they are found.
+    pub sha256: ContentHash,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blob").field("sha256", &self.sha256).field("bytes", &self.bytes.len()).finish()
+    }
 }
 
 /// A run that was claimed and has not ended.
@@ -193,6 +216,9 @@ pub trait Store: Send + Sync {
         revision: u64,
         changes: Vec<DefinitionChange>,
     ) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// The bytes with this hash, as they were put; none if they are not kept.
+    fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;
 
     /// Commits writes in one transaction, in order; one answer for each. On an error none of them is done.
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;

@@ -17,6 +17,7 @@ mod examples;
 mod fleet;
 mod http;
 mod life;
+mod programs;
 mod runs;
 mod ssh_login;
 mod ssh_room;

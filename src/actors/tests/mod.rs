@@ -9,3 +9,4 @@ mod node;
 mod store;
 mod supervision;
 mod task;
+mod work;

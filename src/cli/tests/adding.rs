@@ -48,9 +48,9 @@ async fn a_host_is_added_as_ssh_knows_it() {
         .await;
     assert_eq!(done.code, 0, "{done:?}");
     let asked = server.asked();
-    assert_eq!(asked[1].body, format!(r#"{{"name":"ops","key_file":"{}"}}"#, home.key()));
+    assert_eq!(asked[2].body, format!(r#"{{"name":"ops","key_file":"{}"}}"#, home.key()));
     assert_eq!(
-        asked[2].body,
+        asked[3].body,
         r#"{"name":"web1","address":"192.0.2.7","port":2222,"user":"deploy","credential":"ops","labels":{"role":"web"}}"#
     );
     for said in [
@@ -70,13 +70,53 @@ async fn what_is_typed_beats_what_is_configured_and_defaults_are_left_out() {
     let arguments = ["host", "add", "root@web1:22", "--name", "w", "--credential", "c"];
     let done = World::of(&server).with_ssh(home.dir.path(), &home.ssh).alf(&arguments).await;
     assert_eq!(done.code, 0, "{done:?}");
-    assert_eq!(server.asked()[0].body, r#"{"name":"w","address":"192.0.2.7","user":"root","credential":"c"}"#);
+    let added = server.asked().pop().unwrap().body;
+    assert_eq!(added, r#"{"name":"w","address":"192.0.2.7","user":"root","credential":"c"}"#);
 
     for arguments in [&["host", "add", "web1", "--no-ssh-config"][..], &["host", "add", "web1"]] {
         let server = FakeServer::start(vec![json("POST /api/v1/hosts", 201, r#"{"name":"web1"}"#)]);
         let home = Home::new("user me\\nhostname web1\\nport 22\\nidentityfile ~/.ssh/id_rsa\\n");
         World::of(&server).with_ssh(home.dir.path(), &home.ssh).alf(arguments).await;
         assert_eq!(server.asked()[0].body, r#"{"name":"web1"}"#, "{arguments:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_jump_host_is_taken_over_where_it_is_a_host_of_the_service() {
+    let chain = |inner: &str| {
+        vec![
+            json("GET /api/v1/hosts/inner", 200, inner),
+            json("GET /api/v1/hosts/outer", 200, r#"{"name":"outer"}"#),
+            json("GET /api/v1/hosts/bastion", 200, r#"{"name":"bastion"}"#),
+            json("POST /api/v1/hosts", 201, r#"{"name":"web1"}"#),
+        ]
+    };
+    let through_outer = r#"{"name":"inner","jump":"outer"}"#;
+    for (setting, inner, arguments, jump) in [
+        ("bastion", "{}", &[][..], Some("bastion")),
+        ("me@bastion:2222", "{}", &[], Some("bastion")),
+        ("outer,inner", through_outer, &[], Some("inner")),
+        ("outer,inner", r#"{"name":"inner"}"#, &[], None),
+        ("bastion,inner", through_outer, &[], None),
+        ("elsewhere", "{}", &[], None),
+        ("bastion", "{}", &["--jump", "other"], Some("other")),
+    ] {
+        let home = Home::new(&format!("user me\\nhostname web1\\nport 22\\nproxyjump {setting}\\n"));
+        let server = FakeServer::start(chain(inner));
+        let all = [&["host", "add", "web1"], arguments].concat();
+        let done = World::of(&server).with_ssh(home.dir.path(), &home.ssh).alf(&all).await;
+        assert_eq!(done.code, 0, "{done:?}");
+        let added = server.asked().pop().unwrap().body;
+        match jump {
+            Some(jump) => {
+                assert_eq!(added, format!(r#"{{"name":"web1","jump":"{jump}"}}"#), "{setting}");
+                assert!(done.stderr.contains(&format!("through {jump}\n")), "{done:?}");
+            }
+            None => {
+                assert_eq!(added, r#"{"name":"web1"}"#, "{setting}");
+                assert!(done.stderr.contains(&format!("ProxyJump {setting}, ")), "{done:?}");
+            }
+        }
     }
 }
 

@@ -4,5 +4,6 @@ mod adding;
 mod exits;
 mod nouns;
 mod parsing;
+mod programs;
 mod reading;
 mod running;

@@ -2,8 +2,8 @@
 
 use super::samples::{at, name};
 use super::{load, must};
-use crate::model::{Noun, Reference};
-use crate::store::{DefinitionChange, DefinitionRow, Store, StoreError};
+use crate::model::{ContentHash, Noun, Reference};
+use crate::store::{Blob, DefinitionChange, DefinitionRow, Store, StoreError};
 
 fn row(noun: Noun, called: &str, version: u64) -> DefinitionRow {
     DefinitionRow {
@@ -88,4 +88,35 @@ pub(super) async fn race(store: &dyn Store, other: &dyn Store) {
         );
     }
     assert_eq!(load(store).await, load(other).await, "both must see the same in the end");
+}
+
+/// Bytes come back as they were put, are kept with the change they belong to, and are forgotten with it.
+pub(super) async fn blobs(store: &dyn Store) {
+    let every_byte: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    let blob = |bytes: &[u8]| Blob { sha256: ContentHash::of(bytes), bytes: bytes.to_vec().into() };
+    let (one, two) = (blob(&every_byte), blob(b"\0\xff"));
+    let get = async |which: &Blob| must("blob", store.blob(which.sha256.clone()).await);
+    assert_eq!(get(&one).await, None, "what was never put must not be there");
+
+    let before = load(store).await.revision;
+    let put = |which: &Blob| DefinitionChange::PutBlob(which.clone());
+    let stale = store.change_definitions(before - 1, vec![put(&two)]).await;
+    assert_eq!(stale, Err(StoreError::Conflict { current: before }));
+    assert_eq!(get(&two).await, None, "a refused change must keep no bytes");
+    let changes = vec![put(&one), put(&two), put(&two), DefinitionChange::Put(row(Noun::Program, "probe", 1))];
+    let revision = must("put", store.change_definitions(before, changes).await);
+    assert_eq!(get(&one).await, Some(one.bytes.clone()), "bytes must come back as they were put");
+    assert_eq!(get(&two).await, Some(two.bytes.clone()), "putting the same bytes again must leave them there");
+
+    let forget = |which: &Blob| DefinitionChange::RemoveBlob(which.sha256.clone());
+    let changes = vec![forget(&two), forget(&blob(b"never put")), put(&one)];
+    must("remove", store.change_definitions(revision, changes).await);
+    assert_eq!(get(&two).await, None, "what was removed must be gone");
+    assert_eq!(get(&one).await, Some(one.bytes.clone()), "nothing else must be");
+}
+
+/// The bytes that `blobs` left behind.
+pub(super) async fn blob_left(store: &dyn Store) -> bool {
+    let every_byte: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    must("blob", store.blob(ContentHash::of(&every_byte)).await).is_some_and(|bytes| *bytes == every_byte)
 }

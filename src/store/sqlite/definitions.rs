@@ -1,10 +1,11 @@
 //! The definitions and the catalog's revision.
 
-use rusqlite::{Connection, Row, named_params};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::fault::Fault;
 use super::read;
-use crate::model::Noun;
+use crate::model::{ContentHash, Noun};
 use crate::store::{DefinitionChange, DefinitionRow};
 
 /// The catalog's revision.
@@ -25,6 +26,14 @@ pub(super) fn change(connection: &Connection, at: u64, changes: Vec<DefinitionCh
                 connection
                     .prepare_cached("DELETE FROM definitions WHERE noun = ?1 AND name = ?2")?
                     .execute((which.noun.singular(), which.name.as_str()))?;
+            }
+            DefinitionChange::PutBlob(blob) => {
+                connection
+                    .prepare_cached("INSERT OR IGNORE INTO blobs (sha256, bytes) VALUES (?1, ?2)")?
+                    .execute((blob.sha256.as_str(), &*blob.bytes))?;
+            }
+            DefinitionChange::RemoveBlob(sha256) => {
+                connection.prepare_cached("DELETE FROM blobs WHERE sha256 = ?1")?.execute([sha256.as_str()])?;
             }
         }
     }
@@ -47,6 +56,13 @@ fn put(connection: &Connection, row: &DefinitionRow) -> Result<(), Fault> {
         ":sealed": row.sealed,
     })?;
     Ok(())
+}
+
+/// The bytes with this hash.
+pub(super) fn blob(connection: &Connection, sha256: &ContentHash) -> Result<Option<Bytes>, Fault> {
+    let mut found = connection.prepare_cached("SELECT bytes FROM blobs WHERE sha256 = ?1")?;
+    let bytes: Option<Vec<u8>> = found.query_row([sha256.as_str()], |row| row.get(0)).optional()?;
+    Ok(bytes.map(Bytes::from))
 }
 
 /// All definitions.

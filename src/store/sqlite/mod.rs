@@ -24,11 +24,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Written};
-use crate::model::{ResultPage, ResultQuery, RunId, RunResult};
+use crate::model::{ContentHash, ResultPage, ResultQuery, RunId, RunResult};
 use fault::Fault;
 use reader::Readers;
 use writer::Writer;
@@ -112,6 +113,10 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.writer
             .call(move |desk| desk.transaction(|transaction, _| definitions::change(transaction, revision, changes)))
+    }
+
+    fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| definitions::blob(connection, &sha256)).boxed()
     }
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

@@ -8,7 +8,7 @@ use super::fault::Fault;
 const APPLICATION: i32 = 0x416C_6601;
 
 /// One for each version: from the version before it to it.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// The newest version this Alf knows.
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
@@ -54,6 +54,9 @@ CREATE TABLE partitions (
     last_scheduled INTEGER NOT NULL
 );
 ";
+
+/// The bytes of programs, by their SHA-256: the same under several names are kept once.
+const VERSION_2: &str = "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL);";
 
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
 pub(super) fn partition(table: &str) -> String {
@@ -117,6 +120,10 @@ pub(super) fn owner(connection: &Connection) -> Result<Owner, Fault> {
         _ => Owner::Foreign,
     })
 }
+
+/// The schema as the first release of it made it, for tests of what comes after.
+#[cfg(test)]
+pub(super) const OLDEST: &str = VERSION_1;
 
 /// Brings the schema up to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::model::ContentHash;
+use crate::store::{Blob, DefinitionChange};
 
 fn refused(directory: &TempDir, said: &str) {
     let error = SqliteStore::open(directory.path()).unwrap_err();
@@ -76,6 +78,30 @@ fn a_newer_schema_is_refused_and_left_alone() {
     assert_eq!(error, StoreError::Newer { place: file.display().to_string(), found: 99, known: schema::NEWEST });
     assert!(error.to_string().contains("use the newer Alf"), "{error}");
     assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test]
+async fn one_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = stranger(&directory);
+    old.execute_batch(schema::OLDEST).unwrap();
+    old.execute_batch(
+        "PRAGMA application_id = 1097623041; PRAGMA user_version = 1; UPDATE catalog SET revision = 7;
+         INSERT INTO definitions VALUES ('host', 'web1', 3, 1000, 2000, '{\"name\":\"web1\"}', NULL);",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let loaded = store.load().await.unwrap();
+    assert_eq!((loaded.revision, loaded.definitions.len()), (7, 1));
+    assert_eq!(loaded.definitions[0].body, r#"{"name":"web1"}"#);
+    let blob = Blob { sha256: ContentHash::of(b"x"), bytes: Bytes::from_static(b"x") };
+    store.change_definitions(7, vec![DefinitionChange::PutBlob(blob)]).await.unwrap();
+    store.close().await;
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.blob(ContentHash::of(b"x")).await.unwrap().as_deref(), Some(&b"x"[..]));
+    let version: u32 = stranger(&directory).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, schema::NEWEST);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What a run sends to its host, out of the definitions as they are when it starts.
+
+use tokio::time::Instant;
+
+use super::programs::StoredProgram;
+use super::run::Job;
+use crate::model;
+use crate::ssh::output::LiveOutput;
+use crate::ssh::{Exec, RunAs, Work};
+
+impl Job {
+    /// What the session is asked to do; the error says in words what is not there any more.
+    pub(super) fn exec(&self, start_by: Instant) -> Result<Exec, String> {
+        let task = &self.plan.task;
+        let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
+        // The last of a name wins: nobody takes Alf's own away.
+        let own = [
+            ("ALF_HOST", self.host.meta.name.to_string()),
+            ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
+            ("ALF_TASK", task.meta.name.to_string()),
+            ("ALF_RUN_ID", self.run.id.to_string()),
+            ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
+        ];
+        let (work, args) = self.work(&task.work)?;
+        Ok(Exec {
+            run: self.run.id.to_string(),
+            work,
+            args,
+            env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
+            stdin: task.stdin.clone().map(Into::into),
+            cwd: task.cwd.clone(),
+            run_as: task.run_as.clone().map(|user| RunAs { user, password: self.sudo_password() }),
+            timeout: self.plan.timeout.get(),
+            kill_grace: task.kill_grace.get(),
+            start_by: Some(start_by),
+            output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),
+            cancel: self.cancel.clone(),
+        })
+    }
+
+    fn work(&self, work: &model::Work) -> Result<(Work, Vec<String>), String> {
+        Ok(match work.clone() {
+            model::Work::Command(command) => (Work::Command(command), Vec::new()),
+            model::Work::Script { interpreter, body, args } => (Work::Script { interpreter, body }, args),
+            model::Work::Program { name, args } => {
+                let program = self.parts.published.get().programs.get(&name).cloned();
+                // Only where the task was changed and its program deleted while the run waited.
+                let program = program.ok_or_else(|| format!("there is no program \"{name}\" any more"))?;
+                (Work::Program(StoredProgram::file(&self.parts.store, &program)), args)
+            }
+        })
+    }
+
+    /// What sudo is told on this host if it asks.
+    fn sudo_password(&self) -> Option<model::SecretText> {
+        let name = self.host.credential.as_ref().or(self.parts.login.credential.as_ref())?;
+        self.parts.published.get().credentials.get(name)?.sudo_password.clone()
+    }
+}

@@ -1,0 +1,96 @@
+use super::*;
+use crate::model::Name;
+
+fn check(json: &str) -> Result<Task, Vec<Fault>> {
+    Task::check(serde_json::from_str(json).unwrap(), &Secrets::new(), &Defaults::default())
+}
+
+fn pointers(json: &str) -> Vec<String> {
+    check(json).map(drop).unwrap_err().into_iter().map(|fault| fault.pointer).collect()
+}
+
+fn again(task: &Task) -> Task {
+    check(&serde_json::to_string(&task.document()).unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_run_comes_back_as_it_was() {
+    let command = check(r#"{"name":"t","command":"uptime","cwd":"/tmp","run_as":"svc$"}"#).unwrap();
+    assert_eq!(command.work, Work::Command("uptime".to_owned()));
+    assert_eq!((command.cwd.as_deref(), command.run_as.as_deref()), (Some("/tmp"), Some("svc$")));
+    let script = check(r#"{"name":"t","script":{"body":"echo $1","args":["a b",""]}}"#).unwrap();
+    let expected = Work::Script {
+        interpreter: vec!["/bin/sh".to_owned()],
+        body: "echo $1".to_owned(),
+        args: vec!["a b".to_owned(), String::new()],
+    };
+    assert_eq!(script.work, expected, "/bin/sh runs it where nothing else is said");
+    let program = check(r#"{"name":"t","program":{"name":"probe","args":["-v"]}}"#).unwrap();
+    let name = Name::parse("probe").unwrap();
+    assert_eq!(program.work, Work::Program { name: name.clone(), args: vec!["-v".to_owned()] });
+    assert_eq!(program.references(), [("/program/name", Reference { noun: Noun::Program, name })]);
+    for task in [command, script, program] {
+        assert_eq!(again(&task), task);
+    }
+}
+
+#[test]
+fn exactly_one_thing_is_run_and_what_is_wrong_is_named() {
+    let none = check(r#"{"name":"t"}"#).unwrap_err();
+    assert_eq!(none, [Fault::new("", "exactly one of command, script and program must be given; none is")]);
+    let two = check(r#"{"name":"t","command":"a","program":{"name":"p"}}"#).unwrap_err();
+    assert_eq!(two.len(), 1);
+    assert!(two[0].detail.ends_with("; command and program are"), "{two:?}");
+    assert_eq!(pointers(r#"{"name":"t","script":{}}"#), ["/script/body"]);
+    assert_eq!(pointers(r#"{"name":"t","program":{}}"#), ["/program/name"]);
+}
+
+#[test]
+fn every_fault_is_told_at_its_place() {
+    let told = pointers(
+        r#"{"name":"t","script":{"interpreter":["a","","b\u0000"],"body":"\u0000","args":["x","y\u0000"]},
+            "stdin":"\u0000","cwd":"","run_as":"-u root"}"#,
+    );
+    let expected = [
+        "/script/interpreter/1",
+        "/script/interpreter/2",
+        "/script/args/1",
+        "/script/body",
+        "/stdin",
+        "/cwd",
+        "/run_as",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(
+        pointers(r#"{"name":"t","script":{"interpreter":[],"body":" "}}"#),
+        ["/script/interpreter", "/script/body"]
+    );
+    assert_eq!(
+        pointers(r#"{"name":"t","program":{"name":"p","args":["\u0000"]},"cwd":"a\u0000"}"#),
+        ["/program/args/0", "/cwd"]
+    );
+}
+
+#[test]
+fn sizes_are_bounded() {
+    let script = |body: usize, args: usize, arg: usize| {
+        let args = vec![format!("\"{}\"", "x".repeat(arg)); args].join(",");
+        format!(r#"{{"name":"t","script":{{"body":"{}","args":[{args}]}}}}"#, "x".repeat(body))
+    };
+    assert!(check(&script(262_144, 1000, 1)).is_ok());
+    assert!(check(&script(1, 1, 131_071)).is_ok());
+    assert_eq!(pointers(&script(262_145, 0, 0)), ["/script/body"]);
+    assert_eq!(pointers(&script(1, 1001, 0)), ["/script/args"]);
+    assert_eq!(pointers(&script(1, 2, 131_072)), ["/script/args/0", "/script/args/1"]);
+}
+
+#[test]
+fn a_user_is_one_that_sudo_takes_for_a_user() {
+    let of = |user: &str| check(&format!(r#"{{"name":"t","command":"id","run_as":"{user}"}}"#));
+    for good in ["root", "_svc", "a.b-c+d@corp.example", "box$", "0", &"x".repeat(64)] {
+        assert!(of(good).is_ok(), "{good}");
+    }
+    for bad in ["", "-u", "#0", "a b", "%wheel", "a/b", "$", "a$b", "a$$", "ä", ".x", "@x", &"x".repeat(65)] {
+        assert!(of(bad).is_err(), "{bad}");
+    }
+}
