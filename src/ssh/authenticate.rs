@@ -31,7 +31,8 @@ pub(super) async fn log_in(
 ) -> Result<(), Failure> {
     let answer = handle.authenticate_none(user).await;
     let offered = MethodSet::empty();
-    let mut login = Login { handle, place, user, offered, keys: Vec::new(), tries: 0, refusals: Vec::new() };
+    let (keys, refusals) = (Vec::new(), Vec::new());
+    let mut login = Login { handle, place, user, offered, keys, left_out: false, tries: 0, refusals };
     if login.accepted(answer)? {
         return Ok(());
     }
@@ -45,7 +46,18 @@ pub(super) async fn log_in(
             return Ok(());
         }
     }
+    if login.left_out {
+        let more = format!("more than {MOST_KEYS} keys are never tried, so name the right one in a credential");
+        login.refusals.push(more);
+    }
     Err(Failure::Refused(login.refusals.join("; ")))
+}
+
+/// Whether a prompt is for the password, not for a one-time one or a change of it.
+fn asks_password(prompt: &str) -> bool {
+    let prompt = prompt.to_lowercase();
+    let other = ["one-time", "one time", "oath", "otp", "new ", "current", "retype"];
+    prompt.contains("password") && !other.iter().any(|other| prompt.contains(other))
 }
 
 struct Login<'a> {
@@ -56,6 +68,8 @@ struct Login<'a> {
     offered: MethodSet,
     /// Fingerprints of the keys offered so far, and whether with a certificate.
     keys: Vec<(String, bool)>,
+    /// Whether there were more keys than may be offered.
+    left_out: bool,
     /// How often something was tried.
     tries: usize,
     /// Why each way did not lead in.
@@ -138,7 +152,7 @@ impl Login<'_> {
             };
             let mut responses = Vec::new();
             for prompt in prompts {
-                let asks_password = prompt.prompt.to_lowercase().contains("password");
+                let asks_password = asks_password(&prompt.prompt);
                 if asks_password && !given {
                     given = true;
                     responses.push(password.reveal().to_owned());
@@ -207,7 +221,7 @@ impl Login<'_> {
             let shown = match all {
                 1 => "the one key of the agent".to_owned(),
                 _ if tried == all => format!("all {all} keys of the agent"),
-                _ => format!("{tried} of the {all} keys of the agent (more than {MOST_KEYS} are never tried)"),
+                _ => format!("{tried} of the {all} keys of the agent"),
             };
             let remedy = format!("{}, and ssh-add -l here", explain::authorized_keys(self.user));
             self.refusals.push(explain::refused(self.place, self.user, &shown, &remedy));
@@ -222,12 +236,16 @@ impl Login<'_> {
             return false;
         }
         let this = (fingerprint, certified);
-        let new = self.keys.len() < MOST_KEYS && !self.keys.contains(&this);
-        if new {
-            self.keys.push(this);
-            self.tries += 1;
+        if self.keys.contains(&this) {
+            return false;
         }
-        new
+        if self.keys.len() == MOST_KEYS {
+            self.left_out = true;
+            return false;
+        }
+        self.keys.push(this);
+        self.tries += 1;
+        true
     }
 
     /// The hash for a signature with an RSA key: what the host says it takes (RFC 8308, `server-sig-algs`), else

@@ -1,16 +1,19 @@
 //! Connects to a real sshd: what proves the host, what proves us, and what is said when either fails.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use alf::model::{HostKeyPolicy, PublicKey, SecretText};
-use alf::ssh::{ConnectError, Connected, End, KeyStanding, Limits, Login, OfferedKey, Target};
+use alf::ssh::{End, KeyStanding, Limits, Login, OfferedKey, Target};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::support::ssh::{connect, connect_with, exec, host_key, limits, offered_key, stdout, target};
+use crate::support::ssh::{
+    by_auth, by_host_key, connect, connect_with, exec, host_key, in_own_process, limits, new_key, offered_key, stdout,
+    target, target_from_env, unreachable,
+};
 use crate::support::sshd::{Options, Sshd};
 
 /// Long enough for anything that works.
@@ -20,31 +23,6 @@ fn knowing(sshd: &Sshd, lines: &str) -> Limits {
     let file = sshd.dir().join("known_hosts");
     std::fs::write(&file, lines).unwrap();
     Limits { known_hosts: vec![sshd.dir().join("no-such-file"), file], ..limits() }
-}
-
-fn refused(result: Result<Connected, ConnectError>) -> ConnectError {
-    result.err().expect("it must be refused")
-}
-
-fn by_host_key(result: Result<Connected, ConnectError>) -> String {
-    match refused(result) {
-        ConnectError::HostKey { detail } => detail,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn by_auth(result: Result<Connected, ConnectError>) -> String {
-    match refused(result) {
-        ConnectError::Auth { detail } => detail,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn unreachable(result: Result<Connected, ConnectError>) -> String {
-    match refused(result) {
-        ConnectError::Unreachable { detail } => detail,
-        other => panic!("{other:?}"),
-    }
 }
 
 fn with_login(sshd: &Sshd, login: Login) -> Target {
@@ -163,39 +141,6 @@ async fn a_host_with_several_keys_may_show_any_recorded_one() {
     assert!(by_host_key(connect_with(limits(), pinned).await).contains("changed"));
 }
 
-fn new_key(path: &Path, kind: &str, passphrase: &str) {
-    let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-f"]).arg(path).status();
-    assert!(made.unwrap().success());
-}
-
-fn allow(sshd: &Sshd, key: &Path) {
-    let mut allowed = std::fs::read_to_string(sshd.dir().join("authorized_keys")).unwrap();
-    allowed.push_str(&std::fs::read_to_string(key.with_extension("pub")).unwrap());
-    std::fs::write(sshd.dir().join("authorized_keys"), allowed).unwrap();
-}
-
-#[tokio::test]
-async fn private_keys_of_every_kind_log_in_with_and_without_passphrase() {
-    let sshd = Sshd::start();
-    for kind in ["ed25519", "rsa", "ecdsa"] {
-        for passphrase in ["", "open sesame"] {
-            let path = sshd.dir().join(format!("{kind}-{}", passphrase.len()));
-            new_key(&path, kind, passphrase);
-            allow(&sshd, &path);
-            let passphrase = (!passphrase.is_empty()).then(|| SecretText::new(passphrase.to_owned()));
-            let key = SecretText::new(std::fs::read_to_string(&path).unwrap());
-            for login in [
-                Login::PrivateKey { key, passphrase: passphrase.clone(), certificate: None },
-                Login::KeyFile { path: path.clone(), passphrase },
-            ] {
-                let connected = connect_with(limits(), with_login(&sshd, login)).await;
-                assert!(connected.is_ok(), "{kind}: {:?}", connected.err());
-            }
-        }
-    }
-    assert_eq!(sshd.logins(), 12);
-}
-
 #[tokio::test]
 async fn a_refused_login_says_who_where_and_what_to_look_at() {
     let sshd =
@@ -308,66 +253,24 @@ async fn what_does_not_speak_ssh_is_unreachable() {
     unreachable(timeout(LONG, connect_with(limits, Target { port, ..target(&sshd) })).await.unwrap());
 }
 
-/// Runs one of the tests below in a process of its own, with this environment.
-fn in_own_process(test: &str, sshd: &Sshd, env: &[(&str, PathBuf)]) {
-    let out = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("{}::{test}", module_path!().split_once("::").map_or("", |(_, path)| path)),
-            "--ignored",
-        ])
-        .env_remove("SSH_AUTH_SOCK")
-        .env("ALF_TEST_SSHD", sshd.port().to_string())
-        .env("ALF_TEST_KEY", sshd.client_key())
-        .envs(env.iter().cloned())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success() && said.contains("1 passed"), "{said}");
-}
-
-fn target_from_env(login: Login) -> Target {
-    let port = std::env::var("ALF_TEST_SSHD").unwrap().parse().unwrap();
-    let user = crate::support::sshd::user();
-    let host = alf::model::Name::parse("web1").unwrap();
-    Target {
-        host,
-        address: "127.0.0.1".to_owned(),
-        port,
-        user,
-        login,
-        policy: HostKeyPolicy::AcceptNew,
-        keys: Vec::new(),
-        via: None,
-        leads_on: false,
-    }
-}
-
 #[test]
 fn without_a_credential_the_agent_or_the_user_s_own_keys_log_in() {
     let sshd = Sshd::start();
     let home = sshd.dir().join("home");
     std::fs::create_dir_all(home.join(".ssh")).unwrap();
-    in_own_process("nothing_to_log_in_with", &sshd, &[("HOME", home.clone())]);
+    in_own_process("ssh_login::nothing_to_log_in_with", &sshd, &[("HOME", home.clone())]);
 
     new_key(&home.join(".ssh/id_ed25519"), "ed25519", "open sesame");
     std::fs::copy(sshd.client_key(), home.join(".ssh/id_rsa")).unwrap();
-    in_own_process("logs_in_by_default", &sshd, &[("HOME", home.clone())]);
+    in_own_process("ssh_login::logs_in_by_default", &sshd, &[("HOME", home.clone())]);
 
-    let socket = sshd.dir().join("agent");
-    let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
-    while !socket.exists() {
-        crate::support::sshd::pause();
-    }
     std::fs::remove_dir_all(home.join(".ssh")).unwrap();
-    let env = [("HOME", home), ("SSH_AUTH_SOCK", socket.clone())];
-    in_own_process("an_agent_without_keys", &sshd, &env);
-    let added = Command::new("ssh-add").arg("-q").arg(sshd.client_key()).env("SSH_AUTH_SOCK", &socket).status();
-    assert!(added.unwrap().success());
-    in_own_process("logs_in_by_default", &sshd, &env);
-    in_own_process("logs_in_by_agent", &sshd, &env);
-    agent.kill().unwrap();
-    agent.wait().unwrap();
+    let env = |socket: &Path| [("HOME", home.clone()), ("SSH_AUTH_SOCK", socket.to_owned())];
+    sshd.with_agent(&[], |socket| in_own_process("ssh_login::an_agent_without_keys", &sshd, &env(socket)));
+    sshd.with_agent(&[&sshd.client_key()], |socket| {
+        in_own_process("ssh_login::logs_in_by_default", &sshd, &env(socket));
+        in_own_process("ssh_login::logs_in_by_agent", &sshd, &env(socket));
+    });
 }
 
 #[tokio::test]

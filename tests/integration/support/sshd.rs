@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) login_shell: Option<String>,
     /// Whether it has an RSA key too; it always has an Ed25519 one.
     pub(crate) rsa_host_key: bool,
+    /// Whether it trusts the user certificates of an authority of its own ([`Sshd::certify`]).
+    pub(crate) user_ca: bool,
     /// Further lines of sshd_config; they win over what is usual here.
     pub(crate) config: Vec<String>,
 }
@@ -40,6 +42,9 @@ impl Sshd {
         keygen("ed25519", &dir.path().join("client_key"));
         if options.rsa_host_key {
             keygen("rsa", &dir.path().join("host_key_rsa"));
+        }
+        if options.user_ca {
+            keygen("ed25519", &dir.path().join("ca"));
         }
         std::fs::copy(dir.path().join("client_key.pub"), dir.path().join("authorized_keys")).unwrap();
         if is_root() {
@@ -84,6 +89,36 @@ impl Sshd {
     /// The host's public RSA key, as one line.
     pub(crate) fn rsa_host_key(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("host_key_rsa.pub")).unwrap()
+    }
+
+    /// Certifies a key by the authority that it trusts: `args` are further ones of ssh-keygen. The certificate, which
+    /// also stands beside the key.
+    pub(crate) fn certify(&self, key: &Path, args: &[&str]) -> String {
+        let public = key.with_extension("pub");
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-I", "test", "-s"]).arg(self.dir().join("ca")).args(args).arg(&public);
+        assert!(keygen.status().unwrap().success());
+        let mut beside = key.as_os_str().to_owned();
+        beside.push("-cert.pub");
+        std::fs::read_to_string(beside).unwrap()
+    }
+
+    /// Runs an agent with these keys for as long as `with` takes, which gets its socket.
+    pub(crate) fn with_agent(&self, keys: &[&Path], with: impl FnOnce(&Path)) {
+        let socket = self.dir().join("agent");
+        let mut agent =
+            Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        while !socket.exists() {
+            pause();
+        }
+        for key in keys {
+            let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status();
+            assert!(added.unwrap().success());
+        }
+        with(&socket);
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+        std::fs::remove_file(&socket).unwrap();
     }
 
     /// What it has logged.
@@ -177,6 +212,9 @@ fn config(dir: &Path, port: u16, options: &Options) -> String {
     ]);
     if options.rsa_host_key {
         lines.push(format!("HostKey {dir}/host_key_rsa"));
+    }
+    if options.user_ca {
+        lines.push(format!("TrustedUserCAKeys {dir}/ca.pub"));
     }
     lines.extend(options.max_sessions.map(|most| format!("MaxSessions {most}")));
     lines.extend(
