@@ -14,6 +14,7 @@ mod api;
 mod bad_input;
 mod cli;
 mod examples;
+mod hostile;
 mod http;
 mod life;
 mod runs;
