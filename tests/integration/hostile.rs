@@ -34,15 +34,23 @@ async fn refused(hostile: &Hostile, limits: Limits) -> ConnectError {
     let error = connect_with(limits, hostile.target()).await.map(|_| ()).unwrap_err();
     assert!(begun.elapsed() < most, "it took {:?}: {error}", begun.elapsed());
     fit_for_a_message(hostile, &error.to_string());
-    nothing_left(hostile, SLACK).await;
+    nothing_left(hostile).await;
     error
 }
 
-/// That no login comes about and the cause given holds these words.
-async fn unreachable(hostile: Hostile, limits: Limits, words: &str) {
+/// That no login comes about and that it is no matter of credentials or keys; one of these words says why.
+async fn unreachable(hostile: Hostile, limits: Limits, words: &[&str]) {
     match refused(&hostile, limits).await {
-        ConnectError::Unreachable { detail } => assert!(detail.contains(words), "{detail}"),
+        ConnectError::Unreachable { detail } => assert!(words.iter().any(|it| detail.contains(it)), "{detail}"),
         other => panic!("{other:?}"),
+    }
+}
+
+/// That no login comes about, once a credential was shown: whether the host refused it cannot always be told.
+async fn no_login(hostile: Hostile, limits: Limits) {
+    match refused(&hostile, limits).await {
+        ConnectError::Auth { .. } | ConnectError::Unreachable { .. } => {}
+        other @ ConnectError::HostKey { .. } => panic!("{other:?}"),
     }
 }
 
@@ -60,7 +68,7 @@ async fn one_run(hostile: &Hostile, limits: Limits, exec: Exec) -> Ending {
     let ending = connected.session.exec(exec).await;
     leave(hostile, &*connected.session).await;
     drop(connected);
-    nothing_left(hostile, SLACK).await;
+    nothing_left(hostile).await;
     ending
 }
 

@@ -49,7 +49,7 @@ fn survives(times: usize, packet: impl Fn(u32, usize) -> Packet + Send + Sync + 
         leave(&hostile, &*connected.session).await;
         neighbour.session.close().await;
         drop((connected, neighbour));
-        nothing_left(&hostile, SLACK).await;
+        nothing_left(&hostile).await;
     });
 }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use alf::ssh::{End, Exec};
+use alf::ssh::{End, Ending, Exec, Limits};
 use bytes::Bytes;
+use tokio::time::Instant;
 
-use super::{SLACK, fit_for_a_message, leave, one_run, short};
-use crate::support::hostile::{Hostile, Packet, nothing_left};
-use crate::support::ssh::{connect_with, exec, limits, stdout};
+use super::{fit_for_a_message, leave, one_run, short};
+use crate::support::hostile::{Hostile, Packet, kexinit, no_task_left, nothing_left};
+use crate::support::ssh::{connect, connect_with, exec, limits, stdout};
+use crate::support::sshd::Sshd;
 
 /// A command that a healthy host would be done with at once.
 fn soon(timeout: Duration) -> Exec {
@@ -65,7 +67,7 @@ async fn a_connection_that_ends_at_any_step_is_lost_and_keeps_what_came() {
 async fn a_host_that_falls_silent_at_any_step_is_given_up_in_time() {
     for upto in UPTO {
         let hostile = going(upto, true);
-        let limits = alf::ssh::Limits { connect: limits().connect, login: limits().login, ..short() };
+        let limits = Limits { connect: limits().connect, login: limits().login, ..short() };
         let ending = one_run(&hostile, limits, soon(Duration::from_millis(100))).await;
         match &ending.end {
             End::ConnectionLost(detail) | End::Setup(detail) => fit_for_a_message(&hostile, detail),
@@ -91,7 +93,7 @@ fn answering(packets: impl Fn(u32) -> Vec<Packet> + Send + Sync + Clone + 'stati
     })
 }
 
-async fn ends(packets: impl Fn(u32) -> Vec<Packet> + Send + Sync + Clone + 'static) -> alf::ssh::Ending {
+async fn ends(packets: impl Fn(u32) -> Vec<Packet> + Send + Sync + Clone + 'static) -> Ending {
     let hostile = answering(packets);
     let connected = connect_with(limits(), hostile.target()).await.unwrap();
     let first = connected.session.exec(soon(Duration::from_secs(30))).await;
@@ -104,7 +106,7 @@ async fn ends(packets: impl Fn(u32) -> Vec<Packet> + Send + Sync + Clone + 'stat
     }
     leave(&hostile, &*connected.session).await;
     drop(connected);
-    nothing_left(&hostile, SLACK).await;
+    nothing_left(&hostile).await;
     first
 }
 
@@ -242,11 +244,10 @@ async fn a_refused_session_is_refused_or_asked_for_again() {
         assert_eq!((ending.end, ending.started_at), (End::Cancelled, None), "code {code}");
         leave(&hostile, &*connected.session).await;
         drop((connected, session));
-        nothing_left(&hostile, SLACK).await;
+        nothing_left(&hostile).await;
     }
 }
 
-/// A server that takes no byte of standard input.
 #[tokio::test]
 async fn a_host_that_takes_no_input_is_given_up_in_time() {
     let hostile = Hostile::logged_in(|mut peer| async move {
@@ -256,7 +257,7 @@ async fn a_host_that_takes_no_input_is_given_up_in_time() {
             peer.send(Packet::success(channel)).await?;
         }
     });
-    let patience = alf::ssh::Limits { login: Duration::from_millis(500), connect: limits().connect, ..limits() };
+    let patience = Limits { login: Duration::from_millis(500), connect: limits().connect, ..limits() };
     let stdin = Some(Bytes::from(vec![b'x'; 5_000_000]));
     let ending = one_run(&hostile, patience, Exec { stdin, ..soon(Duration::from_secs(1)) }).await;
     match &ending.end {
@@ -264,4 +265,68 @@ async fn a_host_that_takes_no_input_is_given_up_in_time() {
         other => panic!("{other:?}"),
     }
     assert_eq!(ending.started_at, None, "it was never told to go");
+}
+
+#[tokio::test]
+async fn a_host_that_stops_reading_leaves_no_task_of_ours() {
+    let hostile = Hostile::logged_in(|mut peer| async move {
+        let channel = peer.session(u32::MAX).await?;
+        peer.wait_for(98).await?;
+        peer.send(Packet::success(channel)).await?;
+        // The header is taken, and what comes after it is not.
+        let header = peer.wait_for(94).await?;
+        peer.send(Packet::data(channel, &ready_line(&header))).await?;
+        std::future::pending().await
+    });
+    let limits = Limits { connect: limits().connect, login: limits().login, ..short() };
+    let connected = connect_with(limits, hostile.target()).await.unwrap();
+    let stdin = Some(Bytes::from(vec![b'x'; 50_000_000]));
+    let ending = connected.session.exec(Exec { stdin, ..soon(Duration::from_millis(300)) }).await;
+    assert!(matches!(ending.end, End::ConnectionLost(_) | End::TimedOut | End::Setup(_)), "{:?}", ending.end);
+    leave(&hostile, &*connected.session).await;
+    drop(connected);
+    no_task_left().await;
+}
+
+/// What the header's own text would say: the two words behind `printf '%s%s %s\n'`, put together, and a process.
+fn ready_line(header: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(header);
+    let words = text.split("printf '%s%s %s\\n' ").nth(1).unwrap_or_default();
+    let mut words = words.split_whitespace();
+    format!("{}{} 42\n", words.next().unwrap_or_default(), words.next().unwrap_or_default()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_key_exchange_that_never_ends_leaves_no_task_of_ours() {
+    let hostile = Hostile::logged_in(|mut peer| async move {
+        peer.runs().await?;
+        peer.send(Packet(kexinit())).await?;
+        loop {
+            peer.send(Packet::new(2).string(b"drip")).await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let limits = Limits { connect: limits().connect, login: limits().login, ..short() };
+    let ending = one_run(&hostile, limits, soon(Duration::from_millis(300))).await;
+    assert!(matches!(ending.end, End::ConnectionLost(_) | End::TimedOut), "{:?}", ending.end);
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_read_its_input_is_killed_and_stops_no_other() {
+    let sshd = Sshd::start();
+    let connected = connect(&sshd).await;
+    let stdin = Some(Bytes::from(vec![b'x'; 8_000_000]));
+    let timeout = Some(Duration::from_secs(2));
+    let deaf = Exec { stdin, timeout, ..exec("sleep 60") };
+    let others = async {
+        for _ in 0..5 {
+            assert_eq!(connected.session.exec(exec("true")).await.end, End::Exited(0));
+        }
+        Instant::now()
+    };
+    let deaf = async { (connected.session.exec(deaf).await, Instant::now()) };
+    let ((ending, ended), others) = tokio::join!(deaf, others);
+    assert_eq!(ending.end, End::TimedOut);
+    assert_eq!(ending.kill.unwrap().gone, Some(true));
+    assert!(others < ended, "the others waited for it");
 }

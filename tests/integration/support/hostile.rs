@@ -481,14 +481,23 @@ impl Packet {
 }
 
 /// Waits until no task is left on the test's runtime, which is Alf's alone, and the server has no connection any more.
-pub(crate) async fn nothing_left(hostile: &Hostile, within: Duration) {
+pub(crate) async fn nothing_left(hostile: &Hostile) {
+    left(|| hostile.open()).await;
+}
+
+/// Waits until no task is left on the test's runtime: what a server that has stopped reading can be told.
+pub(crate) async fn no_task_left() {
+    left(|| 0).await;
+}
+
+async fn left(connections: impl Fn() -> usize) {
     let metrics = tokio::runtime::Handle::current().metrics();
     let gone = async {
-        while metrics.num_alive_tasks() > 0 || hostile.open() > 0 {
+        while metrics.num_alive_tasks() > 0 || connections() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    if tokio::time::timeout(within, gone).await.is_err() {
-        panic!("{} tasks and {} connections are left", metrics.num_alive_tasks(), hostile.open());
+    if tokio::time::timeout(Duration::from_secs(10), gone).await.is_err() {
+        panic!("{} tasks and {} connections are left", metrics.num_alive_tasks(), connections());
     }
 }
