@@ -15,6 +15,7 @@ mod bad_input;
 mod cli;
 mod examples;
 mod fleet;
+mod hostile;
 mod http;
 mod life;
 mod programs;

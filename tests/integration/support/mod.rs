@@ -1,5 +1,7 @@
 //! What tests stand on.
 
+pub(crate) mod alone;
+pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod service;
 pub(crate) mod ssh;
