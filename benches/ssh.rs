@@ -145,6 +145,7 @@ impl Bench {
             policy: HostKeyPolicy::Strict,
             keys: vec![key],
             via: None,
+            leads_on: false,
         };
         Ok(Self { connector: RusshConnector::new(limits, Clock::Wall), target })
     }
