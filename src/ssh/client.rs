@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::explain::{self, Failure};
 use super::host_keys::{self, Recorded};
 use super::login::{self, KeyCache, Method};
-use super::session::SshSession;
+use super::session::{self, SshSession};
 use super::wire::Wire;
 use super::{ConnectError, Connected, Connector, Limits, Login, Target, learn};
 use crate::clock::Clock;
@@ -49,7 +49,11 @@ impl RusshConnector {
 impl Connector for RusshConnector {
     fn connect(&self, target: Target) -> BoxFuture<'static, Result<Connected, ConnectError>> {
         let inner = Arc::clone(&self.inner);
-        Box::pin(async move { inner.connect(&target).await.map_err(explain::one_line) })
+        Box::pin(async move {
+            let connected = inner.connect(&target).await.map_err(explain::one_line)?;
+            session::allow_second(&connected, target, Self { inner });
+            Ok(connected)
+        })
     }
 }
 
