@@ -21,7 +21,7 @@ use super::explain::{self, Failure};
 use super::host_keys::{self, Recorded};
 use super::learn::{self, Held};
 use super::login::{self, Key, KeyCache, Method};
-use super::session::SshSession;
+use super::session::{self, SshSession};
 use super::via::{self, Way};
 use super::wire::Wire;
 use super::{ConnectError, Connected, Connector, Limits, OfferedKey, Target, authenticate};
@@ -55,7 +55,11 @@ impl RusshConnector {
 impl Connector for RusshConnector {
     fn connect(&self, target: Target) -> BoxFuture<'static, Result<Connected, ConnectError>> {
         let inner = Arc::clone(&self.inner);
-        Box::pin(async move { inner.connect(&target).await.map_err(explain::one_line) })
+        Box::pin(async move {
+            let connected = inner.connect(&target).await.map_err(explain::one_line)?;
+            session::allow_second(&connected, target, Self { inner });
+            Ok(connected)
+        })
     }
 
     fn offered_key(&self, target: Target) -> BoxFuture<'static, Result<OfferedKey, ConnectError>> {

@@ -18,12 +18,14 @@ pub(super) enum Passed<'a> {
     Nothing,
     /// The command has started, as this process; what follows is its first output.
     Ready(Option<u32>, Vec<u8>),
+    /// The command cannot be started; the word says why.
+    Refused(String),
     /// All of it is the command's.
     All(&'a [u8]),
 }
 
 impl Gate {
-    /// A gate that opens with a line `TOKEN PID`.
+    /// A gate that opens with a line `TOKEN PID`; a line `TOKEN !WORD` says that it never will.
     pub(super) fn shut(token: &str) -> Self {
         Self { token: token.as_bytes().to_vec(), noise: Vec::new(), open: false }
     }
@@ -43,7 +45,12 @@ impl Gate {
         let Some(found) = find(&self.noise[from..], &self.token) else { return Passed::Nothing };
         let said = from + found + self.token.len();
         let Some(end) = find(&self.noise[said..], b"\n") else { return Passed::Nothing };
-        let pid = std::str::from_utf8(&self.noise[said..said + end]).ok().and_then(|pid| pid.trim().parse().ok());
+        let line = String::from_utf8_lossy(&self.noise[said..said + end]).trim().to_owned();
+        if let Some(word) = line.strip_prefix('!') {
+            self.noise.truncate(from + found);
+            return Passed::Refused(word.to_owned());
+        }
+        let pid = line.parse().ok();
         let rest = self.noise.split_off(said + end + 1);
         self.noise.truncate(from + found);
         self.open = true;
@@ -83,6 +90,7 @@ mod tests {
             for piece in stream.chunks(size) {
                 match gate.pass(piece) {
                     Passed::Nothing => {}
+                    Passed::Refused(word) => panic!("{word}"),
                     Passed::Ready(found, rest) => {
                         pid = found;
                         kept.extend(rest);
@@ -94,6 +102,14 @@ mod tests {
             assert_eq!(pid, Some(42));
             assert_eq!(gate.noise(), b"welcome\n");
         }
+    }
+
+    #[test]
+    fn a_header_that_cannot_go_on_says_why() {
+        let mut gate = Gate::shut("abc123");
+        assert_eq!(gate.pass(b"welcome\nabc123 !c"), Passed::Nothing);
+        assert_eq!(gate.pass(b"wd\n"), Passed::Refused("cwd".to_owned()));
+        assert_eq!((gate.is_open(), gate.noise()), (false, &b"welcome\n"[..]));
     }
 
     #[test]

@@ -14,10 +14,15 @@ mod kill;
 mod learn;
 mod login;
 pub mod output;
+mod processes;
+mod program;
+mod progress;
 mod pulse;
 mod remote;
 mod run;
+mod script;
 mod session;
+mod sudo;
 mod via;
 mod wire;
 

@@ -5,17 +5,21 @@
 //!
 //! - *direct*: `exec env 'ALF_…=…' /bin/sh -c 'COMMAND'`, when everything in the quotes is plain;
 //! - *header*: the fixed text `/bin/sh -c 'eval "$(head -c N)"'`, which reads the first N bytes of its standard input
-//!   as shell text. That header sets the environment, says that it is ready, and becomes the command. Nothing of it
-//!   is seen in `ps` but the command itself. What follows on standard input is the command's own.
-
-use std::time::Duration;
+//!   as shell text. That header goes to the directory, looks whether what it is to start is there, sets the
+//!   environment, says that it is ready (or why not), and becomes the command. Nothing of it is seen in `ps` but the
+//!   command itself. What follows on standard input is the command's own.
 
 use bytes::Bytes;
 
-use super::{Exec, Work};
+use super::sudo::{self, Dialogue};
+use super::{Exec, RunAs, Work, program, script};
 
 /// Bytes of one argument or environment string that Linux takes (`MAX_ARG_STRLEN`, with the closing NUL).
 const LONGEST_STRING: usize = 131_071;
+
+/// Bytes of all arguments and environment strings together, with room for what the login brings: Linux takes a quarter
+/// of the stack, which is 8 MiB.
+const LONGEST_TOGETHER: usize = 1_900_000;
 
 /// Bytes of a direct request; longer commands travel in a header.
 const LONGEST_DIRECT: usize = 4000;
@@ -24,39 +28,81 @@ const LONGEST_DIRECT: usize = 4000;
 pub(super) const GO: &[u8] = b"go\n";
 
 /// How a command is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Delivery {
     /// Text of the exec request.
     pub(super) request: String,
+    /// What is answered to sudo before the header is sent.
+    pub(super) dialogue: Option<Dialogue>,
     /// What goes first on standard input, until the remote side has said that it is ready.
     pub(super) header: Option<Bytes>,
+}
+
+/// The shell text that starts something, in three steps.
+#[derive(Debug, Default)]
+pub(super) struct Launch {
+    /// Looks whether it can be started, still in the environment of the login; `no WORD` says that it cannot.
+    pub(super) prepare: String,
+    /// The same in the task's own environment.
+    pub(super) check: String,
+    /// Becomes it.
+    pub(super) start: String,
 }
 
 /// Chooses how a command is sent. `token` is what the remote side says when it is ready. The error says why the
 /// command cannot be sent at all.
 pub(super) fn deliver(exec: &Exec, token: &str) -> Result<Delivery, String> {
     let env = environment(exec)?;
-    let Work::Command(command) = &exec.work else { return Err("only commands can be run".to_owned()) };
-    check("the command", command)?;
-    // An option would be read from a command that begins like one.
-    let blank = if command.starts_with(['-', '+']) { " " } else { "" };
-    if exec.stdin.is_none() && plain(command) && env.iter().all(|(key, value)| public(key) && plain(value)) {
-        let words: String = env.iter().map(|(key, value)| format!("'{key}={value}' ")).collect();
-        let request = format!("exec env {words}/bin/sh -c '{blank}{command}'");
-        if request.len() <= LONGEST_DIRECT {
-            return Ok(Delivery { request, header: None });
-        }
+    for arg in &exec.args {
+        check("an argument", arg)?;
     }
+    let together = exec.args.iter().map(|arg| arg.len() + 9).sum::<usize>()
+        + env.iter().map(|(key, value)| key.len() + value.len() + 10).sum::<usize>();
+    if together > LONGEST_TOGETHER {
+        return Err(format!("arguments and environment are {together} bytes long; a host takes {LONGEST_TOGETHER}"));
+    }
+    let launch = match &exec.work {
+        Work::Command(command) => {
+            check("the command", command)?;
+            // An option would be read from a command that begins like one.
+            let command = if command.starts_with(['-', '+']) { format!(" {command}") } else { command.clone() };
+            if let Some(request) = direct(exec, &command, &env) {
+                return Ok(Delivery { request, dialogue: None, header: None });
+            }
+            // Its `$0` is what it is without arguments too.
+            let name = if exec.args.is_empty() { "" } else { " sh" };
+            let start = format!("exec /bin/sh -c {}{name}{}\n", quote(&command), words(&exec.args));
+            Launch { start, ..Launch::default() }
+        }
+        Work::Script { interpreter, body } => script::launch(&exec.run, interpreter, body, &exec.args)?,
+        Work::Program(program) => program::launch(&program.sha256, &exec.args)?,
+    };
     let exports: String = env.iter().map(|(key, value)| format!("export {key}={}\n", quote(value))).collect();
-    let run = format!("exec /bin/sh -c {}\n", quote(&format!("{blank}{command}")));
-    Ok(in_header(&format!("{exports}{}{run}", agree(token))))
+    let Launch { prepare, check, start } = launch;
+    let (no, place, agree) = (refuse(token), go_to(exec)?, agree(token));
+    in_header(&format!("{no}{place}{prepare}{exports}{check}{agree}{start}"), exec.run_as.as_ref())
+}
+
+/// The request without a header, for a command that is plain and has nothing around it that must not be seen.
+fn direct(exec: &Exec, command: &str, env: &[(&str, &str)]) -> Option<String> {
+    let bare = exec.stdin.is_none() && exec.args.is_empty() && exec.cwd.is_none() && exec.run_as.is_none();
+    if !bare || !plain(command) || !env.iter().all(|(key, value)| public(key) && plain(value)) {
+        return None;
+    }
+    let words: String = env.iter().map(|(key, value)| format!("'{key}={value}' ")).collect();
+    Some(format!("exec env {words}/bin/sh -c '{command}'")).filter(|request| request.len() <= LONGEST_DIRECT)
 }
 
 /// Sends shell text as a header, so that it means the same whatever the login shell is.
-pub(super) fn in_header(text: &str) -> Delivery {
+pub(super) fn in_header(text: &str, run_as: Option<&RunAs>) -> Result<Delivery, String> {
     // The braces make the shell read all of it before it does any of it: a header that is cut off does nothing.
     let header = format!("{{\n{text}}}\n");
-    Delivery { request: format!("/bin/sh -c 'eval \"$(head -c {})\"'", header.len()), header: Some(header.into()) }
+    let shell = |first: &str| format!("/bin/sh -c '{first}eval \"$(head -c {})\"'", header.len());
+    let (request, dialogue) = match run_as {
+        None => (shell(""), None),
+        Some(run_as) => sudo::request(run_as, shell)?,
+    };
+    Ok(Delivery { request, dialogue, header: Some(header.into()) })
 }
 
 /// The environment in the order in which it is set, each name once, the run's marker always in it.
@@ -77,7 +123,7 @@ fn environment(exec: &Exec) -> Result<Vec<(&str, &str)>, String> {
     Ok(env)
 }
 
-fn check(what: &str, text: &str) -> Result<(), String> {
+pub(super) fn check(what: &str, text: &str) -> Result<(), String> {
     if text.contains('\0') {
         return Err(format!("{what} holds a NUL byte, which no shell can take"));
     }
@@ -105,139 +151,79 @@ pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Texts as words of a POSIX shell, a blank before each.
+pub(super) fn words(texts: &[String]) -> String {
+    texts.iter().map(|text| format!(" {}", quote(text))).collect()
+}
+
+/// Goes to the directory in which the command starts. sudo leaves the login's directory as it is.
+fn go_to(exec: &Exec) -> Result<String, String> {
+    let home = exec.run_as.as_ref().map_or("", |_| "cd \"$HOME\" >/dev/null 2>&1 || alf_h=none\n");
+    let Some(cwd) = &exec.cwd else {
+        let root = if home.is_empty() { "" } else { "[ -z \"${alf_h:-}\" ] || cd /\n" };
+        return Ok(format!("{home}{root}"));
+    };
+    check("the working directory", cwd)?;
+    // So that `-` is no option and CDPATH has no say.
+    let relative = !cwd.starts_with('/');
+    let dir = quote(&format!("{}{cwd}", if relative { "./" } else { "" }));
+    let home = if relative { home.replace("alf_h=none", "no home") } else { String::new() };
+    Ok(format!(
+        "{home}cd {dir} >/dev/null 2>&1 || {{ [ ! -d {dir} ] || no cwd-shut; [ ! -e {dir} ] || no cwd-file; no cwd; }}\n"
+    ))
+}
+
+/// What a header says when it cannot go on: a line `TOKEN !WORD`.
+fn refuse(token: &str) -> String {
+    let (left, right) = token.split_at(token.len() / 2);
+    format!("no() {{ echo {left}''{right} \"!$1\"; exit 1; }}\n")
+}
+
+/// What is missing on the host of what a header says is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The program is to be brought there first.
+    Program,
+    /// Something a person has to see to; says what.
+    Other(String),
+}
+
+/// Understands the word of a header that could not go on.
+pub(super) fn missing(exec: &Exec, word: &str, place: &str) -> Missing {
+    let cwd = exec.cwd.as_deref().unwrap_or_default().escape_debug();
+    let who = exec.run_as.as_ref().map_or("the user that is logged in", |run_as| &run_as.user);
+    Missing::Other(match word {
+        "program" => return Missing::Program,
+        "cwd" => format!("the working directory \"{cwd}\" is not there on {place}, or {who} may not see it"),
+        "cwd-file" => format!("the working directory \"{cwd}\" is no directory on {place}"),
+        "cwd-shut" => format!("{who} may not enter the working directory \"{cwd}\" on {place}"),
+        "home" => format!("{who} has no home directory on {place}"),
+        "interpreter" => match &exec.work {
+            Work::Script { interpreter, .. } => {
+                let wanted = interpreter.join(" ");
+                format!("the interpreter \"{}\" was not found on {place}", wanted.escape_debug())
+            }
+            _ => format!("the interpreter was not found on {place}"),
+        },
+        "file" => format!("the script needs a temporary file on {place}, which could not be made"),
+        "hash" => format!("none of sha256sum, shasum and openssl is there on {place} to check the program with"),
+        "noexec" => format!("the program may not be executed from {who}'s home directory on {place} (mounted noexec?)"),
+        _ => format!("{place} could not set up the command: {}", word.escape_debug()),
+    })
+}
+
 /// Says on both streams that what comes now is the command's, and which process it is; then waits for [`GO`], so that
 /// a command that was given up meanwhile is never started. The token is put together there, so that a shell that
-/// echoes what it reads does not say it too early.
+/// echoes what it reads does not say it too early; `echo` is built into every shell, whatever `PATH` is by now.
 fn agree(token: &str) -> String {
     let (left, right) = token.split_at(token.len() / 2);
-    let say = format!("printf '%s%s %s\\n' {left} {right} \"$$\"");
-    format!("{say} >&2\n{say}\nIFS= read -r ALF_GO && [ \"$ALF_GO\" = go ] || exit 1\n")
+    let say = format!("echo {left}''{right} \"$$\"");
+    format!("{say} >&2\n{say}\nIFS= read -r alf_go && [ \"$alf_go\" = go ] || exit 1\n")
 }
 
 /// A text nobody can have said before: 32 hexadecimal digits.
 pub(super) fn token() -> String {
     format!("{:032x}", rand::random::<u128>())
-}
-
-/// Shell text that ends all processes of a run and says what it found, in a line `TOKEN gone|left|unknown N PIDS…`.
-///
-/// Processes of the run are those that carry its marker in the environment they were started with, `leader` (the
-/// session's first process, if known), and whatever descends from these or is in a session or process group that one
-/// of these leads. They get TERM; what is left after `grace` gets KILL for up to five seconds. Pids are kept with
-/// their start times, so that a pid that was given to somebody else meanwhile is left alone.
-pub(super) fn kill_script(run: &str, leader: Option<u32>, grace: Duration, token: &str) -> String {
-    let (left, right) = token.split_at(token.len() / 2);
-    let ticks = grace.as_millis().div_ceil(10);
-    let leader = leader.filter(|pid| *pid > 1).map(|pid| pid.to_string()).unwrap_or_default();
-    KILL_SCRIPT
-        .replace("@MARK@", &quote(&format!("ALF_RUN_ID={run}")))
-        .replace("@LEADER@", &leader)
-        .replace("@GRACE@", &ticks.to_string())
-        .replace("@LEFT@", left)
-        .replace("@RIGHT@", right)
-}
-
-/// Only what dash, bash and busybox have, and no process more than needed. `/proc/PID/stat` is proc_pid_stat(5): after
-/// the last `)` come state, parent, process group, session; the 20th is the start time. Times are 1/100 s.
-const KILL_SCRIPT: &str = r#"mark=@MARK@
-known=' '
-say() { printf '%s%s %s\n' @LEFT@ @RIGHT@ "$*"; }
-nap() { sleep 0.05 2>/dev/null || sleep 1; }
-clock() { read -r up rest </proc/uptime; now=${up%.*}${up#*.}; }
-{ clock; } 2>/dev/null
-case ${now:-none} in *[!0-9]*) say unknown 0; exit 0;; esac
-if printf 'a\0b\0' | grep -qzx b 2>/dev/null; then
-  marked() { grep -lszxF -e "$mark" /proc/[0-9]*/environ 2>/dev/null; }
-else
-  marked() {
-    for f in /proc/[0-9]*/environ; do
-      { tr '\0' '\n' <"$f" | grep -qxF -e "$mark"; } 2>/dev/null && echo "$f"
-    done
-  }
-fi
-add() {
-  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
-  p=$1
-  set -- ${line##*) }
-  case $known in *" $p/${20} "*) ;; *) known="$known$p/${20} ";; esac
-}
-collect() {
-  for f in $(marked); do f=${f#/proc/}; add "${f%/environ}"; done
-  more=1
-  while [ -n "$more" ]; do
-    more=
-    for d in /proc/[0-9]*; do
-      p=${d#/proc/}
-      { read -r line <"$d/stat"; } 2>/dev/null || continue
-      set -- ${line##*) }
-      case $known in
-        *" $p/${20} "*) ;;
-        *" $2/"* | *" $3/"* | *" $4/"*) [ "$p" = $$ ] || { known="$known$p/${20} "; more=1; } ;;
-      esac
-    done
-  done
-}
-alive() {
-  left=
-  for k in $known; do
-    p=${k%/*}
-    { read -r line <"/proc/$p/stat"; } 2>/dev/null || continue
-    set -- ${line##*) }
-    [ "${k#*/}" = "${20}" ] || continue
-    case $1 in Z | X | x) ;; *) left="$left $p" ;; esac
-  done
-  [ -n "$left" ]
-}
-count() { set -- $known; n=$#; }
-for leader in @LEADER@; do
-  { read -r line <"/proc/$leader/stat"; } 2>/dev/null || continue
-  set -- ${line##*) }
-  [ "$4" = "$leader" ] && add "$leader"
-done
-clock; start=$now; end=; signal=TERM
-while :; do
-  collect
-  clock
-  if ! alive; then
-    # Nothing found at all: a command that was only just accepted may still be on its way through the login shell.
-    [ "$known" = ' ' ] && [ "$now" -lt $((start + 100)) ] || { count; say gone $n; exit 0; }
-    nap
-    continue
-  fi
-  if [ -z "$end" ]; then end=$((now + @GRACE@)); elif [ "$now" -ge "$end" ]; then signal=KILL; fi
-  [ "$now" -lt $((end + 500)) ] || { count; say left $n $left; exit 0; }
-  kill -$signal $left 2>/dev/null
-  [ $signal = KILL ] || kill -CONT $left 2>/dev/null
-  slice=$end
-  [ $signal = TERM ] || slice=$((now + 30))
-  while alive && [ "$now" -lt "$slice" ]; do nap; clock; done
-done
-"#;
-
-/// What the kill script said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing of the run is left, after so many processes were found.
-    Gone(usize),
-    /// So many were found, and these are still there.
-    Left(usize, Vec<u32>),
-    /// The host has no `/proc` to look into.
-    Unknown,
-}
-
-/// Reads what the kill script said, behind whatever the login shell said before.
-pub(super) fn read_verdict(output: &[u8], token: &str) -> Option<Verdict> {
-    let text = String::from_utf8_lossy(output);
-    let said = text.lines().find_map(|line| line.split_once(token).map(|(_, said)| said))?;
-    let mut words = said.split_ascii_whitespace();
-    let verdict = words.next()?;
-    let count = words.next()?.parse().ok()?;
-    match verdict {
-        "gone" => Some(Verdict::Gone(count)),
-        "left" => Some(Verdict::Left(count, words.filter_map(|pid| pid.parse().ok()).collect())),
-        "unknown" => Some(Verdict::Unknown),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

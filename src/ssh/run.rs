@@ -1,57 +1,73 @@
 //! One run over a session: sends the command, drains its output, watches its time, and sees it to its end.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use russh::client::Msg;
-use russh::{ChannelMsg, ChannelWriteHalf, Sig};
-use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::Instant;
 
-use super::gate::{Gate, Passed};
-use super::kill;
-use super::output::{Output, Stream};
+use super::output::Output;
+use super::progress::{KillTask, Run, Writer};
 use super::remote::{self, Delivery};
 use super::session::{Link, NoSession};
-use super::{End, Ending, Exec, KillReport};
+use super::sudo::{self, Heard};
+use super::{End, Ending, Exec, KillReport, Work, program};
 
-/// How long a command's output may be silent after its end before the rest of it is not waited for: a child left
-/// behind in the background holds the session open for as long as it lives.
-const QUIET: Duration = Duration::from_millis(250);
+/// How long a run whose program has just been brought to the host may wait for a session once more.
+const AGAIN: Duration = Duration::from_secs(60);
 
-/// How long output is taken at most after the command's end.
-const AFTERMATH: Duration = Duration::from_secs(2);
-
-/// How long the host may take to say that a command that was killed is over.
-const SETTLE: Duration = Duration::from_secs(1);
-
-/// The streams, by their index here.
-const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
-
-type KillTask = Pin<Box<dyn Future<Output = KillReport> + Send>>;
-type Writer = Arc<ChannelWriteHalf<Msg>>;
+/// The program is to be brought to the host first; nothing has run.
+#[derive(Debug)]
+pub(super) struct NeedsProgram;
 
 /// Runs one command to its end.
-pub(super) async fn run(link: Arc<Link>, exec: Exec) -> Ending {
+pub(super) async fn run(link: Arc<Link>, mut exec: Exec) -> Ending {
+    let never = |end| {
+        exec.output.finish();
+        never_started(&link, end)
+    };
+    if let Ok(ending) = attempt(&link, exec.clone()).await {
+        return ending;
+    }
+    let Work::Program(program) = &exec.work else {
+        return never(End::Setup(format!("{} asks for a program that is none", link.place)));
+    };
+    if let Err(end) = program::bring(&link, program, &exec).await {
+        return never(end);
+    }
+    exec.start_by = exec.start_by.map(|by| by.max(Instant::now() + AGAIN));
+    match attempt(&link, exec.clone()).await {
+        Ok(ending) => ending,
+        Err(NeedsProgram) => {
+            exec.output.finish();
+            never_started(&link, End::Setup(format!("the program was brought to {} and is gone again", link.place)))
+        }
+    }
+}
+
+/// Runs what is there to be run.
+pub(super) async fn attempt(link: &Arc<Link>, exec: Exec) -> Result<Ending, NeedsProgram> {
+    let never = |end| {
+        exec.output.finish();
+        Ok(never_started(link, end))
+    };
     let token = remote::token();
     let delivery = match remote::deliver(&exec, &token) {
         Ok(delivery) => delivery,
-        Err(detail) => return never_started(&link, End::Setup(detail)),
+        Err(detail) => return never(End::Setup(detail)),
     };
-    let mut session = match link.open(&exec.cancel).await {
+    let mut session = match link.open(&exec.cancel, exec.start_by).await {
         Ok(session) => session,
-        Err(NoSession::Cancelled) => return never_started(&link, End::Cancelled),
-        Err(NoSession::Lost) => return never_started(&link, End::ConnectionLost(link.lost_cause())),
-        Err(NoSession::Refused(cause)) => return never_started(&link, End::Refused(cause)),
+        Err(NoSession::Cancelled) => return never(End::Cancelled),
+        Err(NoSession::Lost) => return never(End::ConnectionLost(link.lost_cause())),
+        Err(NoSession::Refused(cause)) => return never(End::Refused(cause)),
+        Err(NoSession::NoPlace(cause)) => return never(End::NoPlace(cause)),
     };
     let writer = session.writer();
-    let ready = Arc::new(Notify::new());
-    let mut run = Run::new(link, exec, &delivery, &token);
-    let feed = feed(Arc::clone(&writer), delivery, run.exec.stdin.clone(), Arc::clone(&ready));
+    let (tell, heard) = mpsc::unbounded_channel();
+    let mut run = Run::new(Arc::clone(link), exec, &delivery, &token, tell);
+    let feed = feed(Arc::clone(&writer), delivery, run.exec.stdin.clone(), heard);
     let gone = run.link.gone.clone();
     tokio::pin!(feed);
     let mut fed = false;
@@ -59,7 +75,7 @@ pub(super) async fn run(link: Arc<Link>, exec: Exec) -> Ending {
     while !run.over() {
         let deadline = run.deadline();
         tokio::select! {
-            message = session.hear(), if run.closed.is_none() => run.hear(message, &ready),
+            message = session.hear(), if run.closed.is_none() => run.hear(message),
             () = &mut feed, if !fed => fed = true,
             () = sleep_until(deadline), if deadline.is_some() => run.deadline_passed(&writer),
             () = run.exec.cancel.cancelled(), if run.may_stop() => run.stop(End::Cancelled),
@@ -71,13 +87,15 @@ pub(super) async fn run(link: Arc<Link>, exec: Exec) -> Ending {
 }
 
 /// Sends everything the remote side is to get, each part when it is ready for it.
-async fn feed(writer: Writer, delivery: Delivery, stdin: Option<Bytes>, ready: Arc<Notify>) {
+async fn feed(writer: Writer, delivery: Delivery, stdin: Option<Bytes>, mut heard: UnboundedReceiver<Heard>) {
     let sent = async {
-        writer.exec(true, delivery.request).await?;
-        if let Some(header) = delivery.header {
-            writer.data_bytes(header).await?;
+        let header = delivery.header.is_some();
+        if !sudo::send(&writer, delivery, &mut heard).await? {
+            return Ok(());
+        }
+        if header {
             // The remote side's reader of the header may read ahead: what comes too early would be lost.
-            ready.notified().await;
+            while heard.recv().await.ok_or(russh::Error::Disconnect)? != Heard::Ready {}
             writer.data_bytes(Bytes::from_static(remote::GO)).await?;
         }
         if let Some(stdin) = stdin {
@@ -113,304 +131,5 @@ fn never_started(link: &Link, end: End) -> Ending {
         stderr: Output::default(),
         kill: None,
         leader: None,
-    }
-}
-
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The host has not yet said that it runs the command.
-    Asked,
-    /// It runs.
-    Running,
-    /// It is being killed.
-    Killing,
-    /// The kill is done, but the host has not said that the command is over; sshd was asked to send this signal.
-    Lingering { until: Instant, asked: Option<&'static str> },
-    /// It has ended; the rest of its output may still come.
-    Ended { at: Instant },
-}
-
-/// Why nothing more is heard of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Closed {
-    /// The host closed it.
-    ByHost,
-    /// It is given up.
-    ByUs,
-    /// The host would not run the command.
-    Refused,
-    /// The login shell talks without end.
-    Noise,
-    /// The connection has ended.
-    Lost,
-}
-
-/// The state of one run.
-struct Run {
-    link: Arc<Link>,
-    exec: Exec,
-    phase: Phase,
-    asked_at: Instant,
-    begun_at: Instant,
-    started_at: Option<DateTime<Utc>>,
-    /// When the command was sent, if it starts without being told to go: from then on it may have started.
-    sent_at: Option<DateTime<Utc>>,
-    /// The first process of the session, if the remote side could say so.
-    leader: Option<u32>,
-    gates: [Gate; 2],
-    last_heard: Instant,
-    /// When the connection was found gone; what the host said before may still be on its way to us.
-    lost_at: Option<Instant>,
-    /// How long to wait for the rest of the output.
-    quiet: Duration,
-    /// How the command ended by the host's word.
-    status: Option<End>,
-    /// Why it was killed.
-    stopped: Option<End>,
-    killing: Option<KillTask>,
-    kill: Option<KillReport>,
-    /// Nothing more comes.
-    closed: Option<Closed>,
-}
-
-impl Run {
-    fn new(link: Arc<Link>, exec: Exec, delivery: &Delivery, token: &str) -> Self {
-        let gate = || if delivery.header.is_some() { Gate::shut(token) } else { Gate::opened() };
-        let now = Instant::now();
-        Self {
-            phase: Phase::Asked,
-            asked_at: now,
-            begun_at: now,
-            started_at: None,
-            sent_at: delivery.header.is_none().then(|| link.clock.now()),
-            leader: None,
-            gates: [gate(), gate()],
-            last_heard: now,
-            lost_at: None,
-            quiet: QUIET,
-            status: None,
-            stopped: None,
-            killing: None,
-            kill: None,
-            closed: None,
-            link,
-            exec,
-        }
-    }
-
-    /// Takes a message of the host; none means that the connection has ended.
-    fn hear(&mut self, message: Option<ChannelMsg>, ready: &Notify) {
-        self.last_heard = Instant::now();
-        if message.is_some() {
-            self.link.note_heard();
-        }
-        match message {
-            Some(ChannelMsg::Data { data }) => self.take(0, &data, ready),
-            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => self.take(1, &data, ready),
-            Some(ChannelMsg::Success) if self.gates[0].is_open() => self.begin(None),
-            Some(ChannelMsg::Failure) => self.close(Closed::Refused),
-            Some(ChannelMsg::ExitStatus { exit_status }) => self.ended(End::Exited(exit_status.cast_signed())),
-            Some(ChannelMsg::ExitSignal { signal_name, .. }) => self.ended(End::Signaled(signal(signal_name))),
-            Some(ChannelMsg::Close) => self.close(Closed::ByHost),
-            Some(_) => {}
-            None => {
-                self.link.note_lost();
-                self.close(Closed::Lost);
-            }
-        }
-    }
-
-    fn take(&mut self, stream: usize, data: &[u8], ready: &Notify) {
-        match self.gates[stream].pass(data) {
-            Passed::Nothing if self.gates[stream].overrun() => self.close(Closed::Noise),
-            Passed::Nothing => {}
-            Passed::All(data) => self.exec.output.push(STREAMS[stream], data),
-            Passed::Ready(leader, first) => {
-                self.exec.output.push(STREAMS[stream], &first);
-                if stream == 0 && self.phase == Phase::Asked {
-                    ready.notify_one();
-                    self.begin(leader);
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, leader: Option<u32>) {
-        if self.phase == Phase::Asked {
-            self.phase = Phase::Running;
-        }
-        self.begun_at = Instant::now();
-        self.started_at = Some(self.link.clock.now());
-        self.leader = leader;
-        // On a slow line the rest of the output takes as long as anything else.
-        self.quiet = QUIET.max(self.asked_at.elapsed() * 2).min(AFTERMATH);
-    }
-
-    /// The host has said how the command ended.
-    fn ended(&mut self, end: End) {
-        self.status = Some(end);
-        if self.phase != Phase::Killing {
-            self.phase = Phase::Ended { at: Instant::now() };
-        }
-    }
-
-    /// When the phase is over even if nothing is heard.
-    fn deadline(&self) -> Option<Instant> {
-        if self.closed.is_some() {
-            return None;
-        }
-        if let Some(at) = self.lost_at {
-            return Some(at + QUIET);
-        }
-        match self.phase {
-            Phase::Asked => Some(self.asked_at + self.link.limits.login),
-            Phase::Running => self.exec.timeout.map(|timeout| self.begun_at + timeout),
-            Phase::Killing => None,
-            Phase::Lingering { until, .. } => Some(until),
-            Phase::Ended { at } => Some((self.last_heard + self.quiet).min(at + AFTERMATH)),
-        }
-    }
-
-    fn deadline_passed(&mut self, writer: &Writer) {
-        let now = Instant::now();
-        if self.lost_at.is_some() {
-            return self.close(Closed::Lost);
-        }
-        match self.phase {
-            Phase::Running => self.stop(End::TimedOut),
-            // The last resort: sshd itself signals the session, if it can.
-            Phase::Lingering { asked: None, .. } => {
-                signal_session(writer, Sig::TERM);
-                self.phase = Phase::Lingering { until: now + self.exec.kill_grace, asked: Some("TERM") };
-            }
-            Phase::Lingering { asked: Some("TERM"), .. } => {
-                signal_session(writer, Sig::KILL);
-                self.phase = Phase::Lingering { until: now + AFTERMATH, asked: Some("KILL") };
-            }
-            // Sent and never confirmed: what may have started there is not left behind.
-            Phase::Asked if self.sent_at.is_some() => {
-                let (place, limit) = (&self.link.place, self.link.limits.login);
-                self.stop(End::Setup(format!("{place} did not confirm the command within {limit:?}")));
-            }
-            Phase::Asked | Phase::Lingering { .. } | Phase::Ended { .. } => self.close(Closed::ByUs),
-            Phase::Killing => {}
-        }
-    }
-
-    fn may_stop(&self) -> bool {
-        self.closed.is_none() && self.lost_at.is_none() && matches!(self.phase, Phase::Asked | Phase::Running)
-    }
-
-    fn stop(&mut self, why: End) {
-        self.stopped = Some(why);
-        if !self.gates[0].is_open() {
-            // It was not told to go, so it never starts.
-            return self.close(Closed::ByUs);
-        }
-        self.phase = Phase::Killing;
-        let link = Arc::clone(&self.link);
-        self.killing = Some(Box::pin(kill::kill(link, self.exec.run.clone(), self.leader, self.exec.kill_grace)));
-    }
-
-    fn killed(&mut self, killed: KillReport) {
-        self.killing = None;
-        self.kill = Some(killed);
-        let now = Instant::now();
-        self.phase = match self.status {
-            Some(_) => Phase::Ended { at: now },
-            None => Phase::Lingering { until: now + SETTLE, asked: None },
-        };
-    }
-
-    fn close(&mut self, how: Closed) {
-        self.closed.get_or_insert(how);
-    }
-
-    fn over(&self) -> bool {
-        self.closed.is_some() && self.killing.is_none()
-    }
-
-    /// The answer. Nothing of the session is needed any more.
-    fn finish(self) -> Ending {
-        let end = self.end();
-        if matches!(end, End::Setup(_)) {
-            // What the login shell said instead is all there is to see.
-            for (stream, gate) in STREAMS.into_iter().zip(&self.gates) {
-                self.exec.output.push(stream, gate.noise());
-            }
-        }
-        let kill = self.kill.map(|mut kill| {
-            if let Phase::Lingering { .. } = self.phase
-                && self.closed == Some(Closed::ByUs)
-            {
-                kill.gone = kill.gone.filter(|gone| !gone);
-                kill.detail.push_str("; the host has not said that the command is over");
-            } else if kill.gone.is_none() && self.status.is_some() {
-                kill.detail.push_str("; the host says that the command is over");
-            }
-            kill
-        });
-        let never = matches!(self.closed, Some(Closed::Refused));
-        let started_at = self.started_at.or(self.sent_at.filter(|_| !never));
-        let [stdout, stderr] = self.exec.output.finish();
-        Ending { started_at, finished_at: self.link.clock.now(), end, stdout, stderr, kill, leader: self.leader }
-    }
-
-    fn end(&self) -> End {
-        if let Some(stopped) = &self.stopped {
-            return stopped.clone();
-        }
-        let place = &self.link.place;
-        match (self.closed, &self.status) {
-            (Some(Closed::Refused), _) => End::Refused(format!("{place} refused to run a command")),
-            (Some(Closed::Noise), _) => {
-                End::Setup(format!("the login shell at {place} wrote without end before /bin/sh was ready"))
-            }
-            (_, Some(status)) if self.gates[0].is_open() => status.clone(),
-            (_, Some(status)) => End::Setup(format!(
-                "the login shell at {place} {} before /bin/sh was ready{}",
-                in_words(status),
-                self.gates.iter().find_map(first_line).map(|said| format!(": {said}")).unwrap_or_default()
-            )),
-            (Some(Closed::Lost), None) => End::ConnectionLost(self.link.lost_cause()),
-            (Some(Closed::ByHost), None) => End::Refused(format!("{place} ended the session without an exit status")),
-            (_, None) => {
-                End::Setup(format!("the login shell at {place} was not ready within {:?}", self.link.limits.login))
-            }
-        }
-    }
-}
-
-fn in_words(end: &End) -> String {
-    match end {
-        End::Exited(code) => format!("ended with exit code {code}"),
-        End::Signaled(signal) => format!("was ended by signal {signal}"),
-        _ => "ended".to_owned(),
-    }
-}
-
-/// The first line a login shell said, fit for a message.
-fn first_line(gate: &Gate) -> Option<String> {
-    let text = String::from_utf8_lossy(&gate.noise()[..gate.noise().len().min(1000)]).into_owned();
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().take(200).flat_map(char::escape_debug).collect())
-}
-
-fn signal_session(writer: &Writer, signal: Sig) {
-    let writer = Arc::clone(writer);
-    tokio::spawn(async move {
-        let _ = writer.signal(signal).await;
-    });
-}
-
-/// A signal's name without `SIG`; OpenSSH has names of its own for some, such as `SYS@openssh.com`.
-fn signal(signal: Sig) -> String {
-    match signal {
-        Sig::Custom(name) => {
-            let name = name.split('@').next().unwrap_or_default();
-            name.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
-        }
-        known => format!("{known:?}"),
     }
 }

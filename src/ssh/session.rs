@@ -1,20 +1,23 @@
 //! A connection that is logged in: opens sessions on it, and notices when it is lost.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::kill::{self, Prey};
 use super::output::Output;
 use super::wire::Wire;
-use super::{End, Ending, Exec, KillReport, Leftover, Limits, Session, kill, pulse, run};
+use super::{
+    ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Leftover, Limits, Session, Target, pulse, run,
+};
 use crate::clock::Clock;
 
 /// How long the host may take to hear a goodbye.
@@ -38,7 +41,14 @@ pub(super) struct Link {
     heard: AtomicU64,
     /// Sessions that the host has refused for want of a place.
     refused: AtomicU64,
+    /// Held by the run that brings a program to the host.
+    pub(super) bringing: Mutex<()>,
+    /// Makes a connection like this one.
+    again: OnceLock<Again>,
 }
+
+/// Makes one more connection to the same host, with the same login, held to the same key.
+type Again = Box<dyn Fn() -> BoxFuture<'static, Result<Connected, ConnectError>> + Send + Sync>;
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -49,17 +59,36 @@ pub(super) enum NoSession {
     Lost,
     /// The host does not allow sessions; says why.
     Refused(String),
+    /// The host had none free in time; in words.
+    NoPlace(String),
 }
 
 impl Link {
-    /// Opens a session. One that the host has no place for now is asked for again until `cancel`: sshd frees a place
-    /// a moment after it has said that a session is over.
-    pub(super) async fn open(self: &Arc<Self>, cancel: &CancellationToken) -> Result<Opened, NoSession> {
+    /// Opens a session. One that the host has no place for now is asked for again until `cancel` or until that
+    /// instant: sshd frees a place a moment after it has said that a session is over.
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        cancel: &CancellationToken,
+        until: Option<Instant>,
+    ) -> Result<Opened, NoSession> {
         let mut wait = FIRST_RETRY;
+        let mut refused = 0;
+        let late = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(late);
+        let no_place = |refused: u64| {
+            let place = &self.place;
+            NoSession::NoPlace(format!("{place} had no session free in time; it was asked for one {refused} times"))
+        };
         loop {
             let opened = tokio::select! {
                 opened = self.open_once() => opened,
                 () = cancel.cancelled() => return Err(NoSession::Cancelled),
+                () = &mut late => return Err(no_place(refused + 1)),
             };
             if !matches!(opened, Err(russh::Error::Disconnect | russh::Error::SendError)) {
                 self.note_heard();
@@ -70,6 +99,7 @@ impl Link {
                     ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
                 )) => {
                     self.refused.fetch_add(1, Ordering::Relaxed);
+                    refused += 1;
                 }
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
                     return Err(NoSession::Refused(format!("{} refused to open a session: {reason:?}", self.place)));
@@ -82,6 +112,7 @@ impl Link {
             tokio::select! {
                 () = tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))) => {}
                 () = cancel.cancelled() => return Err(NoSession::Cancelled),
+                () = &mut late => return Err(no_place(refused)),
             }
             wait = (wait * 2).min(LAST_RETRY);
         }
@@ -98,6 +129,14 @@ impl Link {
             let _ = give.send(opened);
         });
         take.await.map_err(|_| russh::Error::Disconnect)?
+    }
+
+    /// A second connection to the same host, if there is a way to one.
+    pub(super) async fn second(&self) -> Result<Second, String> {
+        let again = self.again.get().ok_or_else(|| "there is no way to a second connection".to_owned())?;
+        let session = again().await.map_err(|error| error.to_string())?.session;
+        let own = session.as_any().downcast_ref::<SshSession>().map(|session| Arc::clone(&session.link));
+        own.map(|link| Second { session, link }).ok_or_else(|| "the second connection is of another kind".to_owned())
     }
 
     /// Notes that the connection is gone.
@@ -125,6 +164,30 @@ impl Link {
     pub(super) fn lost_cause(&self) -> String {
         let patience = self.limits.keepalive_interval * (self.limits.keepalive_max as u32 + 1);
         format!("the connection to {} was lost: closed by the host, or silent for {patience:?}", self.place)
+    }
+}
+
+/// A second connection, closed when nobody has it any more.
+pub(super) struct Second {
+    session: Arc<dyn Session>,
+    pub(super) link: Arc<Link>,
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(self.session.close());
+        }
+    }
+}
+
+/// Lets a connection make a second one like itself: where the host has no place left, a run can still be killed.
+pub(super) fn allow_second(connected: &Connected, mut target: Target, connector: impl Connector + 'static) {
+    target.keys.extend(connected.learned.clone());
+    if let Some(session) = connected.session.as_any().downcast_ref::<SshSession>() {
+        let again: Again = Box::new(move || connector.connect(target.clone()));
+        // Only the first one counts, and there is no other.
+        let _ = session.link.again.set(again);
     }
 }
 
@@ -177,7 +240,8 @@ impl SshSession {
     pub(super) fn new(wire: Wire, place: String, limits: Limits, clock: Clock) -> Self {
         let gone = CancellationToken::new();
         let (begun, heard, refused) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
-        let link = Arc::new(Link { wire, place, gone, clock, limits, begun, heard, refused });
+        let (bringing, again) = (Mutex::new(()), OnceLock::new());
+        let link = Arc::new(Link { wire, place, gone, clock, limits, begun, heard, refused, bringing, again });
         tokio::spawn(pulse::watch(Arc::downgrade(&link)));
         Self { link }
     }
@@ -213,7 +277,8 @@ impl Session for SshSession {
 
     fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
         let link = Arc::clone(&self.link);
-        Box::pin(kill::kill(link, leftover.run, leftover.leader, leftover.kill_grace))
+        let Leftover { run, leader, run_as, kill_grace: grace } = leftover;
+        Box::pin(kill::kill(link, Prey { run, leader, run_as, grace, only_unended: true }))
     }
 
     fn refused(&self) -> u64 {

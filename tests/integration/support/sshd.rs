@@ -173,6 +173,16 @@ impl Sshd {
         self.restart();
     }
 
+    /// Ends the listener alone, so that its connections live on, and starts another with another host key.
+    pub(crate) fn replace_listener_with_new_host_key(&mut self) {
+        signal("KILL", &[self.child.id()]);
+        let _ = self.child.wait();
+        std::fs::remove_file(self.dir.path().join("host_key")).unwrap();
+        std::fs::remove_file(self.dir.path().join("host_key.pub")).unwrap();
+        keygen("ed25519", &self.dir.path().join("host_key"));
+        self.child = spawn(self.dir.path()).unwrap_or_else(|| panic!("sshd does not start again: {}", self.log()));
+    }
+
     /// The daemon and its processes that serve connections.
     fn daemons(&self) -> Vec<u32> {
         let mut all = vec![self.child.id()];
