@@ -42,6 +42,9 @@ pub enum AlfError {
     /// More is waiting than is allowed.
     #[error("too many runs are waiting: {0}")]
     QueueFull(String),
+    /// The file with the encryption key cannot be changed.
+    #[error("{0}")]
+    KeyFile(String),
     /// The store is not available.
     #[error("{0}")]
     Store(String),

@@ -9,6 +9,7 @@ use super::error::AlfError;
 use super::host::RunTask;
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::published::Published;
+use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
@@ -25,6 +26,8 @@ pub use super::supervision::ActorHealth as Health;
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How long sealing all secrets anew may take.
+const ROTATE: Duration = Duration::from_secs(25);
 
 /// What the door opens to; put together by the composition root.
 pub struct HandleParts {
@@ -134,6 +137,11 @@ impl AlfHandle {
     /// Deletes a definition; with `cascade` the links that name it too.
     pub async fn delete(&self, what: Reference, condition: Precondition, cascade: bool) -> Result<(), AlfError> {
         self.0.catalog.get().send(Delete { what, condition, cascade }).timeout(ANSWER).await?
+    }
+
+    /// Changes the key that secrets are encrypted with; answers how many definitions were sealed anew.
+    pub async fn rotate_key(&self) -> Result<usize, AlfError> {
+        self.0.catalog.get().send(RotateKey).timeout(ROTATE).await?
     }
 
     /// Makes a key; the secret is returned here and never again.

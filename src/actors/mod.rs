@@ -25,6 +25,7 @@ pub mod ledger;
 mod link;
 pub mod plan;
 mod reconnect;
+mod rotation;
 mod run;
 mod saving;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::trust_args::SecretVerb;
 use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Span, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
@@ -158,6 +159,13 @@ pub enum ClientCommand {
         /// What to do.
         #[command(subcommand)]
         verb: KeyVerb,
+    },
+    /// Secrets: how they are kept
+    #[command(alias = "secrets", arg_required_else_help = true)]
+    Secret {
+        /// What to do.
+        #[command(subcommand)]
+        verb: SecretVerb,
     },
     /// Crontab lines
     #[command(arg_required_else_help = true)]

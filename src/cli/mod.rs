@@ -19,6 +19,7 @@ mod output;
 mod problem;
 mod result;
 mod results;
+mod rotate_key;
 mod run;
 mod runs;
 mod session;
@@ -33,6 +34,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trust_args;
 
 pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};
 pub use error::Exit;
@@ -41,6 +43,7 @@ pub use session::Context;
 use args::{CronVerb, HostVerb, KeyVerb, NounVerb, TaskVerb};
 use error::CliError;
 use session::Session;
+use trust_args::SecretVerb;
 
 use crate::model::Noun;
 
@@ -70,6 +73,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Key { verb: KeyVerb::Create(args) } => return key_create::run(args, session).await,
         ClientCommand::Host { verb: HostVerb::Add(args) } => return host_add::run(args, session).await,
         ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
+        ClientCommand::Secret { verb: SecretVerb::RotateKey } => return rotate_key::run(session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,

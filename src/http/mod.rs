@@ -8,6 +8,7 @@
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
+//! * `rotate_key.rs`   another encryption key
 //! * `server.rs`       the listening server
 
 pub mod auth;
@@ -29,6 +30,7 @@ pub mod query;
 pub mod reply;
 pub mod results;
 pub mod root;
+pub mod rotate_key;
 pub mod route;
 pub mod runs;
 pub mod server;
@@ -86,6 +88,7 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(one::<TaskSchedule>().end())
         .service(all::<Key>().end())
         .service(one::<Key>().end())
+        .service(at("/rotate-key").on(Method::POST, Write, &[], rotate_key::rotate).end())
         .service(at("/runs").get(&[LIMIT, CURSOR], runs::list).end())
         .service(at("/runs/{id}").get(&[], runs::get).on(Method::DELETE, Run, &[], runs::cancel).end())
         .service(at("/results").get(RESULTS, results::list).end())

@@ -16,6 +16,7 @@ mod cli;
 mod examples;
 mod http;
 mod life;
+mod rotate;
 mod runs;
 mod ssh_login;
 mod ssh_room;

@@ -5,6 +5,7 @@ mod support;
 mod catalog;
 mod host;
 mod node;
+mod rotation;
 mod store;
 mod supervision;
 mod task;
