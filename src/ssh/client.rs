@@ -18,7 +18,7 @@ use super::host_keys::{self, Recorded};
 use super::login::{self, KeyCache, Method};
 use super::session::SshSession;
 use super::wire::Wire;
-use super::{ConnectError, Connected, Connector, Limits, Login, Target, learn};
+use super::{ConnectError, Connected, Connector, Limits, Login, OfferedKey, Target, learn};
 use crate::clock::Clock;
 use crate::model::PublicKey;
 
@@ -51,6 +51,11 @@ impl Connector for RusshConnector {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.connect(&target).await.map_err(explain::one_line) })
     }
+
+    fn offered_key(&self, target: Target) -> BoxFuture<'static, Result<OfferedKey, ConnectError>> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.offered_key(&target).await.map_err(explain::one_line) })
+    }
 }
 
 /// One address of a target, and what is known for it.
@@ -67,14 +72,7 @@ struct Attempt<'a> {
 impl Inner {
     async fn connect(&self, target: &Target) -> Result<Connected, ConnectError> {
         let methods = login::methods(&target.login, &self.keys).await?;
-        let recorded = if target.keys.is_empty() {
-            let files = &self.limits.known_hosts;
-            host_keys::recorded_in(files, &target.address, target.port)
-                .await
-                .map_err(|detail| ConnectError::HostKey { detail })?
-        } else {
-            Recorded { keys: target.keys.clone(), revoked: Vec::new(), source: "its definition".to_owned() }
-        };
+        let recorded = self.recorded(target).await?;
         let mut last = None;
         for at in self.resolve(target).await? {
             let place = place(target, at.ip());
@@ -85,6 +83,26 @@ impl Inner {
             }
         }
         Err(last.unwrap_or_else(|| unreachable(format!("\"{}\" has no address", target.address))))
+    }
+
+    async fn offered_key(&self, target: &Target) -> Result<OfferedKey, ConnectError> {
+        let recorded = self.recorded(target).await?;
+        let mut last = None;
+        for at in self.resolve(target).await? {
+            let place = place(target, at.ip());
+            let attempt = Attempt { inner: self, target, at, place, recorded: &recorded, methods: &[] };
+            match attempt.offered_key(&recorded.keys).await {
+                Ok(key) => return Ok(OfferedKey { standing: host_keys::standing(&recorded, &key), key }),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| unreachable(format!("\"{}\" has no address", target.address))))
+    }
+
+    async fn recorded(&self, target: &Target) -> Result<Recorded, ConnectError> {
+        host_keys::recorded(&target.keys, &self.limits.known_hosts, &target.address, target.port)
+            .await
+            .map_err(|detail| ConnectError::HostKey { detail })
     }
 
     async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -129,7 +147,7 @@ impl Inner {
 
 impl Attempt<'_> {
     async fn connect(&self) -> Result<Connected, ConnectError> {
-        let mut offered = match self.recorded.keys.first() {
+        let mut offered = match self.recorded.trusted().next() {
             Some(key) => key.clone(),
             None => self.offered_key(&[]).await?,
         };

@@ -20,8 +20,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::host_keys::{self, Recorded};
 use super::output::{LiveOutput, Stream};
-use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Leftover, Session, Target};
+use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Leftover, OfferedKey, Session, Target};
 use crate::clock::Clock;
 use crate::model::PublicKey;
 
@@ -151,6 +152,7 @@ struct State {
 #[derive(Default)]
 struct FakeHost {
     connects: VecDeque<FakeConnect>,
+    key: Option<Result<PublicKey, ConnectError>>,
     execs: VecDeque<FakeExec>,
     always: Option<FakeExec>,
     closed: usize,
@@ -178,6 +180,13 @@ impl FakeConnector {
     /// What becomes of the host's next connect that nothing is scripted for yet.
     pub fn on_connect(&self, host: &str, step: FakeConnect) -> &Self {
         self.host(host, |it| it.connects.push_back(step));
+        self
+    }
+
+    /// The key that the host shows from now on to [`Connector::offered_key`], or why it shows none. Before, it shows
+    /// one that is the same for all hosts.
+    pub fn on_key(&self, host: &str, key: Result<PublicKey, ConnectError>) -> &Self {
+        self.host(host, |it| it.key = Some(key));
         self
     }
 
@@ -302,6 +311,17 @@ impl Connector for FakeConnector {
             shared.host(&host, |it| it.links.push(Arc::clone(&link)));
             Ok(Connected { session: Arc::new(FakeSession { shared, host, link }), learned })
         })
+    }
+
+    fn offered_key(&self, target: Target) -> BoxFuture<'static, Result<OfferedKey, ConnectError>> {
+        let shown = self.host(target.host.as_str(), |it| it.key.clone());
+        let key = shown.unwrap_or_else(|| {
+            PublicKey::from_blob(b"\0\0\0\x0bssh-ed25519 of every fake host")
+                .map_err(|error| ConnectError::HostKey { detail: error.to_string() })
+        });
+        let recorded = Recorded { keys: target.keys, source: "its definition".to_owned(), ..Recorded::default() };
+        let offered = key.map(|key| OfferedKey { standing: host_keys::standing(&recorded, &key), key });
+        Box::pin(async move { offered })
     }
 }
 
@@ -430,57 +450,4 @@ fn ending(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{HostKeyPolicy, Name};
-    use crate::ssh::Login;
-
-    fn target() -> Target {
-        Target {
-            host: Name::parse("web1").unwrap(),
-            address: "web1".to_owned(),
-            port: 22,
-            user: "deploy".to_owned(),
-            login: Login::Agent,
-            policy: HostKeyPolicy::AcceptNew,
-            keys: Vec::new(),
-            via: None,
-        }
-    }
-
-    fn exec(command: &str, timeout: Option<Duration>) -> Exec {
-        Exec { timeout, kill_grace: Duration::ZERO, ..Exec::command("r1", command) }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_script_is_followed_in_virtual_time() {
-        let clock = Clock::starting_at(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let fake = FakeConnector::new(clock.clone());
-        fake.on_connect("web1", FakeConnect::unreachable("down"));
-        fake.on_exec("web1", FakeExec::exit(3).stdout("hi").after(Duration::from_secs(60)));
-        fake.on_command("forever", FakeExec::hang());
-        assert_eq!(fake.connect(target()).await.err(), Some(ConnectError::Unreachable { detail: "down".to_owned() }));
-        let session = fake.connect(target()).await.unwrap().session;
-        let before = clock.now();
-        let ending = session.exec(exec("true", None)).await;
-        assert_eq!((ending.end, ending.stdout.bytes), (End::Exited(3), b"hi".to_vec()));
-        assert_eq!((ending.finished_at - before).num_seconds(), 60);
-        let ending = session.exec(exec("forever", Some(Duration::from_secs(5)))).await;
-        assert_eq!(ending.end, End::TimedOut);
-        assert_eq!(ending.kill.unwrap().gone, Some(true));
-        assert_eq!((fake.connects("web1"), fake.execs("web1").len(), fake.running("web1")), (2, 2, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cut_connection_ends_what_runs() {
-        let fake = FakeConnector::new(Clock::Wall);
-        fake.always("web1", FakeExec::hang());
-        let session = fake.connect(target()).await.unwrap().session;
-        let run = tokio::spawn(session.exec(exec("x", None)));
-        fake.until(|fake| fake.running("web1") == 1).await;
-        fake.cut("web1", "pulled the plug");
-        assert_eq!(run.await.unwrap().end, End::ConnectionLost("pulled the plug".to_owned()));
-        assert_eq!(session.lost().await, "pulled the plug");
-        assert_eq!((fake.open("web1"), fake.running("web1")), (0, 0));
-    }
-}
+mod tests;

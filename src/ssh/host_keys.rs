@@ -9,41 +9,61 @@ use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use sha1::Sha1;
 
+use super::KeyStanding;
 use crate::model::{HostKeyPolicy, PublicKey};
 
 /// What is recorded of a host's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// Keys it may show.
+    /// Its keys, revoked ones among them.
     pub keys: Vec<PublicKey>,
     /// Keys it must not show.
     pub revoked: Vec<PublicKey>,
     /// Where the keys stand, for messages.
     pub source: String,
+    /// Where the revoked ones stand, for messages.
+    pub revoked_in: String,
+}
+
+impl Recorded {
+    /// The keys that it may show: those that are not revoked.
+    pub fn trusted(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.iter().filter(|key| !self.revoked.contains(key))
+    }
+}
+
+/// How the key that a host shows stands to what is recorded.
+pub fn standing(recorded: &Recorded, offered: &PublicKey) -> KeyStanding {
+    if recorded.revoked.contains(offered) {
+        KeyStanding::Revoked
+    } else if recorded.keys.contains(offered) {
+        KeyStanding::Recorded
+    } else if recorded.keys.is_empty() {
+        KeyStanding::Unknown
+    } else {
+        KeyStanding::Changed { recorded: recorded.keys.clone(), source: recorded.source.clone() }
+    }
 }
 
 /// Judges the key that a host shows: it must be a recorded one, or, where none is recorded, the policy must let it be
 /// learnt. The error says why it is refused, with all fingerprints, in one line.
 pub fn judge(host: &str, recorded: &Recorded, policy: HostKeyPolicy, offered: &PublicKey) -> Result<(), String> {
     let shown = describe(offered);
-    let source = &recorded.source;
-    if recorded.revoked.contains(offered) {
-        return Err(format!("the key of host {host} is revoked in {source}: it showed {shown}; do not trust it"));
-    }
-    if recorded.keys.contains(offered) {
-        return Ok(());
-    }
-    if !recorded.keys.is_empty() {
-        let known: Vec<String> = recorded.keys.iter().map(describe).collect();
-        return Err(format!(
-            "the key of host {host} has changed: it showed {shown}, recorded in {source} is {}; if the host was \
-             reinstalled, remove the recorded key, otherwise somebody may be listening",
-            known.join(" and ")
-        ));
-    }
-    match policy {
-        HostKeyPolicy::AcceptNew => Ok(()),
-        HostKeyPolicy::Strict => Err(format!(
+    match (standing(recorded, offered), policy) {
+        (KeyStanding::Recorded, _) | (KeyStanding::Unknown, HostKeyPolicy::AcceptNew) => Ok(()),
+        (KeyStanding::Revoked, _) => Err(format!(
+            "the key of host {host} is revoked in {}: it showed {shown}; do not trust it",
+            recorded.revoked_in
+        )),
+        (KeyStanding::Changed { recorded, source }, _) => {
+            let known: Vec<String> = recorded.iter().map(describe).collect();
+            Err(format!(
+                "the key of host {host} has changed: it showed {shown}, recorded in {source} is {}; if the host was \
+                 reinstalled, remove the recorded key, otherwise somebody may be listening",
+                known.join(" and ")
+            ))
+        }
+        (KeyStanding::Unknown, HostKeyPolicy::Strict) => Err(format!(
             "the key of host {host} is not recorded, and its policy is strict: it showed {shown}; compare that with \
              the host itself, then put \"{offered}\" into host_key.keys"
         )),
@@ -54,11 +74,22 @@ fn describe(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm(), key.fingerprint())
 }
 
+/// What is recorded of a host: the keys `given` with it, if there are any, else those of the `known_hosts` files; and
+/// what those have revoked. A revoked key stays among the keys: it makes every other one a changed one.
+pub async fn recorded(given: &[PublicKey], files: &[PathBuf], address: &str, port: u16) -> Result<Recorded, String> {
+    let mut recorded = recorded_in(files, address, port).await?;
+    if !given.is_empty() {
+        recorded.keys = given.to_vec();
+        recorded.source = "its definition".to_owned();
+    }
+    Ok(recorded)
+}
+
 /// Reads what `known_hosts` files have recorded. A file that is not there has recorded nothing; one that cannot be
 /// read is an error, because it might hold the very key that protects us.
 pub async fn recorded_in(files: &[PathBuf], address: &str, port: u16) -> Result<Recorded, String> {
     let mut recorded = Recorded::default();
-    let mut sources: Vec<String> = Vec::new();
+    let (mut sources, mut revoked_in) = (Vec::new(), Vec::new());
     for file in files {
         let file = expand_home(file);
         let bytes = match tokio::fs::read(&file).await {
@@ -75,14 +106,17 @@ pub async fn recorded_in(files: &[PathBuf], address: &str, port: u16) -> Result<
         for line in found.malformed {
             log::warn!("{} line {line} is not understood and ignored", file.display());
         }
-        if !found.keys.is_empty() || !found.revoked.is_empty() {
+        if !found.keys.is_empty() {
             sources.push(file.display().to_string());
+        }
+        if !found.revoked.is_empty() {
+            revoked_in.push(file.display().to_string());
         }
         recorded.keys.extend(found.keys);
         recorded.revoked.extend(found.revoked);
     }
-    recorded.keys.retain(|key| !recorded.revoked.contains(key));
     recorded.source = sources.join(" and ");
+    recorded.revoked_in = revoked_in.join(" and ");
     Ok(recorded)
 }
 

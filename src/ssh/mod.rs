@@ -47,7 +47,7 @@ pub struct Target {
     /// What to do with a host whose key nobody has recorded.
     pub policy: HostKeyPolicy,
     /// The keys of this host, given in its definition or learnt before. If there are any, the host must show one of
-    /// them; known_hosts files are asked only when there is none.
+    /// them; known_hosts files are asked for keys only when there is none, for revoked ones always.
     pub keys: Vec<PublicKey>,
     /// The connection of the jump host through which it is reached; none for a direct one.
     pub via: Option<Via>,
@@ -55,11 +55,16 @@ pub struct Target {
 
 /// A connection that leads on to another host.
 #[derive(Clone)]
-pub struct Via(pub Arc<dyn Session>);
+pub struct Via {
+    /// The jump host's name, for messages.
+    pub host: Name,
+    /// Its connection, made by the same connector.
+    pub session: Arc<dyn Session>,
+}
 
 impl fmt::Debug for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Via(…)")
+        f.debug_struct("Via").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
@@ -135,6 +140,33 @@ pub struct Connected {
     pub session: Arc<dyn Session>,
     /// A key nobody had recorded, learnt at this connect (policy `accept-new`): to be pinned before first use.
     pub learned: Option<PublicKey>,
+}
+
+/// The key a host shows, and how it stands to what is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedKey {
+    /// The key. A host with several keys shows one of a recorded one's algorithm if it has any.
+    pub key: PublicKey,
+    /// Whether it is trusted.
+    pub standing: KeyStanding,
+}
+
+/// How a key that a host shows stands to the recorded ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// It is a recorded one.
+    Recorded,
+    /// No key of the host is recorded.
+    Unknown,
+    /// It is none of the recorded ones.
+    Changed {
+        /// Those.
+        recorded: Vec<PublicKey>,
+        /// Where they are recorded: `its definition`, or the known_hosts files.
+        source: String,
+    },
+    /// A known_hosts file says that it is not to be trusted any more.
+    Revoked,
 }
 
 /// One thing to run on a host.
@@ -310,6 +342,10 @@ pub struct KillReport {
 pub trait Connector: Send + Sync {
     /// Connects and logs in, within the limits; dropping the future gives up cleanly.
     fn connect(&self, target: Target) -> BoxFuture<'static, Result<Connected, ConnectError>>;
+
+    /// Asks the host for its key, on the same way and within the same limits as [`Self::connect`], and goes no
+    /// further: nothing secret is sent, nobody logs in, and the login and policy of the target do not matter.
+    fn offered_key(&self, target: Target) -> BoxFuture<'static, Result<OfferedKey, ConnectError>>;
 }
 
 /// One connection that is logged in; ends when closed or when the host is gone.

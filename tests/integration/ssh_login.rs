@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use alf::model::{HostKeyPolicy, PublicKey, SecretText};
-use alf::ssh::{ConnectError, Connected, End, Limits, Login, Target};
+use alf::ssh::{ConnectError, Connected, End, KeyStanding, Limits, Login, OfferedKey, Target};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::support::ssh::{connect, connect_with, exec, host_key, limits, stdout, target};
+use crate::support::ssh::{connect, connect_with, exec, host_key, limits, offered_key, stdout, target};
 use crate::support::sshd::{Options, Sshd};
 
 /// Long enough for anything that works.
@@ -115,8 +115,33 @@ async fn a_revoked_or_another_key_in_known_hosts_is_refused_under_any_policy() {
         let detail = by_host_key(connect_with(knowing(&sshd, &lines), target(&sshd)).await);
         assert!(detail.contains(wanted) && detail.contains(&host_key(&sshd).fingerprint()), "{detail}");
     }
+    // What is revoked stays so where keys are pinned, and a revoked one that was replaced is a changed one.
+    let revoked = knowing(&sshd, &format!("@revoked * {}", host_key(&sshd)));
+    let pinned = Target { keys: vec![host_key(&sshd)], ..target(&sshd) };
+    assert!(by_host_key(connect_with(revoked.clone(), pinned.clone()).await).contains("revoked in /"));
+    assert_eq!(offered_key(revoked, pinned).await.unwrap().standing, KeyStanding::Revoked);
+    let replaced = knowing(&sshd, &format!("@revoked * {}", host_key(&other)));
+    let pinned = Target { keys: vec![host_key(&other)], ..target(&sshd) };
+    assert!(by_host_key(connect_with(replaced, pinned).await).contains("changed"));
     let unreadable = Limits { known_hosts: vec![sshd.dir().to_path_buf()], ..limits() };
     assert!(by_host_key(connect_with(unreadable, target(&sshd)).await).contains("cannot read"));
+    assert_eq!(sshd.login_attempts(), 0, "{}", sshd.log());
+}
+
+#[tokio::test]
+async fn a_host_s_key_can_be_asked_for_without_any_login() {
+    let sshd = Sshd::start_with(&Options { rsa_host_key: true, ..Options::default() });
+    let strict = Target { policy: HostKeyPolicy::Strict, login: Login::Agent, ..target(&sshd) };
+    let asked = offered_key(limits(), strict.clone()).await.unwrap();
+    assert_eq!((&asked.key, &asked.standing), (&host_key(&sshd), &KeyStanding::Unknown));
+    let rsa: PublicKey = sshd.rsa_host_key().parse().unwrap();
+    let pinned = Target { keys: vec![rsa.clone()], ..strict.clone() };
+    let asked = offered_key(limits(), pinned).await.unwrap();
+    assert_eq!(asked, OfferedKey { key: rsa, standing: KeyStanding::Recorded });
+    let other = host_key(&Sshd::start());
+    let changed = KeyStanding::Changed { recorded: vec![other.clone()], source: "its definition".to_owned() };
+    let pinned = Target { keys: vec![other], ..strict };
+    assert_eq!(offered_key(limits(), pinned).await.unwrap().standing, changed);
     assert_eq!(sshd.login_attempts(), 0, "{}", sshd.log());
 }
 

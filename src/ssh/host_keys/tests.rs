@@ -73,7 +73,12 @@ fn lines_that_are_not_understood_are_counted_and_the_rest_is_used() {
 #[test]
 fn a_key_is_judged_by_what_is_recorded() {
     let a = || vec![key(A)];
-    let recorded = |keys, revoked| Recorded { keys, revoked, source: "its definition".to_owned() };
+    let recorded = |keys, revoked| Recorded {
+        keys,
+        revoked,
+        source: "its definition".to_owned(),
+        revoked_in: "known_hosts".to_owned(),
+    };
     let cases: &[(Recorded, HostKeyPolicy, Result<(), &str>)] = &[
         (recorded(a(), vec![]), HostKeyPolicy::AcceptNew, Ok(())),
         (recorded(a(), vec![]), HostKeyPolicy::Strict, Ok(())),
@@ -109,7 +114,8 @@ async fn files_that_are_not_there_record_nothing_and_unreadable_ones_are_an_erro
     std::fs::write(&known, format!("web1 {A}\nweb1 {B}\n@revoked web1 {B}\n")).unwrap();
     let missing = dir.path().join("missing");
     let recorded = recorded_in(&[missing.clone(), known], "web1", 22).await.unwrap();
-    assert_eq!((recorded.keys, recorded.revoked), (vec![key(A)], vec![key(B)]));
+    assert_eq!(recorded.trusted().collect::<Vec<_>>(), [&key(A)]);
+    assert_eq!(recorded.revoked, [key(B)]);
     assert!(recorded.source.ends_with("known_hosts"));
     assert_eq!(recorded_in(&[missing], "web1", 22).await, Ok(Recorded::default()));
     // A directory stands for all that is there and cannot be read; permissions do not stop root.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alf::clock::Clock;
 use alf::model::{HostKeyPolicy, Name, PublicKey};
 use alf::ssh::client::RusshConnector;
-use alf::ssh::{ConnectError, Connected, Connector, Ending, Exec, Limits, Login, Target};
+use alf::ssh::{ConnectError, Connected, Connector, Ending, Exec, Limits, Login, OfferedKey, Target};
 
 use super::sshd::Sshd;
 
@@ -63,4 +63,9 @@ pub(crate) fn exec(command: &str) -> Exec {
 /// The standard output as text.
 pub(crate) fn stdout(ending: &Ending) -> &str {
     std::str::from_utf8(&ending.stdout.bytes).unwrap()
+}
+
+/// Asks for the key that a host shows.
+pub(crate) async fn offered_key(limits: Limits, target: Target) -> Result<OfferedKey, ConnectError> {
+    RusshConnector::new(limits, Clock::Wall).offered_key(target).await
 }
