@@ -98,6 +98,7 @@ impl HostPlan {
             policy: host.policy,
             keys,
             via: None,
+            leads_on: false,
         }
     }
 }

@@ -1,24 +1,30 @@
-//! The real [`Connector`]: resolves, checks the host's key, logs in. What follows is `session.rs`.
+//! The real [`Connector`]: finds the way, checks the host's key, logs in. What follows is `session.rs`.
+//!
+//! A key logs in by async-ssh2-tokio. By russh, at the same version, goes what that one cannot do (0.13.0): ask for a
+//! host's key, user certificates, a password that is sent only to a host that asks for one, the keys of an agent but
+//! not all of them, hosts behind a jump host, and jump hosts, because a `Client` sends on to addresses only.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_ssh2_tokio::client::AuthKeyboardInteractive;
+use async_ssh2_tokio::client::AuthMethod;
 use async_ssh2_tokio::{Client, Config, ServerCheckMethod};
 use futures_util::future::BoxFuture;
+use russh::Preferred;
 use russh::keys::Algorithm;
-use russh::{MethodKind, Preferred};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::explain::{self, Failure};
 use super::host_keys::{self, Recorded};
-use super::login::{self, KeyCache, Method};
+use super::learn::{self, Held};
+use super::login::{self, Key, KeyCache, Method};
 use super::session::SshSession;
+use super::via::{self, Way};
 use super::wire::Wire;
-use super::{ConnectError, Connected, Connector, Limits, Login, OfferedKey, Target, learn};
+use super::{ConnectError, Connected, Connector, Limits, OfferedKey, Target, authenticate};
 use crate::clock::Clock;
 use crate::model::PublicKey;
 
@@ -28,7 +34,7 @@ const MOST_ADDRESSES: usize = 8;
 /// How long a host that is slow to log in may take to answer a plain TCP connect.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Connects with async-ssh2-tokio.
+/// Connects with async-ssh2-tokio, and with russh where that one cannot.
 pub struct RusshConnector {
     inner: Arc<Inner>,
 }
@@ -58,45 +64,30 @@ impl Connector for RusshConnector {
     }
 }
 
-/// One address of a target, and what is known for it.
-struct Attempt<'a> {
-    inner: &'a Inner,
-    target: &'a Target,
-    at: SocketAddr,
-    /// For messages: `web1.example:22 (192.0.2.1)`.
-    place: String,
-    recorded: &'a Recorded,
-    methods: &'a [Method],
-}
-
 impl Inner {
     async fn connect(&self, target: &Target) -> Result<Connected, ConnectError> {
-        let methods = login::methods(&target.login, &self.keys).await?;
+        let methods = login::methods(&target.login, &self.keys, self.clock.now()).await?;
         let recorded = self.recorded(target).await?;
         let mut last = None;
-        for at in self.resolve(target).await? {
-            let place = place(target, at.ip());
-            let attempt = Attempt { inner: self, target, at, place, recorded: &recorded, methods: &methods };
-            match attempt.connect().await {
+        for way in self.ways(target).await? {
+            match self.attempt(target, way, &recorded, &methods).connect().await {
                 Err(error @ ConnectError::Unreachable { .. }) => last = Some(error),
                 other => return other,
             }
         }
-        Err(last.unwrap_or_else(|| unreachable(format!("\"{}\" has no address", target.address))))
+        Err(last.unwrap_or_else(|| no_address(target)))
     }
 
     async fn offered_key(&self, target: &Target) -> Result<OfferedKey, ConnectError> {
         let recorded = self.recorded(target).await?;
         let mut last = None;
-        for at in self.resolve(target).await? {
-            let place = place(target, at.ip());
-            let attempt = Attempt { inner: self, target, at, place, recorded: &recorded, methods: &[] };
-            match attempt.offered_key(&recorded.keys).await {
+        for way in self.ways(target).await? {
+            match self.attempt(target, way, &recorded, &[]).offered_key(&recorded.keys).await {
                 Ok(key) => return Ok(OfferedKey { standing: host_keys::standing(&recorded, &key), key }),
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or_else(|| unreachable(format!("\"{}\" has no address", target.address))))
+        Err(last.unwrap_or_else(|| no_address(target)))
     }
 
     async fn recorded(&self, target: &Target) -> Result<Recorded, ConnectError> {
@@ -105,14 +96,29 @@ impl Inner {
             .map_err(|detail| ConnectError::HostKey { detail })
     }
 
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
+    /// The ways to try: one for each address of the host's name, or the one through its jump host, which knows best
+    /// what the name means there.
+    async fn ways(&self, target: &Target) -> Result<Vec<Way>, ConnectError> {
+        if let Some(via) = &target.via {
+            return Ok(vec![Way::through(via)?]);
+        }
         let address = target.address.as_str();
         let limit = self.limits.connect;
         match timeout(limit, tokio::net::lookup_host((address, target.port))).await {
-            Ok(Ok(addresses)) => Ok(addresses.take(MOST_ADDRESSES).collect()),
+            Ok(Ok(addresses)) => Ok(addresses.take(MOST_ADDRESSES).map(Way::Tcp).collect()),
             Ok(Err(error)) => Err(unreachable(explain::unresolved(address, &error))),
             Err(_) => Err(unreachable(format!("cannot resolve \"{address}\": no answer within {limit:?}"))),
         }
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        target: &'a Target,
+        way: Way,
+        recorded: &'a Recorded,
+        methods: &'a [Method],
+    ) -> Attempt<'a> {
+        Attempt { inner: self, target, place: way.place(target), way, recorded, methods }
     }
 
     /// A configuration that asks for keys of these recorded ones' algorithms first: a host that has several keys
@@ -145,6 +151,17 @@ impl Inner {
     }
 }
 
+/// One way to a target, and what is known for it.
+struct Attempt<'a> {
+    inner: &'a Inner,
+    target: &'a Target,
+    way: Way,
+    /// For messages.
+    place: String,
+    recorded: &'a Recorded,
+    methods: &'a [Method],
+}
+
 impl Attempt<'_> {
     async fn connect(&self) -> Result<Connected, ConnectError> {
         let mut offered = match self.recorded.trusted().next() {
@@ -155,7 +172,7 @@ impl Attempt<'_> {
         for _ in 0..2 {
             self.judge(&offered)?;
             match self.log_in(&offered).await {
-                Ok(client) => return Ok(self.connected(client, offered)),
+                Ok(wire) => return Ok(self.connected(wire, offered)),
                 Err(Failure::OtherKey) => offered = self.offered_key(&self.recorded.keys).await?,
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Refused(cause)) => return Err(ConnectError::Auth { detail: cause }),
@@ -166,9 +183,9 @@ impl Attempt<'_> {
         Err(ConnectError::HostKey { detail })
     }
 
-    fn connected(&self, client: Client, key: PublicKey) -> Connected {
+    fn connected(&self, wire: Wire, key: PublicKey) -> Connected {
         let limits = self.inner.limits.clone();
-        let session = SshSession::new(Wire::Client(client), self.place.clone(), limits, self.inner.clock.clone());
+        let session = SshSession::new(wire, self.place.clone(), limits, self.inner.clock.clone());
         // A key that only a known_hosts file has recorded is pinned too.
         let learned = self.target.keys.is_empty().then_some(key);
         Connected { session: Arc::new(session), learned }
@@ -180,75 +197,83 @@ impl Attempt<'_> {
     }
 
     async fn offered_key(&self, recorded: &[PublicKey]) -> Result<PublicKey, ConnectError> {
-        let probe = learn::offered_key(self.inner.config(recorded), self.at);
-        match self.limited(probe).await? {
+        let stream = self.way.open(self.target, &self.place, self.inner.limits.connect).await?;
+        let _taken_away_at_the_end = stream.guard();
+        match self.in_time(learn::offered_key(self.inner.config(recorded), stream)).await? {
             Ok(key) => Ok(key),
-            Err(error) => Err(unreachable(explain::handshake(&self.place, &error))),
+            Err(error) => Err(self.broken(explain::handshake(&self.place, &error))),
         }
     }
 
-    /// Logs in by one method after the other. The host must show exactly `key`, before anything secret is sent.
-    async fn log_in(&self, key: &PublicKey) -> Result<Client, Failure> {
+    /// Logs in. The host must show exactly `key`, before anything secret is sent.
+    async fn log_in(&self, key: &PublicKey) -> Result<Wire, Failure> {
         let mut preferred = vec![key.clone()];
         preferred.extend(self.recorded.keys.iter().cloned());
-        let mut refusals = Vec::new();
-        for method in self.methods {
-            let check = ServerCheckMethod::PublicKey(key.base64());
-            let config = self.inner.config(&preferred);
-            let user = &self.target.user;
-            let client = Client::connect_with_config(self.at, user, method.auth.clone(), check, config);
-            match self.limited(client).await.map_err(Failure::Final)? {
-                Ok(client) => return Ok(client),
-                Err(async_ssh2_tokio::Error::PasswordWrong) => {
-                    let config = || self.inner.config(&preferred);
-                    match self.answer_prompts(key, method, config).await? {
-                        Ok(client) => return Ok(client),
-                        Err(cause) => refusals.push(cause),
-                    }
-                }
-                Err(error) => match explain::login(&self.place, user, &method.shown, error) {
-                    Failure::Refused(cause) => refusals.push(cause),
-                    other => return Err(other),
-                },
+        let config = self.inner.config(&preferred);
+        match (&self.way, self.methods) {
+            (Way::Tcp(at), [Method::Key(own)]) if own.certificate.is_none() && !self.target.leads_on => {
+                self.by_client(*at, own, key, config).await
             }
+            _ => self.by_russh(key, config).await,
         }
-        Err(Failure::Refused(refusals.join("; ")))
     }
 
-    /// A password was refused: perhaps only because the host wants it typed at a prompt (`keyboard-interactive`), as
-    /// many do that check it by PAM. The inner error says why it is refused after all.
-    async fn answer_prompts(
-        &self,
-        key: &PublicKey,
-        method: &Method,
-        config: impl Fn() -> Config,
-    ) -> Result<Result<Client, String>, Failure> {
-        let Target { user, login, .. } = self.target;
-        let asked = learn::offered_methods(config(), self.at, key, user);
-        let offered = match self.limited(asked).await.map_err(Failure::Final)? {
-            Ok(offered) => offered,
-            Err(_) => return Ok(Err(explain::password(&self.place, user, &[]))),
-        };
-        let Login::Password(password) = login else { return Ok(Err(explain::password(&self.place, user, &offered))) };
-        if offered.contains(&MethodKind::Password) || !offered.contains(&MethodKind::KeyboardInteractive) {
-            return Ok(Err(explain::password(&self.place, user, &offered)));
-        }
-        // Only a prompt for a password gets it, never one for a second factor.
-        let auth = AuthKeyboardInteractive::new().with_response("assword", password.reveal());
+    async fn by_client(&self, at: SocketAddr, own: &Key, key: &PublicKey, config: Config) -> Result<Wire, Failure> {
+        let auth = AuthMethod::with_key(own.plain.reveal(), None);
         let check = ServerCheckMethod::PublicKey(key.base64());
-        let client = Client::connect_with_config(self.at, user, auth.into(), check, config());
-        match self.limited(client).await.map_err(Failure::Final)? {
-            Ok(client) => Ok(Ok(client)),
-            Err(error) => match explain::login(&self.place, user, &method.shown, error) {
-                Failure::Refused(cause) => Ok(Err(cause)),
-                other => Err(other),
+        let user = &self.target.user;
+        let client = Client::connect_with_config(at, user, auth, check, config);
+        match self.limited(at, client).await.map_err(Failure::Final)? {
+            Ok(client) => Ok(Wire::Client(client)),
+            Err(error) => Err(explain::login(&self.place, user, &own.shown, error)),
+        }
+    }
+
+    async fn by_russh(&self, key: &PublicKey, config: Config) -> Result<Wire, Failure> {
+        let limit = self.inner.limits.connect;
+        let stream = self.way.open(self.target, &self.place, limit).await.map_err(Failure::Final)?;
+        let taken_away = stream.guard();
+        let logged_in = self.in_time(async {
+            let held = Held(key.clone());
+            let mut handle =
+                russh::client::connect_stream(Arc::new(config), stream, held).await.map_err(|error| match error {
+                    russh::Error::UnknownKey => Failure::OtherKey,
+                    error => explain::unreachable(explain::handshake(&self.place, &error)),
+                })?;
+            authenticate::log_in(&mut handle, &self.place, &self.target.user, self.methods).await?;
+            Ok(handle)
+        });
+        match logged_in.await.map_err(Failure::Final)? {
+            Ok(handle) => {
+                taken_away.disarm();
+                let through = match &self.way {
+                    Way::Jump { link, .. } => Some(Arc::clone(link)),
+                    Way::Tcp(_) => None,
+                };
+                Ok(Wire::Handle { handle, through })
+            }
+            Err(Failure::OtherKey) => Err(Failure::OtherKey),
+            Err(failure) => match self.way.lost() {
+                Some(jump) => Err(explain::unreachable(via::lost(jump))),
+                None => Err(failure),
             },
         }
     }
 
+    /// What is said of a handshake that came to nothing.
+    fn broken(&self, detail: String) -> ConnectError {
+        unreachable(self.way.lost().map_or(detail, via::lost))
+    }
+
+    /// Gives a handshake and login its time.
+    async fn in_time<T>(&self, login: impl Future<Output = T>) -> Result<T, ConnectError> {
+        let limit = self.inner.limits.login;
+        timeout(limit, login).await.map_err(|_| self.too_slow(limit))
+    }
+
     /// Gives a connect its time: TCP has `limits.connect`, all that follows `limits.login`. What happens inside is not
     /// seen from here, so when the first limit has passed the host is asked whether it answers at all.
-    async fn limited<T>(&self, connect: impl Future<Output = T>) -> Result<T, ConnectError> {
+    async fn limited<T>(&self, at: SocketAddr, connect: impl Future<Output = T>) -> Result<T, ConnectError> {
         let Limits { connect: first, login, .. } = self.inner.limits;
         let place = &self.place;
         tokio::pin!(connect);
@@ -256,35 +281,29 @@ impl Attempt<'_> {
             return Ok(done);
         }
         let knock = async {
-            match timeout(ANSWER, TcpStream::connect(self.at)).await {
+            match timeout(ANSWER, TcpStream::connect(at)).await {
                 Ok(Ok(_)) => Ok(()),
                 _ => Err(unreachable(format!("no answer from {place} within {first:?}"))),
             }
         };
+        let slow = || self.too_slow(first + login);
         let rest = async { timeout(login, &mut connect).await };
         tokio::pin!(rest);
         tokio::select! {
             answered = knock => answered?,
-            done = &mut rest => return self.in_time(done),
+            done = &mut rest => return done.map_err(|_| slow()),
         }
-        let done = rest.await;
-        self.in_time(done)
+        rest.await.map_err(|_| slow())
     }
 
-    fn in_time<T>(&self, done: Result<T, tokio::time::error::Elapsed>) -> Result<T, ConnectError> {
-        let Limits { connect, login, .. } = self.inner.limits;
-        let (place, limit) = (&self.place, connect + login);
-        done.map_err(|_| unreachable(format!("{place} accepts connections, but no login came about within {limit:?}")))
+    fn too_slow(&self, limit: Duration) -> ConnectError {
+        let place = &self.place;
+        self.broken(format!("{place} accepts connections, but no login came about within {limit:?}"))
     }
 }
 
-fn place(target: &Target, ip: IpAddr) -> String {
-    let Target { address, port, .. } = target;
-    match address.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => format!("[{address}]:{port}"),
-        Ok(_) => format!("{address}:{port}"),
-        Err(_) => format!("{address}:{port} ({ip})"),
-    }
+fn no_address(target: &Target) -> ConnectError {
+    unreachable(format!("\"{}\" has no address", target.address))
 }
 
 fn unreachable(detail: String) -> ConnectError {

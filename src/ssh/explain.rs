@@ -18,31 +18,13 @@ pub(super) enum Failure {
     Final(ConnectError),
 }
 
-/// What an error of async-ssh2-tokio means, for a login as `user` with `method`.
-pub(super) fn login(place: &str, user: &str, method: &str, error: Error) -> Failure {
-    let refused =
-        |remedy: &str| Failure::Refused(format!("login as \"{user}\" with {method} was refused by {place}; {remedy}"));
+/// What an error of async-ssh2-tokio means, for a login as `user` with the key `shown`.
+pub(super) fn login(place: &str, user: &str, shown: &str, error: Error) -> Failure {
     match error {
         Error::SshError(russh::Error::UnknownKey) | Error::ServerCheckFailed => Failure::OtherKey,
-        Error::PasswordWrong | Error::KeyboardInteractiveAuthFailed => refused("check the password"),
-        Error::KeyboardInteractiveNoResponseForPrompt(prompt) => refused(&format!(
-            "it asks for more than a password (\"{}\")",
-            prompt.trim().chars().take(100).collect::<String>()
-        )),
-        Error::KeyAuthFailed => refused(&format!("check authorized_keys of \"{user}\" there")),
-        Error::AgentAuthenticationFailed => {
-            refused(&format!("check authorized_keys of \"{user}\" there, and ssh-add -l here"))
-        }
-        Error::AgentConnectionFailed | Error::AgentRequestIdentitiesFailed | Error::AgentNoIdentities => {
-            Failure::Refused(format!(
-                "cannot log in to {place} as \"{user}\": the agent at SSH_AUTH_SOCK has no keys to offer"
-            ))
-        }
+        Error::KeyAuthFailed => Failure::Refused(refused(place, user, shown, &authorized_keys(user))),
         Error::KeyInvalid(cause) => {
-            Failure::Refused(format!("cannot log in to {place} as \"{user}\" with {method}: {cause}"))
-        }
-        Error::AgentAuthError(cause) => {
-            Failure::Refused(format!("cannot log in to {place} as \"{user}\" with {method}: {cause}"))
+            Failure::Refused(format!("cannot log in to {place} as \"{user}\" with {shown}: {cause}"))
         }
         Error::SshError(error) => unreachable(handshake(place, &error)),
         Error::IoError(error) | Error::AddressInvalid(error) => unreachable(network(place, &error)),
@@ -50,13 +32,36 @@ pub(super) fn login(place: &str, user: &str, method: &str, error: Error) -> Fail
     }
 }
 
-/// Why a password was refused by a host that offers these ways to log in.
-pub(super) fn password(place: &str, user: &str, offered: &[MethodKind]) -> String {
-    if offered.is_empty() || offered.contains(&MethodKind::Password) {
-        return format!("login as \"{user}\" with the password was refused by {place}; check the password");
-    }
-    let offered: Vec<&str> = offered.iter().map(Into::into).collect();
-    format!("{place} takes no password from \"{user}\"; it offers {}", offered.join(", "))
+/// That a way to log in was refused, and what may help.
+pub(super) fn refused(place: &str, user: &str, shown: &str, remedy: &str) -> String {
+    format!("login as \"{user}\" with {shown} was refused by {place}; {remedy}")
+}
+
+/// What helps against a refused key.
+pub(super) fn authorized_keys(user: &str) -> String {
+    format!("check authorized_keys of \"{user}\" there")
+}
+
+/// That a password was refused.
+pub(super) fn password_refused(place: &str, user: &str) -> String {
+    refused(place, user, "the password", "check the password")
+}
+
+/// That a host asks for something that is not there to be given.
+pub(super) fn asks_more(place: &str, user: &str, prompt: &str) -> String {
+    let prompt: String = prompt.trim().chars().take(100).collect();
+    refused(place, user, "the password", &format!("it asks for more than a password (\"{prompt}\")"))
+}
+
+/// That a host does not offer a way to log in.
+pub(super) fn not_taken(place: &str, user: &str, what: &str, offered: &[MethodKind]) -> String {
+    format!("{place} takes no {what} from \"{user}\"; it offers {}", names(offered))
+}
+
+/// Ways to log in, for messages.
+pub(super) fn names(methods: &[MethodKind]) -> String {
+    let names: Vec<&str> = methods.iter().map(Into::into).collect();
+    if names.is_empty() { "nothing that is known here".to_owned() } else { names.join(", ") }
 }
 
 /// What an error of russh before or during the login means.
@@ -89,7 +94,8 @@ pub(super) fn unresolved(address: &str, error: &io::Error) -> String {
     format!("cannot resolve \"{address}\": {cause}")
 }
 
-fn network(place: &str, error: &io::Error) -> String {
+/// What an error of a stream means.
+pub(super) fn network(place: &str, error: &io::Error) -> String {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::ConnectionRefused => format!("{place} refused the connection: is sshd running there?"),
@@ -104,7 +110,8 @@ fn network(place: &str, error: &io::Error) -> String {
     }
 }
 
-fn unreachable(detail: String) -> Failure {
+/// A failure of the network, not of the login.
+pub(super) fn unreachable(detail: String) -> Failure {
     Failure::Final(ConnectError::Unreachable { detail })
 }
 

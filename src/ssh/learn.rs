@@ -1,11 +1,10 @@
-//! Asks a host for its key, or for the ways to log in that it offers, and nothing more: nothing secret is sent.
+//! Asks a host for its key and nothing more, or holds it to one: nothing secret is sent to a host that shows another.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{AuthResult, Config, Handler};
-use russh::{Disconnect, MethodSet};
+use russh::client::{Config, Handler};
 
+use super::via::Stream;
 use crate::model::PublicKey;
 
 /// Notes the key and refuses to go on.
@@ -22,9 +21,9 @@ impl Handler for Probe {
 }
 
 /// The key a host shows to a client with this configuration.
-pub(super) async fn offered_key(config: Config, at: SocketAddr) -> Result<PublicKey, russh::Error> {
+pub(super) async fn offered_key(config: Config, stream: Stream) -> Result<PublicKey, russh::Error> {
     let seen = Arc::new(Mutex::new(None));
-    let refused = russh::client::connect(Arc::new(config), at, Probe(Arc::clone(&seen))).await;
+    let refused = russh::client::connect_stream(Arc::new(config), stream, Probe(Arc::clone(&seen))).await;
     let key = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (key, refused) {
         (Some(key), _) => Ok(key),
@@ -34,28 +33,12 @@ pub(super) async fn offered_key(config: Config, at: SocketAddr) -> Result<Public
 }
 
 /// Goes on only with the host that has this key.
-pub(super) struct Held(PublicKey);
+pub(super) struct Held(pub(super) PublicKey);
 
 impl Handler for Held {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, key: &russh::keys::PublicKey) -> Result<bool, Self::Error> {
         Ok(key.to_bytes().is_ok_and(|blob| blob == self.0.blob()))
-    }
-}
-
-/// The ways to log in that a host offers a user (RFC 4252 section 5.2: the answer to the method `none`).
-pub(super) async fn offered_methods(
-    config: Config,
-    at: SocketAddr,
-    key: &PublicKey,
-    user: &str,
-) -> Result<MethodSet, russh::Error> {
-    let mut session = russh::client::connect(Arc::new(config), at, Held(key.clone())).await?;
-    let answer = session.authenticate_none(user).await?;
-    let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
-    match answer {
-        AuthResult::Failure { remaining_methods, .. } => Ok(remaining_methods),
-        AuthResult::Success => Ok(MethodSet::empty()),
     }
 }

@@ -3,20 +3,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use async_ssh2_tokio::client::AuthMethod;
-use russh::keys::agent::client::AgentClient;
+use chrono::{DateTime, Utc};
+use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{PrivateKey, decode_secret_key};
+use russh::keys::{Certificate, PrivateKey, decode_secret_key};
 use sha2::{Digest, Sha256};
 
 use super::host_keys::expand_home;
-use super::{ConnectError, Login};
+use super::{ConnectError, Login, agent, certificate};
 use crate::model::SecretText;
-
-/// How long an agent may take to say what keys it has.
-const AGENT: Duration = Duration::from_secs(5);
 
 /// Keys tried when no credential is named, in OpenSSH's order of preference by strength.
 const DEFAULT_KEYS: [&str; 3] = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
@@ -25,12 +21,30 @@ const DEFAULT_KEYS: [&str; 3] = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh
 const MOST_KEYS: usize = 1000;
 
 /// One way to log in.
-#[derive(Clone)]
-pub(super) struct Method {
-    /// For async-ssh2-tokio.
-    pub(super) auth: AuthMethod,
+pub(super) enum Method {
+    /// A password, for a host that asks for one.
+    Password(SecretText),
+    /// A key.
+    Key(Box<Key>),
+    /// The keys of the agent.
+    Agent(Vec<AgentIdentity>),
+}
+
+/// A private key that can be used.
+pub(super) struct Key {
     /// For messages: `the key in …`.
     pub(super) shown: String,
+    /// In OpenSSH form without a passphrase.
+    pub(super) plain: SecretText,
+    /// What goes with it. One that stands beside a key file is not all there is to it: the key alone may be tried too.
+    pub(super) certificate: Option<Certificate>,
+}
+
+impl Key {
+    /// The key itself.
+    pub(super) fn private(&self) -> Result<PrivateKey, String> {
+        decode_secret_key(self.plain.reveal(), None).map_err(|error| format!("cannot use {}: {error}", self.shown))
+    }
 }
 
 /// Private keys that were decrypted before: the key derivation takes a tenth of a second of a processor each time.
@@ -43,36 +57,43 @@ enum BadKey {
     Other(String),
 }
 
-/// The ways to log in, in the order in which they are tried; at least one.
-pub(super) async fn methods(login: &Login, cache: &KeyCache) -> Result<Vec<Method>, ConnectError> {
+/// The ways to log in at this time, in the order in which they are tried; at least one.
+pub(super) async fn methods(login: &Login, cache: &KeyCache, now: DateTime<Utc>) -> Result<Vec<Method>, ConnectError> {
     match login {
-        Login::Password(password) => {
-            let auth = AuthMethod::with_password(password.reveal());
-            Ok(vec![Method { auth, shown: "the password".to_owned() }])
-        }
-        Login::PrivateKey { key, passphrase, .. } => {
+        Login::Password(password) => Ok(vec![Method::Password(password.clone())]),
+        Login::PrivateKey { key, passphrase, certificate } => {
             let shown = "the private key of its credential".to_owned();
-            Ok(vec![key_method(cache, key.clone(), passphrase.clone(), shown).await?])
+            let plain = usable(cache, key.clone(), passphrase.clone(), &shown).await?;
+            let mut key = Key { shown, plain, certificate: None };
+            if let Some(text) = certificate {
+                let private = key.private().map_err(auth)?;
+                let checked = certificate::usable(text, &private, now);
+                key.certificate =
+                    Some(checked.map_err(|cause| auth(format!("the certificate of its credential {cause}")))?);
+                key.shown = "the certificate of its credential".to_owned();
+            }
+            Ok(vec![Method::Key(Box::new(key))])
         }
         Login::KeyFile { path, passphrase } => {
             let path = expand_home(path);
             let shown = format!("the key in {}", path.display());
             let key = read(&path).await.map_err(|error| auth(format!("cannot read {shown}: {error}")))?;
-            Ok(vec![key_method(cache, key, passphrase.clone(), shown).await?])
+            let plain = usable(cache, key, passphrase.clone(), &shown).await?;
+            Ok(with_certificate(&path, Key { shown, plain, certificate: None }, now).await)
         }
-        Login::Agent => match agent().await {
-            Ok(method) => Ok(vec![method]),
+        Login::Agent => match agent::identities().await {
+            Ok(keys) => Ok(vec![Method::Agent(keys)]),
             Err(cause) => Err(auth(format!("cannot log in with the agent: {cause}"))),
         },
-        Login::Default => default(cache).await,
+        Login::Default => default(cache, now).await,
     }
 }
 
-async fn default(cache: &KeyCache) -> Result<Vec<Method>, ConnectError> {
+async fn default(cache: &KeyCache, now: DateTime<Utc>) -> Result<Vec<Method>, ConnectError> {
     let mut methods = Vec::new();
     let mut tried = Vec::new();
-    match agent().await {
-        Ok(method) => methods.push(method),
+    match agent::identities().await {
+        Ok(keys) => methods.push(Method::Agent(keys)),
         Err(cause) => tried.push(cause),
     }
     for file in DEFAULT_KEYS {
@@ -80,7 +101,9 @@ async fn default(cache: &KeyCache) -> Result<Vec<Method>, ConnectError> {
         let shown = format!("the key in {file}");
         match read(&path).await {
             Ok(key) => match decrypted(cache, key, None).await {
-                Ok(key) => methods.push(Method { auth: AuthMethod::with_key(key.reveal(), None), shown }),
+                Ok(plain) => {
+                    methods.extend(with_certificate(&path, Key { shown, plain, certificate: None }, now).await);
+                }
                 Err(BadKey::NeedsPassphrase) => tried.push(format!("{file} needs a passphrase")),
                 Err(BadKey::Other(cause)) => tried.push(format!("{file} is not usable: {cause}")),
             },
@@ -95,34 +118,39 @@ async fn default(cache: &KeyCache) -> Result<Vec<Method>, ConnectError> {
     Ok(methods)
 }
 
-/// The agent, if it answers and has keys.
-async fn agent() -> Result<Method, String> {
-    if std::env::var_os("SSH_AUTH_SOCK").is_none() {
-        return Err("no agent (SSH_AUTH_SOCK is not set)".to_owned());
+/// The key of a file, and before it the certificate that stands beside it as `…-cert.pub`, if it can be used
+/// (ssh(1), `-i identity_file`).
+async fn with_certificate(path: &Path, key: Key, now: DateTime<Utc>) -> Vec<Method> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-cert.pub");
+    let beside = PathBuf::from(beside);
+    let mut methods = Vec::new();
+    if let Ok(text) = tokio::fs::read_to_string(&beside).await
+        && let Ok(private) = key.private()
+    {
+        match certificate::usable(&text, &private, now) {
+            Ok(certificate) => {
+                let shown = format!("the certificate in {}", beside.display());
+                let certified = Key { shown, plain: key.plain.clone(), certificate: Some(certificate) };
+                methods.push(Method::Key(Box::new(certified)));
+            }
+            Err(cause) => log::warn!("the certificate in {} {cause}; not used", beside.display()),
+        }
     }
-    let keys = tokio::time::timeout(AGENT, async {
-        let mut agent = AgentClient::connect_env().await?;
-        agent.request_identities().await
-    });
-    match keys.await {
-        Ok(Ok(keys)) if keys.is_empty() => Err("the agent has no keys (ssh-add adds some)".to_owned()),
-        Ok(Ok(_)) => Ok(Method { auth: AuthMethod::with_agent(), shown: "the keys of the agent".to_owned() }),
-        Ok(Err(error)) => Err(format!("the agent at SSH_AUTH_SOCK does not answer: {error}")),
-        Err(_) => Err(format!("the agent at SSH_AUTH_SOCK does not answer within {AGENT:?}")),
-    }
+    methods.push(Method::Key(Box::new(key)));
+    methods
 }
 
-async fn key_method(
+async fn usable(
     cache: &KeyCache,
     key: SecretText,
     passphrase: Option<SecretText>,
-    shown: String,
-) -> Result<Method, ConnectError> {
-    match decrypted(cache, key, passphrase).await {
-        Ok(key) => Ok(Method { auth: AuthMethod::with_key(key.reveal(), None), shown }),
-        Err(BadKey::NeedsPassphrase) => Err(auth(format!("{shown} needs a passphrase, and none is given"))),
-        Err(BadKey::Other(cause)) => Err(auth(format!("cannot use {shown}: {cause}"))),
-    }
+    shown: &str,
+) -> Result<SecretText, ConnectError> {
+    decrypted(cache, key, passphrase).await.map_err(|why| match why {
+        BadKey::NeedsPassphrase => auth(format!("{shown} needs a passphrase, and none is given")),
+        BadKey::Other(cause) => auth(format!("cannot use {shown}: {cause}")),
+    })
 }
 
 /// The key without its passphrase.

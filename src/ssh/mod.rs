@@ -2,6 +2,9 @@
 //!
 //! The traits are what actors see; `client.rs` is the real thing, `fake.rs` a scripted one for tests.
 
+mod agent;
+mod authenticate;
+mod certificate;
 pub mod client;
 mod explain;
 pub mod fake;
@@ -15,6 +18,7 @@ mod pulse;
 mod remote;
 mod run;
 mod session;
+mod via;
 mod wire;
 
 use std::any::Any;
@@ -51,6 +55,8 @@ pub struct Target {
     pub keys: Vec<PublicKey>,
     /// The connection of the jump host through which it is reached; none for a direct one.
     pub via: Option<Via>,
+    /// Whether other hosts are reached through it ([`Self::via`] of theirs): then it resolves their names.
+    pub leads_on: bool,
 }
 
 /// A connection that leads on to another host.

@@ -105,6 +105,11 @@ impl Link {
         self.gone.cancel();
     }
 
+    /// Whether the connection is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.gone.is_cancelled() || self.wire.is_closed()
+    }
+
     /// Notes that the host has said something.
     pub(super) fn note_heard(&self) {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -175,6 +180,11 @@ impl SshSession {
         let link = Arc::new(Link { wire, place, gone, clock, limits, begun, heard, refused });
         tokio::spawn(pulse::watch(Arc::downgrade(&link)));
         Self { link }
+    }
+
+    /// What leads on to other hosts.
+    pub(super) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
     }
 }
 

@@ -1,18 +1,29 @@
 //! The connection itself, whoever logged it in: async-ssh2-tokio, or russh where that one cannot.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use async_ssh2_tokio::{Client, Error};
 use russh::client::{Handle, Msg};
 use russh::{Channel, Disconnect};
 
 use super::learn::Held;
+use super::session::Link;
+
+/// What a jump host is told of where a connection comes from: nothing of use to it.
+const ORIGIN: &str = "127.0.0.1";
 
 /// A connection that is logged in.
 pub(super) enum Wire {
     /// By async-ssh2-tokio.
     Client(Client),
-    #[expect(dead_code, reason = "the login with a certificate makes it")]
-    /// By russh, with what async-ssh2-tokio does not do (certificates).
-    Handle(Handle<Held>),
+    /// By russh.
+    Handle {
+        /// The connection.
+        handle: Handle<Held>,
+        /// The jump host's connection that it goes through, kept for as long as this one.
+        through: Option<Arc<Link>>,
+    },
 }
 
 impl Wire {
@@ -20,7 +31,23 @@ impl Wire {
     pub(super) async fn open(&self) -> Result<Channel<Msg>, russh::Error> {
         match self {
             Self::Client(client) => client.get_channel().await.map_err(inner),
-            Self::Handle(handle) => handle.channel_open_session().await,
+            Self::Handle { handle, .. } => handle.channel_open_session().await,
+        }
+    }
+
+    /// Opens a channel on to another host's port, which the host at the other end connects to (RFC 4254 section 7.2).
+    pub(super) async fn open_onward(&self, address: &str, port: u16) -> Result<Channel<Msg>, russh::Error> {
+        match self {
+            Self::Handle { handle, .. } => handle.channel_open_direct_tcpip(address, u32::from(port), ORIGIN, 0).await,
+            // A `Client` sends on to addresses only: a name is resolved here, as well as can be.
+            Self::Client(client) => match address.parse::<IpAddr>() {
+                Ok(ip) => client.open_direct_tcpip_channel((ip, port), None).await.map_err(inner),
+                Err(_) => {
+                    let mut found = tokio::net::lookup_host((address, port)).await?;
+                    let at = found.next().ok_or(std::io::Error::other("it has no address"))?;
+                    client.open_direct_tcpip_channel(at, None).await.map_err(inner)
+                }
+            },
         }
     }
 
@@ -28,7 +55,9 @@ impl Wire {
     pub(super) fn is_closed(&self) -> bool {
         match self {
             Self::Client(client) => client.is_closed(),
-            Self::Handle(handle) => handle.is_closed(),
+            Self::Handle { handle, through } => {
+                handle.is_closed() || through.as_ref().is_some_and(|jump| jump.is_lost())
+            }
         }
     }
 
@@ -36,7 +65,7 @@ impl Wire {
     pub(super) async fn disconnect(&self) {
         let _ = match self {
             Self::Client(client) => client.disconnect().await.map_err(inner),
-            Self::Handle(handle) => handle.disconnect(Disconnect::ByApplication, "", "").await,
+            Self::Handle { handle, .. } => handle.disconnect(Disconnect::ByApplication, "", "").await,
         };
     }
 }

@@ -339,6 +339,7 @@ fn target_from_env(login: Login) -> Target {
         policy: HostKeyPolicy::AcceptNew,
         keys: Vec::new(),
         via: None,
+        leads_on: false,
     }
 }
 

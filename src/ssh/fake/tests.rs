@@ -12,6 +12,7 @@ fn target() -> Target {
         policy: HostKeyPolicy::AcceptNew,
         keys: Vec::new(),
         via: None,
+        leads_on: false,
     }
 }
 

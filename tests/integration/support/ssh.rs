@@ -31,6 +31,7 @@ pub(crate) fn target(sshd: &Sshd) -> Target {
         policy: HostKeyPolicy::AcceptNew,
         keys: Vec::new(),
         via: None,
+        leads_on: false,
     }
 }
 
