@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::trust_args::SecretVerb;
+use super::trust_args::{SecretVerb, TrustVerb};
 use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Span, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
@@ -207,6 +207,9 @@ pub enum HostVerb {
         after_help = "Examples:\n  alf host add web1\n  alf host add deploy@web1.example.org:2222 --label role=web"
     )]
     Add(HostAddArgs),
+    /// What can be done about whom to trust, and about a host that makes trouble.
+    #[command(flatten)]
+    Trust(TrustVerb),
     /// What can be done with every noun.
     #[command(flatten)]
     Common(NounVerb),

@@ -13,6 +13,8 @@ mod documents;
 mod error;
 mod health;
 mod host_add;
+mod host_doctor;
+mod host_trust;
 mod key_create;
 mod nouns;
 mod output;
@@ -43,7 +45,7 @@ pub use session::Context;
 use args::{CronVerb, HostVerb, KeyVerb, NounVerb, TaskVerb};
 use error::CliError;
 use session::Session;
-use trust_args::SecretVerb;
+use trust_args::{SecretVerb, TrustVerb};
 
 use crate::model::Noun;
 
@@ -72,6 +74,15 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Key { verb: KeyVerb::Revoke(args) } => noun(Noun::Key, NounVerb::Delete(args)),
         ClientCommand::Key { verb: KeyVerb::Create(args) } => return key_create::run(args, session).await,
         ClientCommand::Host { verb: HostVerb::Add(args) } => return host_add::run(args, session).await,
+        ClientCommand::Host { verb: HostVerb::Trust(TrustVerb::Trust(args)) } => {
+            return host_trust::trust(args, session).await;
+        }
+        ClientCommand::Host { verb: HostVerb::Trust(TrustVerb::ForgetKey(args)) } => {
+            return host_trust::forget_key(args, session).await;
+        }
+        ClientCommand::Host { verb: HostVerb::Trust(TrustVerb::Doctor(args)) } => {
+            return host_doctor::run(args, session).await;
+        }
         ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
         ClientCommand::Secret { verb: SecretVerb::RotateKey } => return rotate_key::run(session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
