@@ -51,6 +51,12 @@ pub enum ServeError {
 pub fn serve(settings: Settings, log: &LogHandle) -> Result<ExitCode, ServeError> {
     let data_dir = DataDir::open(&settings.data_dir)?;
     let vault = Vault::open(&settings.secrets.key_file)?;
+    if vault.is_rotating() {
+        log::warn!(
+            "the key file {} still holds an old key: a change of the key was cut short; alf secret rotate-key does it again",
+            vault.file().display()
+        );
+    }
     let clock = Clock::Wall;
     let store: Arc<dyn Store> = match settings.store.kind {
         StoreKind::Sqlite => Arc::new(SqliteStore::open(data_dir.path())?),

@@ -3,27 +3,23 @@
 //! A sealed secret is `enc:v1:`, the key's id (8 bytes), a nonce (24 bytes) and the ciphertext with its tag:
 //! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), a random nonce each time, the place it belongs to as associated
 //! data, so that nobody can move a secret to another definition unnoticed.
+//!
+//! While the key is being changed (`rotation`), the file holds several: the first seals, any of them opens.
+
+mod key_file;
+mod rotation;
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 /// In front of everything that is sealed.
 const FORM: &[u8] = b"enc:v1:";
-
-/// More than a key file can have in it.
-const LONGEST_FILE: u64 = 1024;
 
 /// Why the vault cannot be opened, or a secret in it not. One line: what, where, what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +27,7 @@ pub enum VaultError {
     /// The key file cannot be read or made.
     #[error("cannot {verb} the key file {}: {cause}", path.display())]
     File {
-        /// `read` or `create`.
+        /// `read`, `create` or `replace`.
         verb: &'static str,
         /// The file.
         path: PathBuf,
@@ -47,8 +43,14 @@ pub enum VaultError {
         mode: u32,
     },
     /// There is no key in the file.
-    #[error("the key file {} must hold 32 bytes as one line of base64: restore it; if no secret was ever stored, remove it and a new one is made", path.display())]
+    #[error("the key file {} must hold 32 bytes as one line of base64 (two such lines while the key is being changed): restore it; if no secret was ever stored, remove it and a new one is made", path.display())]
     Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody put another file in its place.
+    #[error("the key file {} does not hold the key that Alf uses any more: put that one back, nothing was changed", path.display())]
+    Exchanged {
         /// The file.
         path: PathBuf,
     },
@@ -67,7 +69,7 @@ pub enum VaultError {
         place: String,
         /// The id of the key that it was sealed with.
         sealed: String,
-        /// The id of the vault's key.
+        /// The id of the vault's key; of each, where it has several.
         ours: String,
     },
     /// It was changed, or belongs somewhere else.
@@ -97,10 +99,43 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Encrypts and decrypts secrets. The key is overwritten in memory when the vault is dropped, and shown nowhere.
-pub struct Vault {
-    key: Zeroizing<[u8; 32]>,
+/// A key, overwritten in memory when it is dropped.
+struct Key {
+    bytes: Zeroizing<[u8; 32]>,
     id: KeyId,
+}
+
+impl Key {
+    fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self { id: KeyId::of(&bytes), bytes }
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.bytes).into())
+    }
+}
+
+/// The first one seals, any of them opens.
+#[derive(Clone)]
+struct Keys {
+    first: Arc<Key>,
+    older: Vec<Arc<Key>>,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
+        std::iter::once(&self.first).chain(&self.older)
+    }
+
+    fn are(&self, other: &Self) -> bool {
+        self.all().map(|key| key.id).eq(other.all().map(|key| key.id))
+    }
+}
+
+/// Encrypts and decrypts secrets. Its keys are overwritten in memory when the vault is dropped, and shown nowhere.
+pub struct Vault {
+    file: PathBuf,
+    keys: RwLock<Keys>,
 }
 
 impl fmt::Debug for Vault {
@@ -112,23 +147,23 @@ impl fmt::Debug for Vault {
 impl Vault {
     /// Opens the vault with the key in this file, which is made, with a new key, if it is not there.
     pub fn open(path: &Path) -> Result<Self, VaultError> {
-        let key = match read_key(path) {
-            Err(VaultError::File { verb: "read", .. }) if is_missing(path) => match create_key(path) {
-                Ok(()) => read_key(path)?,
-                Err(error) => return Err(file_error("create", path, &error)),
-            },
-            other => other?,
-        };
-        Ok(Self { id: KeyId::of(&key), key })
+        let keys = key_file::open(path)?;
+        Ok(Self { file: path.to_owned(), keys: RwLock::new(keys) })
+    }
+
+    /// The file its key is in.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Encrypts a secret for its place, such as `credential/web`.
     #[expect(clippy::expect_used, reason = "encryption only fails beyond 256 GiB, which no secret has")]
     pub fn seal(&self, place: &str, clear: &[u8]) -> Vec<u8> {
+        let key = self.keys().first;
         let nonce: [u8; 24] = rand::random();
         let payload = Payload { msg: clear, aad: place.as_bytes() };
-        let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload).expect("a secret is shorter than 256 GiB");
-        [FORM, &self.id.0, &nonce, &sealed].concat()
+        let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload).expect("a secret is shorter than 256 GiB");
+        [FORM, &key.id.0, &nonce, &sealed].concat()
     }
 
     /// Decrypts a secret that was sealed for this place.
@@ -141,87 +176,33 @@ impl Vault {
         let Some((id, nonce, msg)) = parts else {
             return Err(VaultError::NotSealed { place: place.to_owned() });
         };
-        if id != self.id {
-            let (sealed, ours) = (id.to_string(), self.id.to_string());
+        let keys = self.keys();
+        let Some(key) = keys.all().find(|key| key.id == id) else {
+            let ours: Vec<String> = keys.all().map(|key| key.id.to_string()).collect();
+            let (sealed, ours) = (id.to_string(), ours.join(" and "));
             return Err(VaultError::OtherKey { place: place.to_owned(), sealed, ours });
-        }
-        let clear = self.cipher().decrypt(&XNonce::from(*nonce), Payload { msg, aad: place.as_bytes() });
+        };
+        let clear = key.cipher().decrypt(&XNonce::from(*nonce), Payload { msg, aad: place.as_bytes() });
         clear.map(Zeroizing::new).map_err(|_| VaultError::Tampered { place: place.to_owned() })
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.key).into())
+    fn keys(&self) -> Keys {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
 
-fn file_error(verb: &'static str, path: &Path, error: &io::Error) -> VaultError {
-    let cause = match error.kind() {
-        ErrorKind::PermissionDenied => format!("{error}: give Alf's user access to it"),
-        ErrorKind::NotFound => "its directory is not there: create it".to_owned(),
-        ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        _ => error.to_string(),
-    };
-    VaultError::File { verb, path: path.to_owned(), cause }
-}
-
-fn is_missing(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
-}
-
-fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-    let failed = |error: io::Error| file_error("read", path, &error);
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(failed(ErrorKind::IsADirectory.into()));
+    fn set_keys(&self, keys: Keys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
-    // Its group may read it: so keys are handed out from outside (a file of root's, systemd's credentials).
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o037 != 0 {
-        return Err(VaultError::Exposed { path: path.to_owned(), mode });
-    }
-    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_FILE as usize));
-    file.take(LONGEST_FILE).read_to_end(&mut text).map_err(failed)?;
-    let malformed = || VaultError::Malformed { path: path.to_owned() };
-    let mut key = Zeroizing::new([0; 33]);
-    match STANDARD.decode_slice(text.trim_ascii(), &mut *key) {
-        Ok(32) => key.first_chunk::<32>().map(|key| Zeroizing::new(*key)).ok_or_else(malformed),
-        _ => Err(malformed()),
-    }
-}
-
-/// Makes a new key, such that there is never half a key file, and never one that others can read. Whoever else makes
-/// one at the same time wins or loses; the loser's key is never used.
-fn create_key(path: &Path) -> io::Result<()> {
-    let mut key = Zeroizing::new([0_u8; 32]);
-    SysRng.try_fill_bytes(&mut *key).map_err(io::Error::other)?;
-    let line = Zeroizing::new(format!("{}\n", *Zeroizing::new(STANDARD.encode(*key))));
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{:016x}.new", rand::random::<u64>()));
-    let temporary = PathBuf::from(temporary);
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(line.as_bytes())?;
-        file.sync_all()?;
-        // Unlike a rename it does not replace a key that somebody else has just made.
-        match fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-                fs::rename(&temporary, path)
-            }
-            other => other,
-        }
-    };
-    let written = write();
-    // It is not there after a rename, and of no harm if it stays.
-    let _ = fs::remove_file(&temporary);
-    written?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn vault() -> (tempfile::TempDir, PathBuf, Vault) {
@@ -289,8 +270,8 @@ mod tests {
             error,
             VaultError::OtherKey {
                 place: "credential/web".to_owned(),
-                sealed: theirs.id.to_string(),
-                ours: ours.id.to_string()
+                sealed: theirs.keys().first.id.to_string(),
+                ours: ours.keys().first.id.to_string()
             }
         );
         assert!(error.to_string().contains("restore that key file"), "{error}");
@@ -317,9 +298,10 @@ mod tests {
         let good = fs::read_to_string(&path).unwrap();
         let short = STANDARD.encode([1; 31]);
         let long = STANDARD.encode([1; 33]);
-        let two = format!("{good}{good}");
+        let two = format!("{}{good}", good.trim());
+        let half = format!("{good}{}", &good[..43]);
         let endless = "A".repeat(100_000);
-        for bad in ["", "\n", "hunter2", &good[..43], &short, &long, &two, &endless, "ä"] {
+        for bad in ["", "\n", "hunter2", &good[..43], &short, &long, &two, &half, &endless, "ä"] {
             fs::write(&path, bad).unwrap();
             let error = Vault::open(&path).unwrap_err();
             assert_eq!(error, VaultError::Malformed { path: path.clone() }, "{bad:.50}");

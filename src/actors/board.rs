@@ -247,6 +247,13 @@ impl Board {
         self.write().hosts.entry(name).or_default().learned = Some(record);
     }
 
+    /// What was learnt of a host's key is forgotten.
+    pub(super) fn forget_key(&self, host: &Name) {
+        if let Some(row) = self.write().hosts.get_mut(host) {
+            row.learned = None;
+        }
+    }
+
     /// The keys learnt from a host where it is now; those of another address or port do not count.
     pub fn learned_keys(&self, host: &Host) -> Vec<PublicKey> {
         let inner = self.read();

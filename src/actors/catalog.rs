@@ -22,7 +22,7 @@ use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;
 
 /// How often a write that lost a race is tried.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 /// What must hold for a write to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn checked<T: Catalogued>(
 
 /// The only writer of definitions in this process.
 pub struct CatalogActor {
-    parts: Arc<CatalogParts>,
+    pub(super) parts: Arc<CatalogParts>,
     _obituary: Obituary,
 }
 
@@ -281,7 +281,7 @@ impl CatalogParts {
     }
 
     /// Writes a change of this catalog and publishes it; false when somebody else was first and it was read again.
-    async fn write(
+    pub(super) async fn write(
         &self,
         catalog: &Catalog,
         changes: Vec<DefinitionChange>,

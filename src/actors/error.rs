@@ -42,6 +42,12 @@ pub enum AlfError {
     /// More is waiting than is allowed.
     #[error("too many runs are waiting: {0}")]
     QueueFull(String),
+    /// The key that a host shows is not to be trusted.
+    #[error("{0}")]
+    HostKey(String),
+    /// The file with the encryption key cannot be changed.
+    #[error("{0}")]
+    KeyFile(String),
     /// The store is not available.
     #[error("{0}")]
     Store(String),

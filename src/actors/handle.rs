@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use bytes::Bytes;
 
 use super::board::Board;
 use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put, PutProgram};
+use super::doctor::ExamineHost;
 use super::error::AlfError;
-use super::host::RunTask;
+use super::host::{HostActor, RunTask};
+use super::host_key::{ForgetHostKey, ShowHostKey, TrustHost};
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::published::Published;
+use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
@@ -24,10 +28,18 @@ use crate::store::{Store, StoreCounts};
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::error::AlfError as Error;
+pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::supervision::ActorHealth as Health;
+pub use crate::ssh::doctor::{Check, Finding, Verdict};
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How long sealing all secrets anew may take.
+const ROTATE: Duration = Duration::from_secs(25);
+/// How long a host's actor may take where it asks the host something: longer than it allows the host itself.
+const ASKING: Duration = Duration::from_secs(25);
+/// How long looking a host over may take: longer than the checks allow themselves.
+const EXAMINING: Duration = Duration::from_secs(60);
 
 /// The same where as much is written as fits into a program.
 const LONG_ANSWER: Duration = Duration::from_secs(60);
@@ -155,6 +167,11 @@ impl AlfHandle {
         self.0.catalog.get().send(Delete { what, condition, cascade }).timeout(ANSWER).await?
     }
 
+    /// Changes the key that secrets are encrypted with; answers how many definitions were sealed anew.
+    pub async fn rotate_key(&self) -> Result<usize, AlfError> {
+        self.0.catalog.get().send(RotateKey).timeout(ROTATE).await?
+    }
+
     /// Makes a key; the secret is returned here and never again.
     pub async fn create_key(
         &self,
@@ -175,6 +192,34 @@ impl AlfHandle {
             .keys
             .values()
             .fold(None, |found, key| if key.is(&digest) { Some(Arc::clone(key)) } else { found })
+    }
+
+    /// Which key a host shows now, and how it stands to what is recorded. Asks the host.
+    pub async fn host_key(&self, host: &Name) -> Result<HostKeyView, AlfError> {
+        self.host_actor(host).await?.send(ShowHostKey).timeout(ASKING).await?
+    }
+
+    /// Trusts the key that a host shows now, if it is the expected one; the host is connected to anew.
+    pub async fn trust_host(&self, host: &Name, expect: Option<String>) -> Result<TrustedKey, AlfError> {
+        self.host_actor(host).await?.send(TrustHost { expect }).timeout(ASKING).await?
+    }
+
+    /// Forgets what was learnt of a host's key; the host is connected to anew.
+    pub async fn forget_host_key(&self, host: &Name) -> Result<(), AlfError> {
+        self.host_actor(host).await?.send(ForgetHostKey).timeout(ANSWER).await?
+    }
+
+    /// Looks a host over: one finding for each check, in order.
+    pub async fn examine(&self, host: &Name) -> Result<Vec<Finding>, AlfError> {
+        Ok(self.host_actor(host).await?.send(ExamineHost).timeout(EXAMINING).await?)
+    }
+
+    async fn host_actor(&self, host: &Name) -> Result<Addr<HostActor>, AlfError> {
+        if !self.catalog().hosts.contains_key(host) {
+            return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host.clone() }));
+        }
+        let actor = self.0.node.get().send(FindHost(host.clone())).timeout(ANSWER).await?;
+        actor.ok_or_else(|| AlfError::Unavailable(format!("host \"{host}\" is being restarted")))
     }
 
     /// Starts a run of a task on a host now; answers as soon as the run is claimed or refused.

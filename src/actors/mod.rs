@@ -8,6 +8,7 @@ pub mod definitions;
 pub mod error;
 pub mod handle;
 pub mod host;
+pub mod host_key;
 pub mod node;
 pub mod parts;
 pub mod published;
@@ -17,6 +18,7 @@ pub mod task;
 
 mod cancel;
 mod connection;
+mod doctor;
 mod due;
 mod exec;
 mod figures;
@@ -30,6 +32,7 @@ mod places;
 pub mod plan;
 mod programs;
 mod reconnect;
+mod rotation;
 mod run;
 mod saving;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::{CronLine, Name, Role, RunId, Selector, Span, Timezone};
-
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
+use super::trust_args::{SecretVerb, TrustVerb};
+use crate::model::{CronLine, Name, Role, RunId, Selector, Span, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
 #[derive(Debug, Parser)]
@@ -168,6 +168,13 @@ pub enum ClientCommand {
         #[command(subcommand)]
         verb: KeyVerb,
     },
+    /// Secrets: how they are kept
+    #[command(alias = "secrets", arg_required_else_help = true)]
+    Secret {
+        /// What to do.
+        #[command(subcommand)]
+        verb: SecretVerb,
+    },
     /// Crontab lines
     #[command(arg_required_else_help = true)]
     Cron {
@@ -208,6 +215,9 @@ pub enum HostVerb {
         after_help = "Examples:\n  alf host add web1\n  alf host add deploy@web1.example.org:2222 --label role=web"
     )]
     Add(HostAddArgs),
+    /// What can be done about whom to trust, and about a host that makes trouble.
+    #[command(flatten)]
+    Trust(TrustVerb),
     /// What can be done with every noun.
     #[command(flatten)]
     Common(NounVerb),

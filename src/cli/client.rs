@@ -100,15 +100,23 @@ pub(super) struct Client {
     key: Option<String>,
 }
 
+fn http(answer: Duration) -> awc::Client {
+    awc::Client::builder()
+        .connector(awc::Connector::new().timeout(CONNECT))
+        .timeout(answer)
+        .disable_redirects()
+        .finish()
+}
+
 impl Client {
     /// For the service at `url` (no slash at its end); without a key only what is open to all can be asked.
     pub(super) fn new(url: String, key: Option<String>) -> Self {
-        let http = awc::Client::builder()
-            .connector(awc::Connector::new().timeout(CONNECT))
-            .timeout(ANSWER)
-            .disable_redirects()
-            .finish();
-        Self { http, url, key }
+        Self { http: http(ANSWER), url, key }
+    }
+
+    /// The same for something that takes longer to be answered, by so much.
+    pub(super) fn patient(self, longer: Duration) -> Self {
+        Self { http: http(ANSWER + longer), ..self }
     }
 
     /// Where the service is.

@@ -14,6 +14,8 @@ mod documents;
 mod error;
 mod health;
 mod host_add;
+mod host_doctor;
+mod host_trust;
 mod key_create;
 mod nouns;
 mod output;
@@ -21,6 +23,7 @@ mod problem;
 mod program_put;
 mod result;
 mod results;
+mod rotate_key;
 mod run;
 mod runs;
 mod session;
@@ -35,6 +38,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trust_args;
 
 pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};
 pub use error::Exit;
@@ -43,6 +47,7 @@ pub use session::Context;
 use args::{CronVerb, HostVerb, KeyVerb, NounVerb, ProgramVerb, TaskVerb};
 use error::CliError;
 use session::Session;
+use trust_args::{SecretVerb, TrustVerb};
 
 use crate::model::Noun;
 
@@ -78,7 +83,17 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Key { verb: KeyVerb::Revoke(args) } => noun(Noun::Key, NounVerb::Delete(args)),
         ClientCommand::Key { verb: KeyVerb::Create(args) } => return key_create::run(args, session).await,
         ClientCommand::Host { verb: HostVerb::Add(args) } => return host_add::run(args, session).await,
+        ClientCommand::Host { verb: HostVerb::Trust(TrustVerb::Trust(args)) } => {
+            return host_trust::trust(args, session).await;
+        }
+        ClientCommand::Host { verb: HostVerb::Trust(TrustVerb::ForgetKey(args)) } => {
+            return host_trust::forget_key(args, session).await;
+        }
+        ClientCommand::Host { verb: HostVerb::Trust(TrustVerb::Doctor(args)) } => {
+            return host_doctor::run(args, session).await;
+        }
         ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
+        ClientCommand::Secret { verb: SecretVerb::RotateKey } => return rotate_key::run(session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,

@@ -13,6 +13,9 @@ use super::error::CliError;
 use super::output::Output;
 use super::text::Times;
 
+/// More than anybody answers to a question, in bytes.
+const LONGEST_LINE: usize = 1000;
+
 /// The world around the process.
 pub struct Context {
     /// The data directory of the service on this machine; none where nothing tells.
@@ -31,6 +34,8 @@ pub struct Context {
     pub stderr: Box<dyn Write>,
     /// Whether stdout is a terminal.
     pub is_terminal: bool,
+    /// Whether somebody can be asked: stdin and stderr are a terminal.
+    pub is_interactive: bool,
     /// The program that knows the user's ssh_config.
     pub ssh: PathBuf,
 }
@@ -48,6 +53,7 @@ impl Context {
             stdout: Box::new(std::io::stdout()),
             stderr: Box::new(std::io::stderr()),
             is_terminal: std::io::stdout().is_terminal(),
+            is_interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             ssh: PathBuf::from("ssh"),
         }
     }
@@ -57,6 +63,7 @@ impl Context {
 pub(super) struct Session {
     pub(super) output: Output,
     pub(super) stdin: Box<dyn Read>,
+    pub(super) is_interactive: bool,
     pub(super) times: Times,
     pub(super) now: DateTime<Utc>,
     pub(super) home: Option<PathBuf>,
@@ -84,6 +91,7 @@ impl Session {
             },
             output: Output::new(context.stdout, context.stderr, colour),
             stdin: context.stdin,
+            is_interactive: context.is_interactive,
         }
     }
 
@@ -95,6 +103,16 @@ impl Session {
     /// How what was created is to be written; none where a note will do.
     pub(super) fn chosen_format(&self) -> Option<Format> {
         self.format
+    }
+
+    /// A line of stdin, such as the answer to a question; what comes after it is left there.
+    pub(super) fn line(&mut self) -> Result<String, CliError> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while line.len() < LONGEST_LINE && self.stdin.read(&mut byte)? == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
     }
 
     /// The service.

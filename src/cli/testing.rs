@@ -229,6 +229,7 @@ impl World {
             stdout: captured(&stdout),
             stderr: captured(&stderr),
             is_terminal: self.is_terminal,
+            is_interactive: self.is_terminal,
             ssh: self.ssh,
         };
         let exit = run(command, cli.options, context).await;

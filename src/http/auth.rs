@@ -18,6 +18,8 @@ pub enum Operation {
     Read,
     /// Reads raw bytes, whatever the client says it accepts.
     Download,
+    /// Asks a host something, over the network.
+    Ask,
     /// Runs a defined task, or cancels a run.
     Run,
     /// Changes definitions.
@@ -36,14 +38,14 @@ impl Operation {
         match self {
             Self::Probe | Self::NothingPublic => None,
             Self::Read | Self::Download | Self::Nothing => Some(Role::Viewer),
-            Self::Run => Some(Role::Operator),
+            Self::Ask | Self::Run => Some(Role::Operator),
             Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
 
     /// Whether its answer is a document in a form that the client chooses.
     pub const fn answers_document(self) -> bool {
-        matches!(self, Self::Read | Self::Run | Self::Write | Self::Upload)
+        matches!(self, Self::Read | Self::Ask | Self::Run | Self::Write | Self::Upload)
     }
 }
 
@@ -99,6 +101,7 @@ mod tests {
             (Operation::Probe, None),
             (Operation::Read, Some(Role::Viewer)),
             (Operation::Download, Some(Role::Viewer)),
+            (Operation::Ask, Some(Role::Operator)),
             (Operation::Run, Some(Role::Operator)),
             (Operation::Write, Some(Role::Admin)),
             (Operation::Upload, Some(Role::Admin)),

@@ -1,6 +1,7 @@
 //! The document in a request's body, JSON or XML, and all that is wrong with it.
 
 use actix_web::http::Method;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Call;
@@ -20,6 +21,18 @@ pub struct Draft<T> {
 /// Reads the body as a document; `root` is its element in XML.
 pub fn read<T: DeserializeOwned>(call: &Call, root: &str) -> Result<Draft<T>, Problem> {
     Ok(from_node(parse(call, root)?))
+}
+
+/// For calls that take nothing: no body, or a document without a field.
+pub fn nothing(call: &Call, root: &str) -> Result<(), Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    if call.body.is_empty() {
+        return Ok(());
+    }
+    let Draft { faults, .. } = read::<Nothing>(call, root)?;
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }
 
 /// Reads JSON as a document.

@@ -8,6 +8,8 @@
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
+//! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
+//! * `rotate_key.rs`   another encryption key
 //! * `server.rs`       the listening server
 
 pub mod auth;
@@ -16,8 +18,10 @@ pub mod body;
 pub mod call;
 pub mod condition;
 pub mod definitions;
+pub mod doctor;
 pub mod format;
 pub mod health;
+pub mod host_key;
 pub mod intake;
 pub mod merge_patch;
 pub mod negotiate;
@@ -30,6 +34,7 @@ pub mod query;
 pub mod reply;
 pub mod results;
 pub mod root;
+pub mod rotate_key;
 pub mod route;
 pub mod runs;
 pub mod server;
@@ -41,7 +46,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
 use crate::model::{Credential, Host, HostTask, Key, Program, Schedule, Task, TaskSchedule};
-use auth::Operation::{Download, Nothing, NothingPublic, Probe, Run, Upload, Write};
+use auth::Operation::{Ask, Download, Nothing, NothingPublic, Probe, Run, Upload, Write};
 use bad_keys::BadKeys;
 use definitions as d;
 use nouns::Served;
@@ -73,6 +78,10 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(at("/").get(&[], root::describe).end())
         .service(at("/schedules/preview").get(&["cron", "timezone", "from", "count"], preview::preview).end())
         .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], runs::start).end())
+        .service(at("/hosts/{host}/host-key").on(Method::GET, Ask, &[], host_key::show).end())
+        .service(at("/hosts/{host}/doctor").on(Method::POST, Ask, &[], doctor::examine).end())
+        .service(at("/hosts/{host}/trust").on(Method::POST, Write, &[], host_key::trust).end())
+        .service(at("/hosts/{host}/forget-key").on(Method::POST, Write, &[], host_key::forget).end())
         .service(all::<Credential>().end())
         .service(one::<Credential>().end())
         .service(all::<Host>().end())
@@ -89,6 +98,7 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(one::<TaskSchedule>().end())
         .service(all::<Key>().end())
         .service(one::<Key>().end())
+        .service(at("/rotate-key").on(Method::POST, Write, &[], rotate_key::rotate).end())
         .service(at("/runs").get(&[LIMIT, CURSOR], runs::list).end())
         .service(at("/runs/{id}").get(&[], runs::get).on(Method::DELETE, Run, &[], runs::cancel).end())
         .service(at("/results").get(RESULTS, results::list).end())

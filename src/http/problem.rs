@@ -190,9 +190,12 @@ impl From<Error> for Problem {
             Error::Invalid(faults) => Self::invalid(faults),
             Error::NotFound(_) | Error::NoRun(_) => Self::not_found(words),
             Error::Overlap(run) => Self::new(Kind::Conflict, words).with(LOCATION, format!("/api/v1/runs/{run}")),
-            Error::Taken(_) | Error::InUse { .. } | Error::Disabled(_) | Error::NotForThis(_) => {
-                Self::new(Kind::Conflict, words)
-            }
+            Error::Taken(_)
+            | Error::InUse { .. }
+            | Error::Disabled(_)
+            | Error::HostKey(_)
+            | Error::KeyFile(_)
+            | Error::NotForThis(_) => Self::new(Kind::Conflict, words),
             Error::Precondition { .. } => Self::new(Kind::PreconditionFailed, words),
             Error::QueueFull(_) | Error::Unavailable(_) => Self::unavailable(words),
             // Paths and statements are nobody's business; that the store is down is.
@@ -233,6 +236,8 @@ mod tests {
             (Error::InUse { used: web1.clone(), users: vec![] }, 409),
             (Error::Precondition { reference: web1.clone(), version: Some(2) }, 412),
             (Error::Disabled(web1.name), 409),
+            (Error::HostKey("it shows another key".to_owned()), 409),
+            (Error::KeyFile("cannot replace the key file".to_owned()), 409),
             (Error::QueueFull("1000".to_owned()), 503),
             (Error::Store("disk full at /var/lib".to_owned()), 503),
             (Error::Unavailable("restarting".to_owned()), 503),

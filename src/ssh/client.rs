@@ -17,6 +17,7 @@ use russh::keys::Algorithm;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::doctor::{self, Expected, Finding};
 use super::explain::{self, Failure};
 use super::host_keys::{self, Recorded};
 use super::learn::{self, Held};
@@ -65,6 +66,11 @@ impl Connector for RusshConnector {
     fn offered_key(&self, target: Target) -> BoxFuture<'static, Result<OfferedKey, ConnectError>> {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.offered_key(&target).await.map_err(explain::one_line) })
+    }
+
+    fn examine(&self, target: Target, expected: Expected) -> BoxFuture<'static, Vec<Finding>> {
+        let own = Self { inner: Arc::clone(&self.inner) };
+        Box::pin(async move { doctor::examine(&own, &own.inner.clock, target, expected).await })
     }
 }
 

@@ -117,12 +117,14 @@ pub(super) fn unreachable(detail: String) -> Failure {
 
 /// The error with its detail fit for one line of a log or a terminal.
 pub(super) fn one_line(error: ConnectError) -> ConnectError {
-    let clean = |detail: String| -> String {
-        detail.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(2000).collect()
-    };
     match error {
-        ConnectError::Unreachable { detail } => ConnectError::Unreachable { detail: clean(detail) },
-        ConnectError::Auth { detail } => ConnectError::Auth { detail: clean(detail) },
-        ConnectError::HostKey { detail } => ConnectError::HostKey { detail: clean(detail) },
+        ConnectError::Unreachable { detail } => ConnectError::Unreachable { detail: in_one_line(&detail) },
+        ConnectError::Auth { detail } => ConnectError::Auth { detail: in_one_line(&detail) },
+        ConnectError::HostKey { detail } => ConnectError::HostKey { detail: in_one_line(&detail) },
     }
+}
+
+/// A text fit for one line of a log or a terminal.
+pub(super) fn in_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(2000).collect()
 }

@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::doctor::{Expected, Finding};
 use super::host_keys::{self, Recorded};
 use super::output::{LiveOutput, Stream};
 use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Leftover, OfferedKey, Session, Target};
@@ -153,6 +154,8 @@ struct State {
 struct FakeHost {
     connects: VecDeque<FakeConnect>,
     key: Option<Result<PublicKey, ConnectError>>,
+    findings: Vec<Finding>,
+    examined: Vec<Expected>,
     execs: VecDeque<FakeExec>,
     always: Option<FakeExec>,
     closed: usize,
@@ -188,6 +191,17 @@ impl FakeConnector {
     pub fn on_key(&self, host: &str, key: Result<PublicKey, ConnectError>) -> &Self {
         self.host(host, |it| it.key = Some(key));
         self
+    }
+
+    /// What is found when the host is looked over.
+    pub fn on_examine(&self, host: &str, findings: Vec<Finding>) -> &Self {
+        self.host(host, |it| it.findings = findings);
+        self
+    }
+
+    /// What was expected each time the host was looked over.
+    pub fn examined(&self, host: &str) -> Vec<Expected> {
+        self.host(host, |it| it.examined.clone())
     }
 
     /// What becomes of the host's next command that nothing is scripted for yet.
@@ -322,6 +336,14 @@ impl Connector for FakeConnector {
         let recorded = Recorded { keys: target.keys, source: "its definition".to_owned(), ..Recorded::default() };
         let offered = key.map(|key| OfferedKey { standing: host_keys::standing(&recorded, &key), key });
         Box::pin(async move { offered })
+    }
+
+    fn examine(&self, target: Target, expected: Expected) -> BoxFuture<'static, Vec<Finding>> {
+        let findings = self.host(target.host.as_str(), |it| {
+            it.examined.push(expected);
+            it.findings.clone()
+        });
+        Box::pin(async move { findings })
     }
 }
 

@@ -6,6 +6,7 @@ mod agent;
 mod authenticate;
 mod certificate;
 pub mod client;
+pub mod doctor;
 mod explain;
 pub mod fake;
 mod gate;
@@ -19,6 +20,7 @@ mod program;
 mod progress;
 mod pulse;
 mod remote;
+mod remote_checks;
 mod run;
 mod script;
 mod session;
@@ -38,6 +40,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{HostKeyPolicy, Name, PublicKey, SecretText};
+use doctor::{Expected, Finding};
 use output::{LiveOutput, Output};
 
 /// Where and how to log in: everything a connection needs, resolved from the definitions.
@@ -357,6 +360,10 @@ pub trait Connector: Send + Sync {
     /// Asks the host for its key, on the same way and within the same limits as [`Self::connect`], and goes no
     /// further: nothing secret is sent, nobody logs in, and the login and policy of the target do not matter.
     fn offered_key(&self, target: Target) -> BoxFuture<'static, Result<OfferedKey, ConnectError>>;
+
+    /// Looks the host over, on the same way as [`Self::connect`] and over a connection of its own: one finding for each
+    /// check, in order, within a minute.
+    fn examine(&self, target: Target, expected: Expected) -> BoxFuture<'static, Vec<Finding>>;
 }
 
 /// One connection that is logged in; ends when closed or when the host is gone.

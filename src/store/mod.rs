@@ -229,6 +229,9 @@ pub trait Store: Send + Sync {
     /// Results, newest first by id, without output bodies (their true counts stay).
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>>;
 
+    /// Sees to it that nothing of a definition that was replaced or removed is left in the store's files.
+    fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// How much there is.
     fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>>;
 

@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod life;
 mod programs;
+mod rotate;
 mod runs;
 mod ssh_certificate;
 mod ssh_exec;

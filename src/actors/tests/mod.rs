@@ -6,6 +6,7 @@ mod catalog;
 mod connection;
 mod host;
 mod node;
+mod rotation;
 mod store;
 mod supervision;
 mod task;

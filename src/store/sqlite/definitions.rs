@@ -13,8 +13,17 @@ pub(super) fn revision(connection: &Connection) -> Result<u64, Fault> {
     read::count(connection.prepare_cached("SELECT revision FROM catalog")?.query_row([], |row| row.get(0))?)
 }
 
+/// The same as [`change`], and what is replaced or removed, secrets above all, is overwritten in the file. Not for what
+/// is written all day: it would cost as much again.
+pub(super) fn change_for_good(connection: &Connection, at: u64, changes: Vec<DefinitionChange>) -> Result<u64, Fault> {
+    connection.execute_batch("PRAGMA secure_delete = ON")?;
+    let changed = change(connection, at, changes);
+    connection.execute_batch("PRAGMA secure_delete = OFF")?;
+    changed
+}
+
 /// Changes definitions if the catalog is at this revision; the new revision. Must run within a transaction.
-pub(super) fn change(connection: &Connection, at: u64, changes: Vec<DefinitionChange>) -> Result<u64, Fault> {
+fn change(connection: &Connection, at: u64, changes: Vec<DefinitionChange>) -> Result<u64, Fault> {
     let current = revision(connection)?;
     if current != at {
         return Err(Fault::Conflict(current));

@@ -27,6 +27,9 @@ pub(super) enum Fault {
     /// Something ended without an answer.
     #[error("{0} ended without an answer: try again")]
     Died(&'static str),
+    /// Reads went on for too long.
+    #[error("its log is in use: try again")]
+    LogInUse,
     /// So many transactions wait already.
     #[error("{0} transactions wait to be written: the disk is too slow")]
     QueueFull(usize),
@@ -39,7 +42,7 @@ impl Fault {
         match self {
             Self::Conflict(current) => StoreError::Conflict { current },
             Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),
-            Self::GivenUp | Self::Closed | Self::Died(_) | Self::QueueFull(_) => {
+            Self::GivenUp | Self::Closed | Self::Died(_) | Self::LogInUse | Self::QueueFull(_) => {
                 StoreError::Unavailable(format!("{place}: {self}"))
             }
             Self::Sql(error) => match passing(&error) {

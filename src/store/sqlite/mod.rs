@@ -32,7 +32,7 @@ use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Wri
 use crate::model::{ContentHash, ResultPage, ResultQuery, RunId, RunResult};
 use fault::Fault;
 use reader::Readers;
-use writer::Writer;
+use writer::{Desk, Writer};
 
 /// The database's name in the data directory.
 pub const FILE: &str = "alf.db";
@@ -111,8 +111,9 @@ impl Store for SqliteStore {
         revision: u64,
         changes: Vec<DefinitionChange>,
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.writer
-            .call(move |desk| desk.transaction(|transaction, _| definitions::change(transaction, revision, changes)))
+        self.writer.call(move |desk| {
+            desk.transaction(|transaction, _| definitions::change_for_good(transaction, revision, changes))
+        })
     }
 
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
@@ -134,6 +135,10 @@ impl Store for SqliteStore {
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
         let page = move |connection: &_| query::page(connection, &query);
         self.readers.read(reader::LIMIT, page).boxed()
+    }
+
+    fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.call(Desk::empty_log)
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>> {

@@ -4,6 +4,7 @@ mod crash;
 mod fault;
 mod opening;
 mod pages;
+mod scrubbing;
 mod threads;
 
 use rusqlite::Connection;
