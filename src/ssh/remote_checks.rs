@@ -63,7 +63,7 @@ struct Bare {
 async fn bare(session: &Arc<dyn Session>) -> Option<Bare> {
     let link = session.as_any().downcast_ref::<SshSession>()?.link();
     let began = Instant::now();
-    let mut opened = timeout(BARE, link.open(&CancellationToken::new())).await.ok()?.ok()?;
+    let mut opened = timeout(BARE, link.open(&CancellationToken::new(), None)).await.ok()?.ok()?;
     let mut bare = Bare { took: BARE, said: Vec::new(), status: None, refused: false };
     let talk = async {
         let writer = opened.writer();
