@@ -161,8 +161,11 @@ async fn what_sudo_does_not_do_is_a_failed_setup_in_its_own_words() {
         run.cwd = Some("here".to_owned());
         let ending = session.exec(run).await;
         assert!(setup(&ending).contains("nobody has no home directory"), "{ending:?}");
+        let shut = sshd.dir().join("shut");
+        std::fs::create_dir(&shut).unwrap();
+        std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o700)).unwrap();
         let mut run = as_nobody(exec("true"));
-        run.cwd = Some(sshd.dir().to_str().unwrap().to_owned());
+        run.cwd = Some(shut.to_str().unwrap().to_owned());
         let ending = session.exec(run).await;
         assert!(setup(&ending).contains("nobody may not"), "{ending:?}");
         let (_, program) = program("#!/bin/sh\necho hi");
