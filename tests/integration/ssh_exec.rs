@@ -322,3 +322,37 @@ async fn a_host_that_hangs_holds_nobody_beyond_their_time() {
     let session: Arc<dyn Session> = session;
     assert_eq!(stdout(&session.exec(exec("echo ok")).await), "ok\n");
 }
+
+/// This process's memory in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "takes a minute and measures the memory of the whole process: run it alone, in a release build"]
+async fn a_flood_on_both_streams_costs_little_memory_and_delays_nobody() {
+    let sshd = Sshd::start();
+    let session = connect(&sshd).await.session;
+    assert_eq!(session.exec(exec("true")).await.end, End::Exited(0));
+    let before = resident();
+    let mut flood = exec("head -c 1073741824 /dev/zero & head -c 1073741824 /dev/zero >&2; wait");
+    flood.timeout = Some(Duration::from_secs(600));
+    let mut flood = tokio::spawn(session.exec(flood));
+    let mut took = Vec::new();
+    let ending = loop {
+        let begun = Instant::now();
+        assert_eq!(stdout(&session.exec(exec("echo ok")).await), "ok\n");
+        took.push(begun.elapsed());
+        if let Ok(ending) = timeout(Duration::from_millis(20), &mut flood).await {
+            break ending.unwrap();
+        }
+    };
+    took.sort();
+    let (half, most) = (took[took.len() / 2], took[took.len() - 1]);
+    let more = resident() - before;
+    assert_eq!((ending.end, ending.stdout.total, ending.stderr.total), (End::Exited(0), 1 << 30, 1 << 30));
+    assert!(more < 64 * 1024, "{more} KiB more");
+    assert!(half < Duration::from_millis(100), "half of {} runs took {half:?}, one {most:?}", took.len());
+}
