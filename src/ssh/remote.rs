@@ -156,21 +156,22 @@ pub(super) fn words(texts: &[String]) -> String {
     texts.iter().map(|text| format!(" {}", quote(text))).collect()
 }
 
-/// Goes to the directory in which the command starts. sudo leaves the login's directory as it is.
+/// Goes to the directory in which the command starts. sshd starts in the home directory; sudo leaves the directory as
+/// it is.
 fn go_to(exec: &Exec) -> Result<String, String> {
-    let home = exec.run_as.as_ref().map_or("", |_| "cd \"$HOME\" >/dev/null 2>&1 || alf_h=none\n");
+    const HOME: &str = "cd \"${HOME:-/nonexistent}\" >/dev/null 2>&1";
     let Some(cwd) = &exec.cwd else {
-        let root = if home.is_empty() { "" } else { "[ -z \"${alf_h:-}\" ] || cd /\n" };
-        return Ok(format!("{home}{root}"));
+        return Ok(exec.run_as.as_ref().map(|_| format!("{HOME} || cd /\n")).unwrap_or_default());
     };
     check("the working directory", cwd)?;
-    // So that `-` is no option and CDPATH has no say.
-    let relative = !cwd.starts_with('/');
-    let dir = quote(&format!("{}{cwd}", if relative { "./" } else { "" }));
-    let home = if relative { home.replace("alf_h=none", "no home") } else { String::new() };
-    Ok(format!(
-        "{home}cd {dir} >/dev/null 2>&1 || {{ [ ! -d {dir} ] || no cwd-shut; [ ! -e {dir} ] || no cwd-file; no cwd; }}\n"
-    ))
+    let (home, dir) = if cwd.starts_with('/') {
+        (String::new(), quote(cwd))
+    } else {
+        // With `./` neither `-` nor CDPATH means anything.
+        (format!("{HOME} || no home\n"), quote(&format!("./{cwd}")))
+    };
+    let why = format!("{{ [ ! -d {dir} ] || no cwd-shut; [ ! -e {dir} ] || no cwd-file; no cwd; }}");
+    Ok(format!("{home}cd {dir} >/dev/null 2>&1 || {why}\n"))
 }
 
 /// What a header says when it cannot go on: a line `TOKEN !WORD`.

@@ -94,12 +94,13 @@ pub(super) struct Ears {
     /// The last bytes of both streams, shorter than a sign.
     tails: [Vec<u8>; 2],
     prompts: usize,
+    told: usize,
 }
 
 impl Ears {
     /// Tells what it hears of a dialogue, if there is to be one.
     pub(super) fn new(dialogue: Option<Dialogue>, tell: UnboundedSender<Heard>) -> Self {
-        Self { dialogue, tell, tails: [Vec::new(), Vec::new()], prompts: 0 }
+        Self { dialogue, tell, tails: [Vec::new(), Vec::new()], prompts: 0, told: 0 }
     }
 
     /// Takes a piece of standard output (0) or standard error (1).
@@ -112,8 +113,12 @@ impl Ears {
         while let Some(at) = tail.windows(sign.len()).position(|window| window == sign.as_bytes()) {
             tail.drain(..at + sign.len());
             self.prompts += usize::from(means == Heard::Prompt);
-            // Nobody listens any more once the command has its input.
-            let _ = self.tell.send(means);
+            // Two prompts and a beginning are all there is to a dialogue, whatever a host sends. Nobody listens any
+            // more once the command has its input.
+            self.told += 1;
+            if self.told <= 3 {
+                let _ = self.tell.send(means);
+            }
         }
         let over = tail.len().saturating_sub(sign.len() - 1);
         tail.drain(..over);

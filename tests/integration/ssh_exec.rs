@@ -9,6 +9,7 @@ use alf::ssh::{End, Ending, Exec, Session, Work};
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
+use crate::ssh_kill::until_marked;
 use crate::support::ssh::{connect, exec, stdout};
 use crate::support::sshd::{Options, Sshd};
 
@@ -53,7 +54,9 @@ async fn everything_arrives_exactly_whatever_the_login_shell_is() {
         async move {
             let sshd = Sshd::start_with(&Options { login_shell: Some((*shell).to_owned()), ..Options::default() });
             let session = connect(&sshd).await.session;
-            std::fs::create_dir(sshd.dir().join(text.replace('/', ""))).unwrap();
+            // A name has at most 255 bytes.
+            let name: String = text.chars().filter(|c| *c != '/').take(170).collect();
+            std::fs::create_dir(sshd.dir().join(&name)).unwrap();
             let show = "cat; printf '%s\\n' \"$V\" \"$1\" \"$2\" \"$#\" >&2; pwd >&2";
             let works = [
                 Work::Command(show.to_owned()),
@@ -64,11 +67,11 @@ async fn everything_arrives_exactly_whatever_the_login_shell_is() {
                 let mut run = Exec { work, args: vec![text.clone(), String::new(), "-x".to_owned()], ..exec("") };
                 run.env.push(("V".to_owned(), text.clone()));
                 run.stdin = Some(bytes.clone().into());
-                run.cwd = Some(text.replace('/', ""));
+                run.cwd = Some(name.clone());
                 let ending = session.exec(run).await;
                 assert_eq!(ending.end, End::Exited(0), "{shell}: {ending:?}");
                 assert!(ending.stdout.bytes == bytes, "{shell}: stdin differs");
-                let dir = sshd.dir().join(text.replace('/', ""));
+                let dir = sshd.dir().join(&name);
                 let wanted = format!("{text}\n{text}\n\n3\n{}\n", dir.display());
                 assert_eq!(String::from_utf8_lossy(&ending.stderr.bytes), wanted, "{shell}");
             }
@@ -101,7 +104,8 @@ async fn a_directory_is_gone_to_whatever_it_is_called() {
             let mut run = exec("pwd");
             run.cwd = Some(cwd.clone());
             run.env.push(("CDPATH".to_owned(), "/".to_owned()));
-            assert_eq!(stdout(&session.exec(run).await), format!("{home}/{name}\n"), "{cwd:?}");
+            let ending = session.exec(run).await;
+            assert_eq!(stdout(&ending), format!("{home}/{name}\n"), "{cwd:?}: {ending:?}");
         }
     }
     let mut run = exec("pwd; exit 1");
@@ -283,18 +287,18 @@ async fn a_run_that_finds_no_session_in_time_says_so() {
     let sshd = Sshd::start_with(&Options { max_sessions: Some(1), ..Options::default() });
     let session = connect(&sshd).await.session;
     let first = exec("sleep 300");
-    let stop = first.cancel.clone();
+    let (id, stop) = (first.run.clone(), first.cancel.clone());
     let first = tokio::spawn(session.exec(first));
-    while session.refused() == 0 {
+    until_marked(&id, |count| count > 0).await;
+    for _ in 0..2 {
         let mut late = exec("true");
         late.start_by = Some(Instant::now() + Duration::from_millis(300));
         let begun = Instant::now();
         let ending = timeout(LONG, session.exec(late)).await.unwrap();
-        if let End::NoPlace(cause) = &ending.end {
-            assert!(cause.contains(&format!("127.0.0.1:{} had no session free", sshd.port())), "{cause}");
-            assert!(ending.started_at.is_none());
-            assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < Duration::from_secs(5));
-        }
+        let End::NoPlace(cause) = &ending.end else { panic!("{ending:?}") };
+        assert!(cause.contains(&format!("127.0.0.1:{} had no session free", sshd.port())), "{cause}");
+        assert!(ending.started_at.is_none());
+        assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < Duration::from_secs(5));
     }
     stop.cancel();
     assert_eq!(timeout(LONG, first).await.unwrap().unwrap().kill.unwrap().gone, Some(true));
@@ -317,4 +321,38 @@ async fn a_host_that_hangs_holds_nobody_beyond_their_time() {
     sshd.thaw();
     let session: Arc<dyn Session> = session;
     assert_eq!(stdout(&session.exec(exec("echo ok")).await), "ok\n");
+}
+
+/// This process's memory in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "takes a minute and measures the memory of the whole process: run it alone, in a release build"]
+async fn a_flood_on_both_streams_costs_little_memory_and_delays_nobody() {
+    let sshd = Sshd::start();
+    let session = connect(&sshd).await.session;
+    assert_eq!(session.exec(exec("true")).await.end, End::Exited(0));
+    let before = resident();
+    let mut flood = exec("head -c 1073741824 /dev/zero & head -c 1073741824 /dev/zero >&2; wait");
+    flood.timeout = Some(Duration::from_secs(600));
+    let mut flood = tokio::spawn(session.exec(flood));
+    let mut took = Vec::new();
+    let ending = loop {
+        let begun = Instant::now();
+        assert_eq!(stdout(&session.exec(exec("echo ok")).await), "ok\n");
+        took.push(begun.elapsed());
+        if let Ok(ending) = timeout(Duration::from_millis(20), &mut flood).await {
+            break ending.unwrap();
+        }
+    };
+    took.sort();
+    let (half, most) = (took[took.len() / 2], took[took.len() - 1]);
+    let more = resident() - before;
+    assert_eq!((ending.end, ending.stdout.total, ending.stderr.total), (End::Exited(0), 1 << 30, 1 << 30));
+    assert!(more < 64 * 1024, "{more} KiB more");
+    assert!(half < Duration::from_millis(100), "half of {} runs took {half:?}, one {most:?}", took.len());
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::ssh_exec::{all_characters, list, script, setup};
 use crate::ssh_kill::{marked, until_marked};
 use crate::ssh_program::{program, run};
-use crate::support::ssh::{connect, exec, stdout};
+use crate::support::ssh::{connect, connect_with, exec, limits, stdout, target};
 use crate::support::sshd::{Options, Sshd};
 
 /// Long enough for anything that works.
@@ -161,8 +161,11 @@ async fn what_sudo_does_not_do_is_a_failed_setup_in_its_own_words() {
         run.cwd = Some("here".to_owned());
         let ending = session.exec(run).await;
         assert!(setup(&ending).contains("nobody has no home directory"), "{ending:?}");
+        let shut = sshd.dir().join("shut");
+        std::fs::create_dir(&shut).unwrap();
+        std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o700)).unwrap();
         let mut run = as_nobody(exec("true"));
-        run.cwd = Some(sshd.dir().to_str().unwrap().to_owned());
+        run.cwd = Some(shut.to_str().unwrap().to_owned());
         let ending = session.exec(run).await;
         assert!(setup(&ending).contains("nobody may not"), "{ending:?}");
         let (_, program) = program("#!/bin/sh\necho hi");
@@ -240,4 +243,38 @@ async fn the_password_is_told_only_when_sudo_asks() {
     assert!(!said.contains("wrong-one") && !said.contains("sesame") && !stdout(&ending).contains("ran"), "{said}");
     let calls = std::fs::read_to_string(home.dir().join("calls")).unwrap();
     assert!(calls.lines().count() >= 5 && !calls.contains("sesame") && !calls.contains("wrong-one"), "{calls}");
+}
+
+/// Needs a user of this machine who may use sudo with a password: `ALF_TEST_SUDO=USER:PASSWORD`.
+#[tokio::test]
+async fn the_real_sudo_takes_the_password_of_the_login() {
+    let Ok(given) = std::env::var("ALF_TEST_SUDO") else {
+        let _ = writeln!(std::io::stderr(), "left out: ALF_TEST_SUDO=USER:PASSWORD is not set");
+        return;
+    };
+    let (user, password) = given.split_once(':').expect("ALF_TEST_SUDO=USER:PASSWORD");
+    let sshd = Sshd::start();
+    let mut login = target(&sshd);
+    login.user = user.to_owned();
+    let session = connect_with(limits(), login).await.unwrap().session;
+    let as_root = |password: &str, exec: Exec| {
+        let password = Some(SecretText::new(password.to_owned()));
+        Exec { run_as: Some(RunAs { user: "root".to_owned(), password }), ..exec }
+    };
+    let mut run = as_root(password, exec("id -un; cat"));
+    run.stdin = Some("in\0put".into());
+    let ending = timeout(LONG, session.exec(run)).await.unwrap();
+    assert_eq!((ending.end.clone(), stdout(&ending)), (End::Exited(0), "root\nin\0put"), "{ending:?}");
+    let mut run = as_root(password, exec("sleep 300 & setsid sleep 300 & wait"));
+    run.timeout = Some(Duration::from_millis(500));
+    let id = run.run.clone();
+    let ending = timeout(LONG, session.exec(run)).await.unwrap();
+    assert_eq!((ending.end.clone(), ending.kill.unwrap().gone), (End::TimedOut, Some(true)));
+    assert!(marked(&id).is_empty());
+    let ending = timeout(LONG, session.exec(as_root("wrong", exec("true")))).await.unwrap();
+    let detail = setup(&ending);
+    assert!(detail.contains("did not take the password") && detail.contains("incorrect"), "{detail}");
+    let run = Exec { run_as: Some(RunAs { user: "root".to_owned(), password: None }), ..exec("true") };
+    let ending = timeout(LONG, session.exec(run)).await.unwrap();
+    assert!(setup(&ending).contains("a password is required"), "{ending:?}");
 }
