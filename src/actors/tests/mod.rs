@@ -4,6 +4,7 @@ mod support;
 
 mod catalog;
 mod host;
+mod host_key;
 mod node;
 mod rotation;
 mod store;

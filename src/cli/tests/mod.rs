@@ -6,3 +6,4 @@ mod nouns;
 mod parsing;
 mod reading;
 mod running;
+mod trusting;
