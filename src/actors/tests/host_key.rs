@@ -22,7 +22,9 @@ async fn a_host_that_is_down_by_its_key_is_up_at_once_when_it_is_trusted() {
     assert_eq!(alf.run_to_end("web1", "check").await.outcome, Outcome::Ok);
     // Installed anew: it shows another key, and is refused as often as it is tried.
     alf.hosts().on_key("web1", Ok(key("new")));
-    (0..8).for_each(|_| drop(alf.hosts().on_connect("web1", FakeConnect::host_key("the key has changed"))));
+    for _ in 0..8 {
+        alf.hosts().on_connect("web1", FakeConnect::host_key("the key has changed"));
+    }
     alf.hosts().cut("web1", "rebooted");
     alf.settle().await;
     let run = alf.run("web1", "check").await.unwrap();
