@@ -132,7 +132,7 @@ pub(super) async fn examine(
         let why = format!("not looked at, because {} failed", failed.word());
         findings.extend(CHECKS.into_iter().skip(findings.len()).map(|check| Finding::skipped(check, why.clone())));
     }
-    findings.iter_mut().for_each(Finding::to_one_line);
+    findings.iter_mut().for_each(Finding::flatten);
     findings
 }
 
@@ -154,7 +154,7 @@ impl Check {
 }
 
 impl Finding {
-    fn to_one_line(&mut self) {
+    fn flatten(&mut self) {
         self.detail = explain::in_one_line(&self.detail);
         self.remedy = self.remedy.take().map(|remedy| explain::in_one_line(&remedy));
     }

@@ -5,6 +5,7 @@ mod support;
 mod catalog;
 mod connection;
 mod host;
+mod host_key;
 mod node;
 mod rotation;
 mod store;

@@ -7,3 +7,4 @@ mod parsing;
 mod programs;
 mod reading;
 mod running;
+mod trusting;

@@ -66,6 +66,11 @@ impl Sshd {
         self.port
     }
 
+    /// The daemon's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The user to log in as: whoever runs the test.
     pub(crate) fn user(&self) -> String {
         user()
