@@ -1,4 +1,4 @@
-"""Runs `true` over one connection of asyncssh and tells what that took. Called by bench-ssh.sh."""
+"""Runs a command over one connection of asyncssh and tells what that took. Called by bench-ssh.sh."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import time
 import asyncssh
 
 
-async def main(port, user, key, known_hosts, runs, at_once):
+async def main(port, user, key, known_hosts, runs, at_once, command):
     refused = failed = 0
     async with asyncssh.connect(
         "127.0.0.1", int(port), username=user, client_keys=[key], known_hosts=known_hosts, config=None
@@ -18,7 +18,7 @@ async def main(port, user, key, known_hosts, runs, at_once):
             nonlocal refused, failed
             while True:
                 try:
-                    done = await connection.run("true")
+                    done = await connection.run(command)
                 except asyncssh.ChannelOpenError:
                     # Its sessions are taken for a moment: asked for again, as Alf does.
                     refused += 1
