@@ -21,6 +21,7 @@ use crate::store::{Store, StoreCounts};
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::error::AlfError as Error;
+pub use super::order::Order;
 pub use super::supervision::ActorHealth as Health;
 
 /// How long an actor may take to answer.
@@ -159,7 +160,7 @@ impl AlfHandle {
     }
 
     /// Starts a run of a task on a host now; answers as soon as the run is claimed or refused.
-    pub async fn run(&self, host: Name, task: Name, by: Option<Name>) -> Result<RunId, AlfError> {
+    pub async fn run(&self, host: Name, task: Name, order: Order) -> Result<RunId, AlfError> {
         let catalog = self.catalog();
         if !catalog.hosts.contains_key(&host) {
             return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host }));
@@ -169,7 +170,7 @@ impl AlfHandle {
         };
         let actor = self.0.node.get().send(FindHost(host.clone())).timeout(ANSWER).await?;
         let actor = actor.ok_or(AlfError::Unavailable(format!("host \"{host}\" is being restarted")))?;
-        actor.send(RunTask { task, by }).timeout(ANSWER).await?
+        actor.send(RunTask { task, order }).timeout(ANSWER).await?
     }
 
     /// Waits until a run has ended and its Result is stored, at most so long; none if it is not by then.

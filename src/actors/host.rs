@@ -15,13 +15,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::connection::Connection;
 use super::error::AlfError;
 use super::ledger::{ResultOf, RunEnd, unsent};
+use super::order::Order;
 use super::parts::NodeParts;
 use super::plan::{HostPlan, PairPlan};
 use super::run::Job;
 use super::saving;
 use super::supervision::{ActorHealth, ChildEnded, Crash, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::{Replan, RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
-use crate::model::{Name, PairStatus, Reason, RunId, Task, Trigger};
+use crate::model::{Given, Name, PairStatus, Reason, RunId, Task, Trigger};
 use crate::store::{OpenRun, Write};
 
 /// Runs that may wait or run on one host; beyond that a manual run is refused, a scheduled one skipped.
@@ -38,6 +39,8 @@ pub struct StartRun {
     pub plan: PairPlan,
     /// The run.
     pub run: OpenRun,
+    /// What is given to it.
+    pub given: Arc<Given>,
 }
 
 /// A person wants a task run here now, linked or not.
@@ -46,8 +49,8 @@ pub struct StartRun {
 pub struct RunTask {
     /// The task.
     pub task: Arc<Task>,
-    /// The key that asks.
-    pub by: Option<Name>,
+    /// What goes with it.
+    pub order: Order,
 }
 
 /// The host is defined otherwise now.
@@ -256,7 +259,7 @@ impl HostActor {
 
     // === its runs ===
 
-    fn start_run(&mut self, plan: PairPlan, run: OpenRun, ctx: &mut Context<Self>) {
+    fn start_run(&mut self, StartRun { plan, run, given }: StartRun, ctx: &mut Context<Self>) {
         let task = plan.task.meta.name.clone();
         if !self.is_open(&run) {
             // Of a life of the task's actor that the next one has settled already.
@@ -278,6 +281,7 @@ impl HostActor {
             host: Arc::clone(&self.plan.host),
             plan,
             run: run.clone(),
+            given,
             parts: Arc::clone(&self.parts),
             link: self.connection.link.subscribe(),
             connector: ctx.address().recipient(),
@@ -339,7 +343,7 @@ impl Handler<StartRun> for HostActor {
     type Result = ();
 
     fn handle(&mut self, start: StartRun, ctx: &mut Context<Self>) {
-        self.start_run(start.plan, start.run, ctx);
+        self.start_run(start, ctx);
     }
 }
 
@@ -356,20 +360,22 @@ impl Handler<RunTask> for HostActor {
             let Some(addr) = child.addr.clone() else {
                 return refuse(AlfError::Unavailable(format!("task \"{task}\" is being restarted")));
             };
-            let answer = async move { addr.send(RunNow { by: request.by }).await? };
+            let answer = async move { addr.send(RunNow { order: request.order }).await? };
             return Box::pin(answer.into_actor(self));
         }
         // Not linked: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
         let id = self.parts.ids.next(now);
-        let run = OpenRun { by: request.by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
+        let Order { by, group: _, given } = request.order;
+        let run = OpenRun { by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
         self.parts.board.open(self.name(), &task, run.clone());
         self.enlist(id, &task);
         let host = self.name().clone();
         let claimed = self.parts.writer.write(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
-                actor.start_run(PairPlan::unlinked(&actor.plan.host, request.task), run, ctx);
+                let plan = PairPlan::unlinked(&actor.plan.host, request.task);
+                actor.start_run(StartRun { plan, run, given }, ctx);
                 Ok(id)
             }
             Err(error) => {

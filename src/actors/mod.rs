@@ -9,6 +9,7 @@ pub mod error;
 pub mod handle;
 pub mod host;
 pub mod node;
+pub mod order;
 pub mod parts;
 pub mod published;
 pub mod store;

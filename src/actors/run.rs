@@ -16,7 +16,7 @@ use super::ledger::RunEnd;
 use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
-use crate::model::{Host, Reason, Trigger};
+use crate::model::{Given, Host, Reason, Trigger};
 use crate::ssh::output::LiveOutput;
 use crate::ssh::{End, Exec, Work};
 use crate::store::OpenRun;
@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub(super) host: Arc<Host>,
     pub(super) plan: PairPlan,
     pub(super) run: OpenRun,
+    /// In place of what the task says.
+    pub(super) given: Arc<Given>,
     pub(super) parts: Arc<NodeParts>,
     pub(super) link: watch::Receiver<Link>,
     /// Who makes the connection.
@@ -104,7 +106,8 @@ impl Job {
 
     fn exec(&self) -> Exec {
         let task = &self.plan.task;
-        let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
+        let env = self.plan.env.overlaid(&self.given.env);
+        let defined = env.iter().map(|(name, value)| (name, value.to_owned()));
         // The last of a name wins: nobody takes Alf's own away.
         let own = [
             ("ALF_HOST", self.host.meta.name.to_string()),
@@ -116,9 +119,9 @@ impl Job {
         Exec {
             run: self.run.id.to_string(),
             work: Work::Command(task.command.clone()),
-            args: Vec::new(),
+            args: self.given.args.clone().unwrap_or_default(),
             env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
-            stdin: task.stdin.clone().map(Into::into),
+            stdin: self.given.stdin.clone().or_else(|| task.stdin.clone()).map(Into::into),
             timeout: self.plan.timeout.get(),
             kill_grace: task.kill_grace.get(),
             output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),

@@ -16,10 +16,11 @@ use super::due::{self, Due};
 use super::error::AlfError;
 use super::host::StartRun;
 use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
+use super::order::Order;
 use super::parts::NodeParts;
 use super::plan::PairPlan;
 use super::supervision::{ActorHealth, Obituary, supervised};
-use crate::model::{Instants, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
+use crate::model::{Given, Instants, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
 use crate::store::{OpenRun, StoreError, Write, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
@@ -34,8 +35,8 @@ type Claimed = Result<Vec<Written>, StoreError>;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<RunId, AlfError>")]
 pub struct RunNow {
-    /// The key that asks.
-    pub by: Option<Name>,
+    /// What goes with it.
+    pub order: Order,
 }
 
 /// A run has ended on the host.
@@ -236,7 +237,7 @@ impl TaskActor {
         let claimed = self.claim(&run, Some(at));
         ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
             // Whatever it came to is in the ledger: nobody waits here to be told.
-            let _ = actor.claimed(run, answer);
+            let _ = actor.claimed(run, Arc::default(), answer);
         }));
     }
 
@@ -249,7 +250,7 @@ impl TaskActor {
     }
 
     /// Hands a run that is claimed to the host.
-    fn claimed(&mut self, run: OpenRun, answer: Claimed) -> Result<(), AlfError> {
+    fn claimed(&mut self, run: OpenRun, given: Arc<Given>, answer: Claimed) -> Result<(), AlfError> {
         match answer.as_deref() {
             Ok([Written::Taken]) => {
                 log::info!(host = self.host.as_str(), task = self.task().as_str(), run:% = run.id;
@@ -261,7 +262,7 @@ impl TaskActor {
                 if let Some(until) = instant_of(&run) {
                     self.parts.board.set_claimed(&self.host, self.task(), until);
                 }
-                self.runner.do_send(StartRun { plan: self.plan.clone(), run });
+                self.runner.do_send(StartRun { plan: self.plan.clone(), run, given });
                 Ok(())
             }
             Err(error) if instant_of(&run).is_some() => {
@@ -355,11 +356,12 @@ impl Handler<RunNow> for TaskActor {
         if let Some(other) = self.in_flight.iter().next() {
             return Box::pin(actix::fut::ready(Err(AlfError::Overlap(*other))));
         }
-        let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), request.by);
+        let Order { by, group: _, given } = request.order;
+        let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), by);
         let claimed = self.claim(&run, None);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;
-            actor.claimed(run, answer).map(|()| id)
+            actor.claimed(run, given, answer).map(|()| id)
         }))
     }
 }

@@ -7,6 +7,7 @@
 //! * `problem.rs`      errors, and the only place that knows their status codes
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds
+//! * `start.rs`        starting runs
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `server.rs`       the listening server
 
@@ -32,6 +33,7 @@ pub mod root;
 pub mod route;
 pub mod runs;
 pub mod server;
+pub mod start;
 pub mod stats;
 pub mod status;
 
@@ -71,7 +73,7 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(at("").get(&[], root::describe).end())
         .service(at("/").get(&[], root::describe).end())
         .service(at("/schedules/preview").get(&["cron", "timezone", "from", "count"], preview::preview).end())
-        .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], runs::start).end())
+        .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], start::task).end())
         .service(all::<Credential>().end())
         .service(one::<Credential>().end())
         .service(all::<Host>().end())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::{Alf, UNSCHEDULED, at, name, one, seconds, start, verdict};
 use crate::actors::error::AlfError;
-use crate::actors::handle::If;
+use crate::actors::handle::{If, Order};
 use crate::app::Ended;
 use crate::model::{Noun, Outcome, PairStatus, PublicKey, Reason, RunIds, State, Trigger};
 use crate::ssh::fake::{FakeConnect, FakeExec};
@@ -330,7 +330,7 @@ async fn runs_may_end_within_the_grace() {
     let handle = alf.handle.clone();
     let refused = async move {
         tokio::time::sleep(seconds(2)).await;
-        let answer = handle.run(name("web1"), name("check"), None).await;
+        let answer = handle.run(name("web1"), name("check"), Order::default()).await;
         assert_eq!(answer, Err(AlfError::Unavailable("Alf is stopping".to_owned())));
     };
     let (world, ()) = tokio::join!(alf.end(), refused);
