@@ -20,6 +20,7 @@ mod cancel;
 mod connection;
 mod due;
 mod figures;
+mod follow;
 mod health;
 pub(crate) mod keys;
 pub mod ledger;
@@ -28,6 +29,7 @@ pub mod plan;
 mod reconnect;
 mod run;
 mod saving;
+mod start;
 
 #[cfg(test)]
 mod tests;

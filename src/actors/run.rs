@@ -16,7 +16,7 @@ use super::ledger::RunEnd;
 use super::link::{Failure, Link, OpenSession};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
-use crate::model::{Given, Host, Reason, Trigger};
+use crate::model::{Given, Host, Name, Reason, Trigger};
 use crate::ssh::output::LiveOutput;
 use crate::ssh::{End, Exec, Work};
 use crate::store::OpenRun;
@@ -70,8 +70,9 @@ impl Job {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
-            self.parts.board.started(self.run.id, self.parts.clock.now().into());
-            let ending = turn.session.exec(self.exec()).await;
+            let exec = self.exec();
+            self.parts.board.started(self.run.id, self.parts.clock.now().into(), &exec.output);
+            let ending = turn.session.exec(exec).await;
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             if untouched && matches!(ending.end, End::ConnectionLost(_)) {
                 // Nothing was sent: it waits for the next connection like any other run that is due.
@@ -83,6 +84,11 @@ impl Job {
             }
             return RunEnd::Ran { ending: Box::new(ending), stopping: self.stopping.load(Ordering::Relaxed) };
         }
+    }
+
+    /// What it runs, if that has a name.
+    fn task(&self) -> Option<&Name> {
+        self.run.task_version.map(|_| &self.plan.task.meta.name)
     }
 
     /// How long it has waited for its start. What is caught up with was late when it was claimed: it waits since then.
@@ -112,7 +118,8 @@ impl Job {
         let own = [
             ("ALF_HOST", self.host.meta.name.to_string()),
             ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
-            ("ALF_TASK", task.meta.name.to_string()),
+            // Set for an ad-hoc run too, so that nothing of the host's own shows through.
+            ("ALF_TASK", self.task().map(Name::to_string).unwrap_or_default()),
             ("ALF_RUN_ID", self.run.id.to_string()),
             ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
         ];

@@ -137,7 +137,7 @@ impl TaskActor {
 
     fn open_run(&self, trigger: Trigger, schedule: Option<Name>, at: Timestamp, by: Option<Name>) -> OpenRun {
         let id = self.parts.ids.next(self.parts.clock.now().into());
-        OpenRun { by, ..unsent(id, self.plan.task.meta.version, schedule, trigger, at) }
+        OpenRun { by, ..unsent(id, Some(self.plan.task.meta.version), schedule, trigger, at) }
     }
 
     /// Sets the timer to the next instant.
@@ -244,8 +244,8 @@ impl TaskActor {
     /// Claims a run: nothing is sent without it on disk.
     fn claim(&mut self, run: &OpenRun, until: Option<Timestamp>) -> impl Future<Output = Claimed> + use<> {
         self.in_flight.insert(run.id);
-        self.parts.board.open(&self.host, self.task(), run.clone());
-        let (host, task, open) = (self.host.clone(), self.task().clone(), run.clone());
+        self.parts.board.open(&self.host, Some(self.task()), run.clone());
+        let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         self.parts.writer.write(vec![Write::Claim { host, task, until, open }])
     }
 
@@ -286,14 +286,14 @@ impl TaskActor {
     /// Stores a Result for an instant at which nothing is executed.
     fn skip(&mut self, run: OpenRun, reason: Reason, message: String, instants: Option<Instants>) {
         let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
-        let of = ResultOf { host: &host, task: &task, node: &parts.node };
+        let of = ResultOf { host: &host, task: Some(&task), node: &parts.node };
         let result = of.skipped(&run, reason, message, instants, &self.status, parts.clock.now());
         self.save(&run, result);
     }
 
     fn ended(&mut self, run: &OpenRun, end: RunEnd) {
         let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
-        let of = ResultOf { host: &host, task: &task, node: &parts.node };
+        let of = ResultOf { host: &host, task: Some(&task), node: &parts.node };
         let result = of.ended(run, end, &self.status, parts.clock.now());
         self.save(run, result);
     }
@@ -356,8 +356,9 @@ impl Handler<RunNow> for TaskActor {
         if let Some(other) = self.in_flight.iter().next() {
             return Box::pin(actix::fut::ready(Err(AlfError::Overlap(*other))));
         }
-        let Order { by, group: _, given } = request.order;
+        let Order { by, group, given } = request.order;
         let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), by);
+        let run = OpenRun { group, ..run };
         let claimed = self.claim(&run, None);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;

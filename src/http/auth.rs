@@ -20,6 +20,10 @@ pub enum Operation {
     Download,
     /// Runs a defined task, or cancels a run.
     Run,
+    /// Reads an event stream.
+    Follow,
+    /// Runs what is not defined: anything.
+    Exec,
     /// Changes definitions.
     Write,
     /// Nothing: the route or its method is not there. A key is needed to be told so of the API.
@@ -33,15 +37,15 @@ impl Operation {
     pub const fn least_role(self) -> Option<Role> {
         match self {
             Self::Probe | Self::NothingPublic => None,
-            Self::Read | Self::Download | Self::Nothing => Some(Role::Viewer),
-            Self::Run => Some(Role::Operator),
+            Self::Read | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
+            Self::Run | Self::Exec => Some(Role::Operator),
             Self::Write => Some(Role::Admin),
         }
     }
 
     /// Whether its answer is a document in a form that the client chooses.
     pub const fn answers_document(self) -> bool {
-        matches!(self, Self::Read | Self::Run | Self::Write)
+        matches!(self, Self::Read | Self::Run | Self::Exec | Self::Write)
     }
 }
 
@@ -73,6 +77,10 @@ pub fn authorise(request: &HttpRequest, state: &State, operation: Operation) -> 
             format!("this needs the role {}; the key \"{}\" has {}", word(least), key.meta.name, word(key.role));
         return Err(Problem::new(Kind::Forbidden, detail));
     }
+    if operation == Operation::Exec && !key.exec {
+        let detail = format!("this needs the role admin or a key with exec; the key \"{}\" has it not", key.meta.name);
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
     Ok(Some(key))
 }
 
@@ -98,6 +106,8 @@ mod tests {
             (Operation::Read, Some(Role::Viewer)),
             (Operation::Download, Some(Role::Viewer)),
             (Operation::Run, Some(Role::Operator)),
+            (Operation::Exec, Some(Role::Operator)),
+            (Operation::Follow, Some(Role::Viewer)),
             (Operation::Write, Some(Role::Admin)),
         ] {
             assert_eq!(operation.least_role(), role, "{operation:?}");

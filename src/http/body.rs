@@ -22,7 +22,12 @@ pub fn read<T: DeserializeOwned>(call: &Call, root: &str) -> Result<Draft<T>, Pr
     Ok(draft(parse(call, root)?))
 }
 
-/// The body as a tree, to be taken apart before it is read; none if there is no body.
+/// The body as a tree, to be taken apart before it is read.
+pub fn tree(call: &Call, root: &str) -> Result<Node, Problem> {
+    parse(call, root)
+}
+
+/// The same; none if there is no body.
 pub fn tree_or_nothing(call: &Call, root: &str) -> Result<Option<Node>, Problem> {
     if call.body.is_empty() { Ok(None) } else { parse(call, root).map(Some) }
 }

@@ -7,7 +7,7 @@
 //! * `problem.rs`      errors, and the only place that knows their status codes
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds
-//! * `start.rs`        starting runs
+//! * `start.rs`        starting runs; `live.rs` what they write while they run
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `server.rs`       the listening server
 
@@ -20,6 +20,7 @@ pub mod definitions;
 pub mod format;
 pub mod health;
 pub mod intake;
+pub mod live;
 pub mod merge_patch;
 pub mod negotiate;
 pub mod nouns;
@@ -42,7 +43,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
 use crate::model::{Credential, Host, HostTask, Key, Schedule, Task, TaskSchedule};
-use auth::Operation::{Download, Nothing, NothingPublic, Probe, Run, Write};
+use auth::Operation::{Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Write};
 use bad_keys::BadKeys;
 use definitions as d;
 use nouns::Served;
@@ -67,13 +68,16 @@ impl State {
 /// The URL tree. What stands first is matched first. Reading is for every role; what a route does beyond that is said.
 pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
     const RESULTS: &[&str] =
-        &["host", "task", "outcome", "state", "reason", "trigger", "since", "until", LIMIT, CURSOR];
+        &["host", "task", "outcome", "state", "reason", "trigger", "group", "since", "until", LIMIT, CURSOR];
     const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "n", LIMIT, CURSOR];
     let api = web::scope("/api/v1")
         .service(at("").get(&[], root::describe).end())
         .service(at("/").get(&[], root::describe).end())
         .service(at("/schedules/preview").get(&["cron", "timezone", "from", "count"], preview::preview).end())
         .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], start::task).end())
+        .service(at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], start::exec).end())
+        .service(at("/tasks/{task}/run").on(Method::POST, Run, &[], start::task_on_many).end())
+        .service(at("/exec").on(Method::POST, Exec, &[], start::exec_on_many).end())
         .service(all::<Credential>().end())
         .service(one::<Credential>().end())
         .service(all::<Host>().end())
@@ -90,6 +94,7 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(one::<Key>().end())
         .service(at("/runs").get(&[LIMIT, CURSOR], runs::list).end())
         .service(at("/runs/{id}").get(&[], runs::get).on(Method::DELETE, Run, &[], runs::cancel).end())
+        .service(at("/runs/{id}/output").on(Method::GET, Follow, &[], live::output).end())
         .service(at("/results").get(RESULTS, results::list).end())
         .service(at("/results/{id}").get(&[], results::get).end())
         .service(at("/results/{id}/stdout").on(Method::GET, Download, &[], results::stdout).end())

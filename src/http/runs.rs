@@ -22,13 +22,18 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
 /// `GET /runs/ID`: 404 once it has ended.
 pub async fn get(call: Call) -> Result<Reply, Problem> {
     let id = id(&call)?;
-    let run = match call.handle().open_run(id).await {
-        Err(Error::NoRun(id)) if call.handle().result(id).await?.is_some() => {
-            return Err(Problem::not_found(format!("run {id} has ended: see /api/v1/results/{id}")));
-        }
-        run => run?,
-    };
-    call.document("run", &run)
+    match call.handle().open_run(id).await {
+        Ok(run) => call.document("run", &run),
+        Err(error) => Err(has_ended(&call, id, error).await?),
+    }
+}
+
+/// What is said of a run that is not there (any more).
+pub async fn has_ended(call: &Call, id: RunId, error: Error) -> Result<Problem, Problem> {
+    if matches!(error, Error::NoRun(_)) && call.handle().result(id).await?.is_some() {
+        return Ok(Problem::not_found(format!("run {id} has ended: see /api/v1/results/{id}")));
+    }
+    Ok(error.into())
 }
 
 /// `DELETE /runs/ID`: 204 when the run's end has begun; its Result comes when that is through.
