@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Span, Timezone};
+pub(super) use super::run_args::{ExecArgs, RunArgs};
+
+use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
 #[derive(Debug, Parser)]
@@ -95,6 +97,11 @@ pub enum ClientCommand {
     /// Run a task on a host now, or on all hosts of a selector; its output is this command's
     #[command(after_help = "Examples:\n  alf run web1 load\n  alf run -l role=web load")]
     Run(RunArgs),
+    /// Run a command on a host now, or on all hosts of a selector; its output is this command's
+    #[command(
+        after_help = "Examples:\n  alf exec web1 -- df -h /var\n  alf exec web1 -- 'dmesg | tail -3'\n  alf exec -l role=web --script check.sh -- --verbose"
+    )]
+    Exec(Box<ExecArgs>),
     /// How each task stands on each host
     #[command(after_help = "Examples:\n  alf status\n  alf status web1\n  alf status --outcome PROBLEM -l role=web")]
     Status(StatusArgs),
@@ -338,23 +345,9 @@ pub struct KeyCreateArgs {
     /// What it may do: viewer, operator or admin
     #[arg(long, value_parser = parse_role)]
     pub role: Role,
-}
-
-/// What `run` takes.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// HOST and TASK; with -l only TASK
-    #[arg(required = true, num_args = 1..=2, value_names = ["HOST", "TASK"], value_parser = Name::parse)]
-    pub names: Vec<Name>,
-    /// Run it on all hosts of a selector
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<Selector>,
-    /// Only start it, and write the run's id
+    /// Also let it run anything on hosts (alf exec); an admin may anyway
     #[arg(long)]
-    pub no_wait: bool,
-    /// Give up waiting after this long; the run goes on
-    #[arg(long, value_name = "DURATION", conflicts_with = "no_wait")]
-    pub timeout_wait: Option<Span>,
+    pub exec: bool,
 }
 
 /// What `status` takes.
@@ -457,7 +450,7 @@ pub struct ExplainArgs {
     pub count: u16,
 }
 
-fn parse_limit(text: &str) -> Result<Limit, String> {
+pub(super) fn parse_limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit::None),
         text => text.parse().map(Limit::After).map_err(|error| format!("{error}, or none")),

@@ -54,8 +54,6 @@ pub(super) enum Body {
 /// What the service answered.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The HTTP status, never an error.
-    pub(super) status: u16,
     /// Whether there is a next page (RFC 8288).
     pub(super) has_next: bool,
     /// The body as it came.
@@ -148,20 +146,19 @@ impl Client {
             Accept::Json => "application/json",
             Accept::Xml => "application/xml",
         };
-        let mut answer = self.begin(method, path, query, body, accept).await?.timeout(BODY);
+        let mut answer = self.begin(method, path, query, body, accept, None).await?.timeout(BODY);
         let has_next = answer
             .headers()
             .get_all(header::LINK)
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.contains("rel=\"next\"") || value.contains("rel=next"));
-        let status = answer.status().as_u16();
         let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_off(&error))?;
-        Ok(Answer { status, has_next, body })
+        Ok(Answer { has_next, body })
     }
 
     /// Writes the raw bytes of an answer to stdout as they come.
     pub(super) async fn stream(&self, path: &str, output: &mut Output) -> Result<(), CliError> {
-        let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*").await?;
+        let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*", None).await?;
         loop {
             let chunk = tokio::time::timeout(ANSWER, answer.next()).await;
             match chunk.map_err(|_| self.unreachable("the answer stopped in the middle"))? {
@@ -174,6 +171,22 @@ impl Client {
         }
     }
 
+    /// An event stream as it comes, from behind the event with this id on.
+    pub(super) async fn events(
+        &self,
+        path: &str,
+        after: &str,
+    ) -> Result<impl futures_util::Stream<Item = Result<Bytes, CliError>>, CliError> {
+        let accept = "text/event-stream, application/problem+json";
+        let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, Some(after)).await?;
+        Ok(answer.map(|piece| piece.map_err(|error| self.cut_off(&error))))
+    }
+
+    /// That a stream ended before its time.
+    pub(super) fn broken_off(&self) -> CliError {
+        self.unreachable("its event stream broke off")
+    }
+
     async fn begin(
         &self,
         method: Method,
@@ -181,6 +194,7 @@ impl Client {
         query: &Query<'_>,
         body: &Body,
         accept: &str,
+        after: Option<&str>,
     ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError>
     {
         let unusable = |error: String| CliError::Usage(format!("cannot ask {} for {path}: {error}", self.url));
@@ -188,6 +202,9 @@ impl Client {
             self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
         if !query.is_empty() {
             request = request.query(&query).map_err(|error| unusable(error.to_string()))?;
+        }
+        if let Some(after) = after {
+            request = request.insert_header(("Last-Event-ID", after));
         }
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);

@@ -11,15 +11,20 @@ mod cron_explain;
 mod doc;
 mod documents;
 mod error;
+mod events;
+mod exec;
 mod health;
 mod host_add;
 mod key_create;
+mod live;
 mod nouns;
 mod output;
+mod prefix;
 mod problem;
 mod result;
 mod results;
 mod run;
+mod run_args;
 mod runs;
 mod session;
 mod show;
@@ -71,6 +76,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Host { verb: HostVerb::Add(args) } => return host_add::run(args, session).await,
         ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
+        ClientCommand::Exec(args) => return exec::run(*args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,
         ClientCommand::Result(args) => return result::run(args, session).await,
