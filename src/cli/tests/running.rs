@@ -33,7 +33,7 @@ async fn output_comes_byte_for_byte_and_each_stream_on_its_own() {
 async fn a_stream_that_breaks_off_is_gone_on_with_and_nothing_is_shown_twice() {
     let first =
         b"retry: 1000\n\nevent: stdout\nid: 2.0\ndata: {\"offset\":0,\"encoding\":\"utf-8\",\"data\":\"a\\n\"}\n\n\
-        event: stderr\nid: 2.1\ndata: {\"offset\":0,\"encoding\":\"base64\",\"data\":\"/w==\"}\n\nevent: stdout\nda";
+        event: stderr\nid: 2.1\ndata: {\"offset\":0,\"encoding\":\"base64\",\"data\":\"eA==\"}\n\nevent: stdout\nda";
     let second = b"event: stdout\nid: 4.1\ndata: {\"offset\":2,\"encoding\":\"utf-8\",\"data\":\"b\\n\"}\n\n\
         event: end\nid: 4.1\ndata: {\"outcome\":\"OK\"}\n\n";
     let whole = r#","stdout_bytes":6,"stderr_bytes":1,"message":"fine""#;
