@@ -4,15 +4,16 @@
 //! the store, so that whoever sees it stored sees its status too; its run leaves the board after.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::figures::Figures;
 use crate::model::{
     Host, HostState, HostStatus, MAX_ATTEMPTS, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState,
     State, StatusRow, StatusSummary, Timestamp,
 };
+use crate::ssh::output::LiveOutput;
 use crate::store::{HostKeyRecord, OpenRun, PairRecord};
 
 /// How everything stands now.
@@ -49,12 +50,14 @@ struct HostRow {
 #[derive(Debug)]
 struct Run {
     host: Name,
-    task: Name,
+    task: Option<Name>,
     open: OpenRun,
     started_at: Option<Timestamp>,
     /// Its end is on the board; the store has it soon.
     storing: bool,
     waiting: Vec<oneshot::Sender<()>>,
+    /// What it writes, from its start on.
+    output: watch::Sender<Option<Arc<LiveOutput>>>,
 }
 
 impl Board {
@@ -72,10 +75,11 @@ impl Board {
         let mut inner = self.write();
         for record in pairs {
             for open in record.open {
-                inner.runs.insert(open.id, Run::new(&record.host, &record.task, open));
+                inner.runs.insert(open.id, Run::new(&record.host, record.task.as_ref(), open));
             }
+            let Some(task) = record.task else { continue };
             let pair = Pair { status: record.status, claimed_until: record.claimed_until, ..Pair::default() };
-            inner.pairs.insert((record.host, record.task), pair);
+            inner.pairs.insert((record.host, task), pair);
         }
         for record in host_keys {
             let name = record.host.clone();
@@ -90,7 +94,7 @@ impl Board {
         let pair = pairs.entry((host.clone(), task.clone())).or_default();
         pair.linked = true;
         // Of a life before this one, or begun before the pair was linked.
-        let running = runs.values().filter(|run| !run.storing && run.host == *host && run.task == *task);
+        let running = runs.values().filter(|run| !run.storing && run.is_of(host, task));
         pair.running = running.map(|run| run.open.id).collect();
         (pair.status.clone(), pair.claimed_until)
     }
@@ -115,19 +119,20 @@ impl Board {
     }
 
     /// A run begins to wait.
-    pub(super) fn open(&self, host: &Name, task: &Name, open: OpenRun) {
+    pub(super) fn open(&self, host: &Name, task: Option<&Name>, open: OpenRun) {
         let mut inner = self.write();
-        if let Some(pair) = inner.pairs.get_mut(&(host.clone(), task.clone())) {
+        if let Some(pair) = inner.pair_mut(host, task) {
             pair.running.insert(open.id);
         }
         inner.runs.insert(open.id, Run::new(host, task, open));
     }
 
-    /// A run's command has started.
-    pub(super) fn started(&self, id: RunId, at: Timestamp) {
+    /// A run's command has started, and what it writes comes here.
+    pub(super) fn started(&self, id: RunId, at: Timestamp, output: &Arc<LiveOutput>) {
         let mut inner = self.write();
         if let Some(run) = inner.runs.get_mut(&id) {
             run.started_at = Some(at);
+            run.output.send_replace(Some(Arc::clone(output)));
             let lateness = at.millis() - run.open.due_at.millis();
             inner.figures.started(at, lateness);
         }
@@ -145,7 +150,7 @@ impl Board {
         if let Some(run) = inner.runs.get_mut(&result.id) {
             run.storing = true;
         }
-        if let Some(pair) = inner.pairs.get_mut(&(result.host.clone(), result.task.clone())) {
+        if let Some(pair) = inner.pair_mut(&result.host, result.task.as_ref()) {
             pair.running.remove(&result.id);
             if let Some(status) = status {
                 pair.status.clone_from(status);
@@ -158,13 +163,18 @@ impl Board {
         self.write().forget(id);
     }
 
-    /// Runs of a pair that are neither ended nor among those that somebody still runs.
-    pub(super) fn orphans(&self, host: &Name, task: Option<&Name>, alive: &HashSet<RunId>) -> Vec<(Name, OpenRun)> {
+    /// Runs of a pair (none: of all tasks and of none) that are neither ended nor among those that somebody still runs.
+    pub(super) fn orphans(
+        &self,
+        host: &Name,
+        task: Option<&Name>,
+        alive: &HashSet<RunId>,
+    ) -> Vec<(Option<Name>, OpenRun)> {
         let inner = self.read();
         let mut orphans: Vec<_> = inner
             .runs
             .values()
-            .filter(|run| run.host == *host && task.is_none_or(|task| run.task == *task))
+            .filter(|run| run.host == *host && task.is_none_or(|task| run.is_of(host, task)))
             .filter(|run| !run.storing && !alive.contains(&run.open.id))
             .map(|run| (run.task.clone(), run.open.clone()))
             .collect();
@@ -174,7 +184,7 @@ impl Board {
 
     /// Whether a pair has runs on the board, those on their way to the store left out.
     pub(super) fn has_runs(&self, host: &Name, task: &Name) -> bool {
-        self.read().runs.values().any(|run| !run.storing && run.host == *host && run.task == *task)
+        self.read().runs.values().any(|run| !run.storing && run.is_of(host, task))
     }
 
     /// All hosts that have runs on the board.
@@ -286,6 +296,12 @@ impl Board {
         self.read().runs.get(&id).map(|run| (run.row(), run.storing))
     }
 
+    /// What a run writes, once its command has started (another, if it had to be started again); closed when the run
+    /// leaves the board.
+    pub(super) fn output(&self, id: RunId) -> Option<watch::Receiver<Option<Arc<LiveOutput>>>> {
+        self.read().runs.get(&id).map(|run| run.output.subscribe())
+    }
+
     /// How many runs run, and how many wait.
     pub fn in_flight(&self) -> (u64, u64) {
         let inner = self.read();
@@ -366,9 +382,13 @@ impl Board {
 }
 
 impl Inner {
+    fn pair_mut(&mut self, host: &Name, task: Option<&Name>) -> Option<&mut Pair> {
+        self.pairs.get_mut(&(host.clone(), task?.clone()))
+    }
+
     fn forget(&mut self, id: RunId) {
         if let Some(run) = self.runs.remove(&id) {
-            if let Some(pair) = self.pairs.get_mut(&(run.host, run.task)) {
+            if let Some(pair) = self.pair_mut(&run.host, run.task.as_ref()) {
                 pair.running.remove(&id);
             }
             for waiting in run.waiting {
@@ -400,8 +420,20 @@ impl Pair {
 }
 
 impl Run {
-    fn new(host: &Name, task: &Name, open: OpenRun) -> Self {
-        Self { host: host.clone(), task: task.clone(), open, started_at: None, storing: false, waiting: Vec::new() }
+    fn new(host: &Name, task: Option<&Name>, open: OpenRun) -> Self {
+        Self {
+            host: host.clone(),
+            task: task.cloned(),
+            open,
+            started_at: None,
+            storing: false,
+            waiting: Vec::new(),
+            output: watch::Sender::default(),
+        }
+    }
+
+    fn is_of(&self, host: &Name, task: &Name) -> bool {
+        self.host == *host && self.task.as_ref() == Some(task)
     }
 
     fn row(&self) -> RunRow {
@@ -412,6 +444,7 @@ impl Run {
             schedule: self.open.schedule.clone(),
             trigger: self.open.trigger,
             by: self.open.by.clone(),
+            group: self.open.group,
             state: if self.started_at.is_some() { RunState::Running } else { RunState::Queued },
             scheduled_at: self.open.scheduled_at,
             due_at: self.open.due_at,

@@ -1,9 +1,14 @@
 //! Looking a host over: what is wrong with it, step by step. The connection that is open is left alone.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use actix::{Context, Handler, Message, ResponseFuture};
 
 use super::host::HostActor;
-use crate::ssh::doctor::{Expected, Finding};
+use crate::ssh::doctor::{Check, Expected, Finding, Verdict};
+
+const JUMP: &str = "see what ails its jump host: alf host doctor with that one's name";
 
 /// Looks the host over.
 #[derive(Debug, Message)]
@@ -14,7 +19,15 @@ impl Handler<ExamineHost> for HostActor {
     type Result = ResponseFuture<Vec<Finding>>;
 
     fn handle(&mut self, _: ExamineHost, _: &mut Context<Self>) -> Self::Result {
-        let expected = Expected { max_sessions: self.plan.host.max_sessions, run_as: Vec::new() };
-        self.parts.connector.examine(self.target(), expected)
+        let run_as: BTreeSet<String> = self.plan.pairs.iter().filter_map(|pair| pair.task.run_as.clone()).collect();
+        let run_as = run_as.into_iter().collect();
+        let expected = Expected { max_sessions: self.plan.host.max_sessions, run_as };
+        let (target, connector) = (self.target_by_its_way(), Arc::clone(&self.parts.connector));
+        Box::pin(async move {
+            match target.await {
+                Ok((target, _way)) => connector.examine(target, expected).await,
+                Err(no_way) => vec![Finding::new(Check::Connect, Verdict::Failed, no_way.message(), JUMP)],
+            }
+        })
     }
 }

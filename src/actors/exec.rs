@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::programs::StoredProgram;
 use super::run::Job;
-use crate::model;
+use crate::model::{self, Name};
 use crate::ssh::output::LiveOutput;
 use crate::ssh::{Exec, RunAs, Work};
 
@@ -12,12 +12,14 @@ impl Job {
     /// What the session is asked to do; the error says in words what is not there any more.
     pub(super) fn exec(&self, start_by: Instant) -> Result<Exec, String> {
         let task = &self.plan.task;
-        let defined = self.plan.env.iter().map(|(name, value)| (name, value.to_owned()));
+        let env = self.plan.env.overlaid(&self.given.env);
+        let defined = env.iter().map(|(name, value)| (name, value.to_owned()));
         // The last of a name wins: nobody takes Alf's own away.
         let own = [
             ("ALF_HOST", self.host.meta.name.to_string()),
             ("ALF_HOST_ADDRESS", self.host.address().to_owned()),
-            ("ALF_TASK", task.meta.name.to_string()),
+            // Set for an ad-hoc run too, so that nothing of the host's own shows through.
+            ("ALF_TASK", self.task().map(Name::to_string).unwrap_or_default()),
             ("ALF_RUN_ID", self.run.id.to_string()),
             ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
         ];
@@ -25,9 +27,9 @@ impl Job {
         Ok(Exec {
             run: self.run.id.to_string(),
             work,
-            args,
+            args: self.given.args.clone().unwrap_or(args),
             env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
-            stdin: task.stdin.clone().map(Into::into),
+            stdin: self.given.stdin.clone().or_else(|| task.stdin.clone()).map(Into::into),
             cwd: task.cwd.clone(),
             run_as: task.run_as.clone().map(|user| RunAs { user, password: self.sudo_password() }),
             timeout: self.plan.timeout.get(),

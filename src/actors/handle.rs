@@ -10,7 +10,7 @@ use super::board::Board;
 use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put, PutProgram};
 use super::doctor::ExamineHost;
 use super::error::AlfError;
-use super::host::{HostActor, RunTask};
+use super::host::HostActor;
 use super::host_key::{ForgetHostKey, ShowHostKey, TrustHost};
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::published::Published;
@@ -28,9 +28,13 @@ use crate::store::{Store, StoreCounts};
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::error::AlfError as Error;
+pub use super::follow::{Followed, Follower};
 pub use super::host_key::{HostKeyView, TrustedKey};
+pub use super::order::Order;
+pub use super::start::{Group, What};
 pub use super::supervision::ActorHealth as Health;
 pub use crate::ssh::doctor::{Check, Finding, Verdict};
+pub use crate::ssh::output::{Piece, Stream};
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -220,20 +224,6 @@ impl AlfHandle {
         }
         let actor = self.0.node.get().send(FindHost(host.clone())).timeout(ANSWER).await?;
         actor.ok_or_else(|| AlfError::Unavailable(format!("host \"{host}\" is being restarted")))
-    }
-
-    /// Starts a run of a task on a host now; answers as soon as the run is claimed or refused.
-    pub async fn run(&self, host: Name, task: Name, by: Option<Name>) -> Result<RunId, AlfError> {
-        let catalog = self.catalog();
-        if !catalog.hosts.contains_key(&host) {
-            return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host }));
-        }
-        let Some(task) = catalog.tasks.get(&task).cloned() else {
-            return Err(AlfError::NotFound(Reference { noun: Noun::Task, name: task }));
-        };
-        let actor = self.0.node.get().send(FindHost(host.clone())).timeout(ANSWER).await?;
-        let actor = actor.ok_or(AlfError::Unavailable(format!("host \"{host}\" is being restarted")))?;
-        actor.send(RunTask { task, by }).timeout(ANSWER).await?
     }
 
     /// Waits until a run has ended and its Result is stored, at most so long; none if it is not by then.

@@ -17,6 +17,7 @@ use super::error::AlfError;
 use super::jump;
 use super::ledger::{ResultOf, RunEnd, unsent};
 use super::node::FindHost;
+use super::order::Order;
 use super::parts::NodeParts;
 use super::places::Places;
 use super::plan::{HostPlan, PairPlan};
@@ -24,7 +25,7 @@ use super::run::Job;
 use super::saving;
 use super::supervision::{ActorHealth, ChildEnded, Crash, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::{Replan, RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
-use crate::model::{Name, PairStatus, Reason, RunId, Task, Trigger};
+use crate::model::{Given, Name, PairStatus, Reason, RunId, Task, Trigger};
 use crate::store::{OpenRun, Write};
 
 /// How many actors may die while they take in the end of a run, before it is given up.
@@ -38,16 +39,20 @@ pub struct StartRun {
     pub plan: PairPlan,
     /// The run.
     pub run: OpenRun,
+    /// What is given to it.
+    pub given: Arc<Given>,
 }
 
-/// A person wants a task run here now, linked or not.
+/// A person wants a task run here now, linked or not, or ad hoc.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<RunId, AlfError>")]
 pub struct RunTask {
     /// The task.
     pub task: Arc<Task>,
-    /// The key that asks.
-    pub by: Option<Name>,
+    /// Whether it is not one of the catalog: its name is none then.
+    pub ad_hoc: bool,
+    /// What goes with it.
+    pub order: Order,
 }
 
 /// The host is defined otherwise now.
@@ -98,7 +103,7 @@ pub(super) struct Child {
 
 /// A run that this actor runs, or will as soon as it is claimed.
 pub(super) struct Running {
-    task: Name,
+    task: Option<Name>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -168,7 +173,7 @@ impl HostActor {
             parked: Vec::new(),
         });
         let mut alive: HashSet<RunId> =
-            self.runs.iter().filter(|(_, running)| running.task == task).map(|(id, _)| *id).collect();
+            self.runs.iter().filter(|(_, running)| running.task.as_ref() == Some(&task)).map(|(id, _)| *id).collect();
         alive.extend(child.parked.iter().map(|ended| ended.run.id));
         let addr = TaskActor::new(TaskBirth {
             host: self.plan.host.meta.name.clone(),
@@ -183,14 +188,14 @@ impl HostActor {
         child.deaths.born();
         (child.addr, child.generation) = (Some(addr), generation);
         for ended in std::mem::take(&mut child.parked) {
-            self.deliver(ended, &task, ctx);
+            self.deliver(ended, Some(&task), ctx);
         }
     }
 
     /// Hands the end of a run to the task's actor, and keeps it until that one, in whichever of its lives, has taken it
-    /// in; settles it here when the task is not linked (any more).
-    fn deliver(&mut self, ended: RunEnded, task: &Name, ctx: &mut Context<Self>) {
-        let Some(child) = self.children.get_mut(task) else {
+    /// in; settles it here when the task is not linked (any more), or there is none.
+    fn deliver(&mut self, ended: RunEnded, task: Option<&Name>, ctx: &mut Context<Self>) {
+        let Some((task, child)) = task.and_then(|task| Some((task, self.children.get_mut(task)?))) else {
             self.settle(&ended.run, task, ended.end);
             return;
         };
@@ -219,7 +224,7 @@ impl HostActor {
         match self.children.get_mut(task) {
             // Its obituary may still be on its way.
             Some(child) if child.addr.as_ref().is_none_or(|addr| !addr.connected()) => child.parked.push(ended),
-            _ => self.deliver(ended, task, ctx),
+            _ => self.deliver(ended, Some(task), ctx),
         }
     }
 
@@ -228,19 +233,19 @@ impl HostActor {
         self.parts.board.run(run.id).is_some_and(|(_, storing)| !storing)
     }
 
-    fn settle(&self, run: &OpenRun, task: &Name, end: RunEnd) {
+    fn settle(&self, run: &OpenRun, task: Option<&Name>, end: RunEnd) {
         let of = ResultOf { host: self.name(), task, node: &self.parts.node };
         let result = of.ended(run, end, &PairStatus::default(), self.parts.clock.now());
         saving::save(&self.parts, result, None, None);
-        saving::forget_pair(&self.parts, self.name(), task);
+        task.iter().for_each(|task| saving::forget_pair(&self.parts, self.name(), task));
     }
 
-    /// Settles runs of tasks that are not linked, and that nobody runs.
+    /// Settles ad-hoc runs and those of tasks that are not linked, and that nobody runs.
     fn settle_orphans(&self, reason: Reason, message: &str) {
         let alive: HashSet<RunId> = self.runs.keys().copied().collect();
         for (task, run) in self.parts.board.orphans(self.name(), None, &alive) {
-            if !self.children.contains_key(&task) {
-                self.settle(&run, &task, RunEnd::NotRun { reason, message: message.to_owned() });
+            if task.as_ref().is_none_or(|task| !self.children.contains_key(task)) {
+                self.settle(&run, task.as_ref(), RunEnd::NotRun { reason, message: message.to_owned() });
             }
         }
     }
@@ -250,7 +255,7 @@ impl HostActor {
             if let Some(addr) = child.addr {
                 addr.do_send(Stop);
             }
-            child.parked.into_iter().for_each(|ended| self.settle(&ended.run, task, ended.end));
+            child.parked.into_iter().for_each(|ended| self.settle(&ended.run, Some(task), ended.end));
         }
         self.parts.board.unlink(self.name(), task);
         saving::forget_pair(&self.parts, self.name(), task);
@@ -258,8 +263,8 @@ impl HostActor {
 
     // === its runs ===
 
-    fn start_run(&mut self, plan: PairPlan, run: OpenRun, ctx: &mut Context<Self>) {
-        let task = plan.task.meta.name.clone();
+    fn start_run(&mut self, StartRun { plan, run, given }: StartRun, ctx: &mut Context<Self>) {
+        let task = run.task_version.map(|_| plan.task.meta.name.clone());
         if !self.is_open(&run) {
             // Of a life of the task's actor that the next one has settled already.
             return;
@@ -273,33 +278,34 @@ impl HostActor {
         };
         if let Some((reason, message)) = refusal {
             self.runs.remove(&run.id);
-            self.deliver(RunEnded::new(run, RunEnd::NotRun { reason, message }), &task, ctx);
+            self.deliver(RunEnded::new(run, RunEnd::NotRun { reason, message }), task.as_ref(), ctx);
             return;
         }
         let job = Job {
             host: Arc::clone(&self.plan.host),
             plan,
             run: run.clone(),
+            given,
             parts: Arc::clone(&self.parts),
             link: self.connection.link.subscribe(),
             connector: ctx.address().recipient(),
             places: Arc::clone(&self.places),
             leftovers: self.connection.leftovers.clone(),
             waiting: Arc::clone(&self.waiting),
-            cancel: self.enlist(run.id, &task),
+            cancel: self.enlist(run.id, task.as_ref()),
             stopping: Arc::clone(&self.stopping),
         };
         ctx.spawn(job.run().into_actor(self).map(move |end, actor, ctx| {
             actor.runs.remove(&run.id);
             actor.connect_if_wanted(ctx);
-            actor.deliver(RunEnded::new(run, end), &task, ctx);
+            actor.deliver(RunEnded::new(run, end), task.as_ref(), ctx);
         }));
     }
 
     /// Counts a run among those of this actor; answers by what it is cancelled.
-    fn enlist(&mut self, id: RunId, task: &Name) -> CancellationToken {
+    fn enlist(&mut self, id: RunId, task: Option<&Name>) -> CancellationToken {
         let running =
-            self.runs.entry(id).or_insert_with(|| Running { task: task.clone(), cancel: CancellationToken::new() });
+            self.runs.entry(id).or_insert_with(|| Running { task: task.cloned(), cancel: CancellationToken::new() });
         running.cancel.clone()
     }
 
@@ -343,7 +349,7 @@ impl Handler<StartRun> for HostActor {
     type Result = ();
 
     fn handle(&mut self, start: StartRun, ctx: &mut Context<Self>) {
-        self.start_run(start.plan, start.run, ctx);
+        self.start_run(start, ctx);
     }
 }
 
@@ -355,25 +361,28 @@ impl Handler<RunTask> for HostActor {
         if let Some(error) = self.refusal() {
             return refuse(error);
         }
-        let task = request.task.meta.name.clone();
-        if let Some(child) = self.children.get(&task) {
+        let task = (!request.ad_hoc).then(|| request.task.meta.name.clone());
+        if let Some((task, child)) = task.as_ref().and_then(|task| Some((task, self.children.get(task)?))) {
             let Some(addr) = child.addr.clone() else {
                 return refuse(AlfError::Unavailable(format!("task \"{task}\" is being restarted")));
             };
-            let answer = async move { addr.send(RunNow { by: request.by }).await? };
+            let answer = async move { addr.send(RunNow { order: request.order }).await? };
             return Box::pin(answer.into_actor(self));
         }
-        // Not linked: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
+        // Not linked, or ad hoc: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
         let id = self.parts.ids.next(now);
-        let run = OpenRun { by: request.by, ..unsent(id, request.task.meta.version, None, Trigger::Manual, now) };
-        self.parts.board.open(self.name(), &task, run.clone());
-        self.enlist(id, &task);
+        let Order { by, group, given } = request.order;
+        let version = task.as_ref().map(|_| request.task.meta.version);
+        let run = OpenRun { by, group, ..unsent(id, version, None, Trigger::Manual, now) };
+        self.parts.board.open(self.name(), task.as_ref(), run.clone());
+        self.enlist(id, task.as_ref());
         let host = self.name().clone();
         let claimed = self.parts.writer.write(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
-                actor.start_run(PairPlan::unlinked(&actor.plan.host, request.task), run, ctx);
+                let plan = PairPlan::unlinked(&actor.plan.host, request.task);
+                actor.start_run(StartRun { plan, run, given }, ctx);
                 Ok(id)
             }
             Err(error) => {

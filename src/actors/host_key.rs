@@ -92,8 +92,10 @@ impl HostActor {
     fn shown(&self) -> impl Future<Output = Result<Shown, AlfError>> + use<> {
         let host = Arc::clone(&self.plan.host);
         let learned = self.parts.board.learned_keys(&host);
-        let probe = tokio::time::timeout(PROBE, self.parts.connector.offered_key(self.target()));
+        let (target, connector) = (self.target_by_its_way(), Arc::clone(&self.parts.connector));
         async move {
+            let (target, _way) = target.await.map_err(|no_way| AlfError::Unavailable(no_way.message().to_owned()))?;
+            let probe = tokio::time::timeout(PROBE, connector.offered_key(target));
             let silent = |_| AlfError::Unavailable(format!("{} showed no key within {PROBE:?}", host.meta.name));
             let offered = probe.await.map_err(silent)?.map_err(|error| match error {
                 ConnectError::HostKey { detail } => AlfError::HostKey(detail),

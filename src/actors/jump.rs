@@ -14,6 +14,7 @@ use super::host::HostActor;
 use super::link::{Failure, Link, OpenSession};
 use super::node::FindHost;
 use crate::model::{Host, Name, Reason};
+use crate::ssh::Target;
 
 /// Handshakes at once through one jump host.
 pub(super) const HANDSHAKES: usize = 10;
@@ -66,7 +67,25 @@ fn behind(jump: &Name, failure: &Failure) -> Failure {
     Failure { reason: Reason::Unreachable, message }
 }
 
+impl NoWay {
+    /// In words.
+    pub(super) fn message(&self) -> &str {
+        &self.failure.message
+    }
+}
+
 impl HostActor {
+    /// Where and how to log in, the way there included, for those who ask the host something beside its runs. The way
+    /// is open for as long as it is kept.
+    pub(super) fn target_by_its_way(&self) -> impl Future<Output = Result<(Target, Option<Way>), NoWay>> + use<> {
+        let (find, host, mut target) = (self.find.clone(), Arc::clone(&self.plan.host), self.target());
+        async move {
+            let way = way(&find, &host).await?;
+            target.via = way.as_ref().map(|way| way.session.via(way.host.clone()));
+            Ok((target, way))
+        }
+    }
+
     /// The jump host is down: so is the way to this one. Tried again as soon as that one is up.
     pub(super) fn no_way(&mut self, no_way: NoWay, ctx: &mut Context<Self>) {
         let NoWay { failure, link } = no_way;

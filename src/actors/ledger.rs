@@ -36,8 +36,8 @@ pub enum RunEnd {
 pub struct ResultOf<'a> {
     /// The host.
     pub host: &'a Name,
-    /// The task.
-    pub task: &'a Name,
+    /// The task; none for an ad-hoc run.
+    pub task: Option<&'a Name>,
     /// This node.
     pub node: &'a Name,
 }
@@ -81,12 +81,13 @@ impl ResultOf<'_> {
         RunResult {
             id: run.id,
             host: self.host.clone(),
-            task: self.task.clone(),
+            task: self.task.cloned(),
             task_version: run.task_version,
             schedule: run.schedule.clone(),
             node: self.node.to_string(),
             trigger: run.trigger,
             by: run.by.clone(),
+            group: run.group,
             scheduled_at: run.scheduled_at,
             due_at: run.due_at,
             started_at: None,
@@ -170,12 +171,12 @@ impl ResultOf<'_> {
 /// A run of a schedule that was never sent: the one by which a skipped instant is told.
 pub fn unsent(
     id: RunId,
-    task_version: u64,
+    task_version: Option<u64>,
     schedule: Option<Name>,
     trigger: Trigger,
     scheduled_at: Timestamp,
 ) -> OpenRun {
-    OpenRun { id, task_version, schedule, trigger, by: None, scheduled_at, due_at: scheduled_at }
+    OpenRun { id, task_version, schedule, trigger, by: None, group: None, scheduled_at, due_at: scheduled_at }
 }
 
 /// The instant that a run's Result settles; none for a run that somebody started.
@@ -222,7 +223,7 @@ mod tests {
     fn judge(end: End, stdout: &[u8], stderr: &[u8]) -> RunResult {
         let name = Name::parse("x").unwrap();
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let run = unsent(RunId::from_bytes([7; 16]), 3, None, Trigger::Schedule, now.into());
+        let run = unsent(RunId::from_bytes([7; 16]), Some(3), None, Trigger::Schedule, now.into());
         let output = |bytes: &[u8]| Output { bytes: bytes.to_vec(), total: bytes.len() as u64 };
         let ending = Ending {
             started_at: Some(now),
@@ -233,7 +234,7 @@ mod tests {
             kill: None,
             leader: None,
         };
-        let of = ResultOf { host: &name, task: &name, node: &name };
+        let of = ResultOf { host: &name, task: Some(&name), node: &name };
         of.ended(&run, RunEnd::Ran { ending: Box::new(ending), stopping: false }, &PairStatus::default(), now)
     }
 

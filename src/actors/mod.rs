@@ -10,6 +10,7 @@ pub mod handle;
 pub mod host;
 pub mod host_key;
 pub mod node;
+pub mod order;
 pub mod parts;
 pub mod published;
 pub mod store;
@@ -22,6 +23,7 @@ mod doctor;
 mod due;
 mod exec;
 mod figures;
+mod follow;
 mod health;
 mod jump;
 pub(crate) mod keys;
@@ -35,6 +37,7 @@ mod reconnect;
 mod rotation;
 mod run;
 mod saving;
+mod start;
 
 #[cfg(test)]
 mod tests;

@@ -169,10 +169,10 @@ impl NodeActor {
         let strange = |host: &Name| only.is_none_or(|only| only == host);
         for host in board.hosts_with_runs().into_iter().filter(strange) {
             for (task, run) in board.orphans(&host, None, &HashSet::new()) {
-                if linked.contains(&(host.clone(), task.clone())) {
+                if task.as_ref().is_some_and(|task| linked.contains(&(host.clone(), task.clone()))) {
                     continue;
                 }
-                let of = ResultOf { host: &host, task: &task, node: &self.parts.node };
+                let of = ResultOf { host: &host, task: task.as_ref(), node: &self.parts.node };
                 let message = "Alf stopped or crashed in the middle of the run, and its task is not linked any more";
                 let end = RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() };
                 let result = of.ended(&run, end, &PairStatus::default(), self.parts.clock.now());

@@ -18,7 +18,7 @@ use super::link::{Failure, Link};
 use super::parts::NodeParts;
 use super::places::{Place, Places};
 use super::plan::PairPlan;
-use crate::model::{Host, Reason, Trigger};
+use crate::model::{Given, Host, Name, Reason, Trigger};
 use crate::ssh::End;
 use crate::store::OpenRun;
 
@@ -27,6 +27,8 @@ pub(super) struct Job {
     pub(super) host: Arc<Host>,
     pub(super) plan: PairPlan,
     pub(super) run: OpenRun,
+    /// In place of what the task says.
+    pub(super) given: Arc<Given>,
     pub(super) parts: Arc<NodeParts>,
     pub(super) link: watch::Receiver<Link>,
     /// Who makes the connection.
@@ -74,7 +76,7 @@ impl Job {
                 Ok(exec) => exec,
                 Err(message) => return RunEnd::NotRun { reason: Reason::Setup, message },
             };
-            self.parts.board.started(self.run.id, self.parts.clock.now().into());
+            self.parts.board.started(self.run.id, self.parts.clock.now().into(), &exec.output);
             let ending = turn.place.session.exec(exec.clone()).await;
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             match ending.end {
@@ -94,6 +96,11 @@ impl Job {
             }
             return RunEnd::Ran { ending: Box::new(ending), stopping: self.stopping.load(Ordering::Relaxed) };
         }
+    }
+
+    /// What it runs, if that has a name.
+    pub(super) fn task(&self) -> Option<&Name> {
+        self.run.task_version.map(|_| &self.plan.task.meta.name)
     }
 
     /// How long it has waited for its start. What is caught up with was late when it was claimed: it waits since then.
@@ -125,7 +132,7 @@ impl Job {
 
     /// Waits for a place on a connection, and sees to it that there is one.
     async fn place(&mut self, deadline: Instant) -> Result<Place, RunEnd> {
-        let mut place = self.places.wait(Some(self.plan.task.meta.name.clone()), self.run.id);
+        let mut place = self.places.wait(self.task().cloned(), self.run.id);
         loop {
             if let Ok(place) = place.try_recv() {
                 return Ok(place);

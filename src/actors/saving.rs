@@ -48,6 +48,6 @@ fn tell(result: &RunResult) {
         Some(reason) => format!("{} {reason}", result.outcome),
         None => result.outcome.to_string(),
     };
-    log::log!(level, host = result.host.as_str(), task = result.task.as_str(), run:% = result.id,
+    log::log!(level, host = result.host.as_str(), task = result.task.as_ref().map_or("", Name::as_str), run:% = result.id,
         duration_ms = result.duration_ms().unwrap_or_default(); "{what}");
 }

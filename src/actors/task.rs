@@ -16,10 +16,11 @@ use super::due::{self, Due};
 use super::error::AlfError;
 use super::host::StartRun;
 use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
+use super::order::Order;
 use super::parts::NodeParts;
 use super::plan::PairPlan;
 use super::supervision::{ActorHealth, Obituary, supervised};
-use crate::model::{Instants, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
+use crate::model::{Given, Instants, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
 use crate::store::{OpenRun, StoreError, Write, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
@@ -34,8 +35,8 @@ type Claimed = Result<Vec<Written>, StoreError>;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<RunId, AlfError>")]
 pub struct RunNow {
-    /// The key that asks.
-    pub by: Option<Name>,
+    /// What goes with it.
+    pub order: Order,
 }
 
 /// A run has ended on the host.
@@ -136,7 +137,7 @@ impl TaskActor {
 
     fn open_run(&self, trigger: Trigger, schedule: Option<Name>, at: Timestamp, by: Option<Name>) -> OpenRun {
         let id = self.parts.ids.next(self.parts.clock.now().into());
-        OpenRun { by, ..unsent(id, self.plan.task.meta.version, schedule, trigger, at) }
+        OpenRun { by, ..unsent(id, Some(self.plan.task.meta.version), schedule, trigger, at) }
     }
 
     /// Sets the timer to the next instant.
@@ -236,20 +237,20 @@ impl TaskActor {
         let claimed = self.claim(&run, Some(at));
         ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
             // Whatever it came to is in the ledger: nobody waits here to be told.
-            let _ = actor.claimed(run, answer);
+            let _ = actor.claimed(run, Arc::default(), answer);
         }));
     }
 
     /// Claims a run: nothing is sent without it on disk.
     fn claim(&mut self, run: &OpenRun, until: Option<Timestamp>) -> impl Future<Output = Claimed> + use<> {
         self.in_flight.insert(run.id);
-        self.parts.board.open(&self.host, self.task(), run.clone());
-        let (host, task, open) = (self.host.clone(), self.task().clone(), run.clone());
+        self.parts.board.open(&self.host, Some(self.task()), run.clone());
+        let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         self.parts.writer.write(vec![Write::Claim { host, task, until, open }])
     }
 
     /// Hands a run that is claimed to the host.
-    fn claimed(&mut self, run: OpenRun, answer: Claimed) -> Result<(), AlfError> {
+    fn claimed(&mut self, run: OpenRun, given: Arc<Given>, answer: Claimed) -> Result<(), AlfError> {
         match answer.as_deref() {
             Ok([Written::Taken]) => {
                 log::info!(host = self.host.as_str(), task = self.task().as_str(), run:% = run.id;
@@ -261,7 +262,7 @@ impl TaskActor {
                 if let Some(until) = instant_of(&run) {
                     self.parts.board.set_claimed(&self.host, self.task(), until);
                 }
-                self.runner.do_send(StartRun { plan: self.plan.clone(), run });
+                self.runner.do_send(StartRun { plan: self.plan.clone(), run, given });
                 Ok(())
             }
             Err(error) if instant_of(&run).is_some() => {
@@ -285,14 +286,14 @@ impl TaskActor {
     /// Stores a Result for an instant at which nothing is executed.
     fn skip(&mut self, run: OpenRun, reason: Reason, message: String, instants: Option<Instants>) {
         let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
-        let of = ResultOf { host: &host, task: &task, node: &parts.node };
+        let of = ResultOf { host: &host, task: Some(&task), node: &parts.node };
         let result = of.skipped(&run, reason, message, instants, &self.status, parts.clock.now());
         self.save(&run, result);
     }
 
     fn ended(&mut self, run: &OpenRun, end: RunEnd) {
         let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
-        let of = ResultOf { host: &host, task: &task, node: &parts.node };
+        let of = ResultOf { host: &host, task: Some(&task), node: &parts.node };
         let result = of.ended(run, end, &self.status, parts.clock.now());
         self.save(run, result);
     }
@@ -355,11 +356,13 @@ impl Handler<RunNow> for TaskActor {
         if let Some(other) = self.in_flight.iter().next() {
             return Box::pin(actix::fut::ready(Err(AlfError::Overlap(*other))));
         }
-        let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), request.by);
+        let Order { by, group, given } = request.order;
+        let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), by);
+        let run = OpenRun { group, ..run };
         let claimed = self.claim(&run, None);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;
-            actor.claimed(run, answer).map(|()| id)
+            actor.claimed(run, given, answer).map(|()| id)
         }))
     }
 }

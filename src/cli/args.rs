@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
+pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::trust_args::{SecretVerb, TrustVerb};
-use crate::model::{CronLine, Name, Role, RunId, Selector, Span, Timezone};
+use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
 #[derive(Debug, Parser)]
@@ -97,6 +98,11 @@ pub enum ClientCommand {
     /// Run a task on a host now, or on all hosts of a selector; its output is this command's
     #[command(after_help = "Examples:\n  alf run web1 load\n  alf run -l role=web load")]
     Run(RunArgs),
+    /// Run a command on a host now, or on all hosts of a selector; its output is this command's
+    #[command(
+        after_help = "Examples:\n  alf exec web1 -- df -h /var\n  alf exec web1 -- 'dmesg | tail -3'\n  alf exec -l role=web --script check.sh -- --verbose"
+    )]
+    Exec(Box<ExecArgs>),
     /// How each task stands on each host
     #[command(after_help = "Examples:\n  alf status\n  alf status web1\n  alf status --outcome PROBLEM -l role=web")]
     Status(StatusArgs),
@@ -328,23 +334,9 @@ pub struct KeyCreateArgs {
     /// What it may do: viewer, operator or admin
     #[arg(long, value_parser = parse_role)]
     pub role: Role,
-}
-
-/// What `run` takes.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// HOST and TASK; with -l only TASK
-    #[arg(required = true, num_args = 1..=2, value_names = ["HOST", "TASK"], value_parser = Name::parse)]
-    pub names: Vec<Name>,
-    /// Run it on all hosts of a selector
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<Selector>,
-    /// Only start it, and write the run's id
+    /// Also let it run anything on hosts (alf exec); an admin may anyway
     #[arg(long)]
-    pub no_wait: bool,
-    /// Give up waiting after this long; the run goes on
-    #[arg(long, value_name = "DURATION", conflicts_with = "no_wait")]
-    pub timeout_wait: Option<Span>,
+    pub exec: bool,
 }
 
 /// What `status` takes.
@@ -445,6 +437,13 @@ pub struct ExplainArgs {
     /// How many instants
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: u16,
+}
+
+pub(super) fn parse_limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit::None),
+        text => text.parse().map(Limit::After).map_err(|error| format!("{error}, or none")),
+    }
 }
 
 fn parse_role(text: &str) -> Result<Role, String> {

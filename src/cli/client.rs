@@ -174,7 +174,7 @@ impl Client {
         body: &Body,
         accept: Accept,
     ) -> Result<Answer, CliError> {
-        let answer = self.begin(method, path, query, body, accept.as_str()).await?;
+        let answer = self.begin(method, path, query, body, accept.as_str(), None).await?;
         self.whole(answer).await
     }
 
@@ -226,7 +226,7 @@ impl Client {
 
     /// Writes the raw bytes of an answer to stdout as they come.
     pub(super) async fn stream(&self, path: &str, output: &mut Output) -> Result<(), CliError> {
-        let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*").await?;
+        let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*", None).await?;
         loop {
             let chunk = tokio::time::timeout(ANSWER, answer.next()).await;
             match chunk.map_err(|_| self.unreachable("the answer stopped in the middle"))? {
@@ -239,6 +239,22 @@ impl Client {
         }
     }
 
+    /// An event stream as it comes, from behind the event with this id on.
+    pub(super) async fn events(
+        &self,
+        path: &str,
+        after: &str,
+    ) -> Result<impl futures_util::Stream<Item = Result<Bytes, CliError>>, CliError> {
+        let accept = "text/event-stream, application/problem+json";
+        let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, Some(after)).await?;
+        Ok(answer.map(|piece| piece.map_err(|error| self.cut_off(&error))))
+    }
+
+    /// That a stream ended before its time.
+    pub(super) fn broken_off(&self) -> CliError {
+        self.unreachable("its event stream broke off")
+    }
+
     async fn begin(
         &self,
         method: Method,
@@ -246,9 +262,13 @@ impl Client {
         query: &Query<'_>,
         body: &Body,
         accept: &str,
+        after: Option<&str>,
     ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError>
     {
-        let request = self.request(method, path, query, accept)?;
+        let mut request = self.request(method, path, query, accept)?;
+        if let Some(after) = after {
+            request = request.insert_header(("Last-Event-ID", after));
+        }
         let sent = match body {
             Body::Empty => request.send(),
             Body::Json(doc) => request.send_json(doc),

@@ -15,7 +15,8 @@ pub(super) async fn run(args: KeyCreateArgs, session: &mut Session) -> Result<Ex
         Role::Operator => "operator",
         Role::Admin => "admin",
     };
-    let key = Doc::map([("name", Some(args.name.as_str().into())), ("role", Some(role.into()))]);
+    let exec = args.exec.then_some(Doc::Bool(true));
+    let key = Doc::map([("name", Some(args.name.as_str().into())), ("role", Some(role.into())), ("exec", exec)]);
     let client = session.client().await?;
     nouns::create_one(Noun::Key, &Body::Json(key), &client, session).await?;
     session.output.note("this is the only time it is shown: only a hash of it is kept");

@@ -12,19 +12,24 @@ mod cron_explain;
 mod doc;
 mod documents;
 mod error;
+mod events;
+mod exec;
 mod health;
 mod host_add;
 mod host_doctor;
 mod host_trust;
 mod key_create;
+mod live;
 mod nouns;
 mod output;
+mod prefix;
 mod problem;
 mod program_put;
 mod result;
 mod results;
 mod rotate_key;
 mod run;
+mod run_args;
 mod runs;
 mod session;
 mod show;
@@ -95,6 +100,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
         ClientCommand::Secret { verb: SecretVerb::RotateKey } => return rotate_key::run(session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
+        ClientCommand::Exec(args) => return exec::run(*args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,
         ClientCommand::Result(args) => return result::run(args, session).await,

@@ -22,6 +22,10 @@ pub enum Operation {
     Ask,
     /// Runs a defined task, or cancels a run.
     Run,
+    /// Reads an event stream.
+    Follow,
+    /// Runs what is not defined: anything.
+    Exec,
     /// Changes definitions.
     Write,
     /// The same with a file as the body.
@@ -37,15 +41,15 @@ impl Operation {
     pub const fn least_role(self) -> Option<Role> {
         match self {
             Self::Probe | Self::NothingPublic => None,
-            Self::Read | Self::Download | Self::Nothing => Some(Role::Viewer),
-            Self::Ask | Self::Run => Some(Role::Operator),
+            Self::Read | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
+            Self::Ask | Self::Run | Self::Exec => Some(Role::Operator),
             Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
 
     /// Whether its answer is a document in a form that the client chooses.
     pub const fn answers_document(self) -> bool {
-        matches!(self, Self::Read | Self::Ask | Self::Run | Self::Write | Self::Upload)
+        matches!(self, Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Write | Self::Upload)
     }
 }
 
@@ -77,6 +81,10 @@ pub fn authorise(request: &HttpRequest, state: &State, operation: Operation) -> 
             format!("this needs the role {}; the key \"{}\" has {}", word(least), key.meta.name, word(key.role));
         return Err(Problem::new(Kind::Forbidden, detail));
     }
+    if operation == Operation::Exec && !key.exec {
+        let detail = format!("this needs the role admin or a key with exec; the key \"{}\" has it not", key.meta.name);
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
     Ok(Some(key))
 }
 
@@ -103,6 +111,8 @@ mod tests {
             (Operation::Download, Some(Role::Viewer)),
             (Operation::Ask, Some(Role::Operator)),
             (Operation::Run, Some(Role::Operator)),
+            (Operation::Exec, Some(Role::Operator)),
+            (Operation::Follow, Some(Role::Viewer)),
             (Operation::Write, Some(Role::Admin)),
             (Operation::Upload, Some(Role::Admin)),
         ] {

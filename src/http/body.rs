@@ -20,7 +20,17 @@ pub struct Draft<T> {
 
 /// Reads the body as a document; `root` is its element in XML.
 pub fn read<T: DeserializeOwned>(call: &Call, root: &str) -> Result<Draft<T>, Problem> {
-    Ok(from_node(parse(call, root)?))
+    Ok(draft(parse(call, root)?))
+}
+
+/// The body as a tree, to be taken apart before it is read.
+pub fn tree(call: &Call, root: &str) -> Result<Node, Problem> {
+    parse(call, root)
+}
+
+/// The same; none if there is no body.
+pub fn tree_or_nothing(call: &Call, root: &str) -> Result<Option<Node>, Problem> {
+    if call.body.is_empty() { Ok(None) } else { parse(call, root).map(Some) }
 }
 
 /// For calls that take nothing: no body, or a document without a field.
@@ -37,10 +47,11 @@ pub fn nothing(call: &Call, root: &str) -> Result<(), Problem> {
 
 /// Reads JSON as a document.
 pub fn read_json<T: DeserializeOwned>(json: &[u8]) -> Result<Draft<T>, Problem> {
-    Ok(from_node(parse_json(json)?))
+    Ok(draft(parse_json(json)?))
 }
 
-fn from_node<T: DeserializeOwned>(mut node: Node) -> Draft<T> {
+/// Reads a tree as a document.
+pub fn draft<T: DeserializeOwned>(mut node: Node) -> Draft<T> {
     let (document, faults) = read_document(&mut node);
     let faults = faults.into_iter().map(|format::Fault { pointer, detail }| Fault { pointer, detail }).collect();
     Draft { document, faults }

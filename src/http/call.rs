@@ -17,7 +17,8 @@ use super::auth::{Operation, authorise};
 use super::condition::Conditions;
 use super::format::excerpt;
 use super::intake::{Bounds, Intake};
-use super::negotiate::{Format, accepted};
+use super::live::EVENT_STREAM;
+use super::negotiate::{Format, accepted, accepts};
 use super::page::{CURSOR, Page};
 use super::problem::{Kind, Problem};
 use super::query::{FORMAT, Query};
@@ -199,7 +200,11 @@ fn wanted_format(request: &HttpRequest, query: &Query, operation: Operation) -> 
     }
     // A header may be given in several lines, which count as one list.
     let lines: Vec<&str> = request.headers().get_all("accept").filter_map(|value| value.to_str().ok()).collect();
-    match accepted(Some(lines.join(",").as_str())) {
+    let accept = lines.join(",");
+    if operation == Operation::Follow && !accepts(&accept, EVENT_STREAM) {
+        return Err(Problem::new(Kind::NotAcceptable, "Accept does not allow text/event-stream, which this is"));
+    }
+    match accepted(Some(accept.as_str())) {
         Some(format) => Ok(format),
         None if !operation.answers_document() => Ok(Format::Json),
         None => {

@@ -7,6 +7,7 @@
 //! * `problem.rs`      errors, and the only place that knows their status codes
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
+//! * `start.rs`        starting runs; `live.rs` what they write while they run
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
@@ -23,6 +24,7 @@ pub mod format;
 pub mod health;
 pub mod host_key;
 pub mod intake;
+pub mod live;
 pub mod merge_patch;
 pub mod negotiate;
 pub mod nouns;
@@ -38,6 +40,7 @@ pub mod rotate_key;
 pub mod route;
 pub mod runs;
 pub mod server;
+pub mod start;
 pub mod stats;
 pub mod status;
 
@@ -46,7 +49,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
 use crate::model::{Credential, Host, HostTask, Key, Program, Schedule, Task, TaskSchedule};
-use auth::Operation::{Ask, Download, Nothing, NothingPublic, Probe, Run, Upload, Write};
+use auth::Operation::{Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Upload, Write};
 use bad_keys::BadKeys;
 use definitions as d;
 use nouns::Served;
@@ -71,17 +74,20 @@ impl State {
 /// The URL tree. What stands first is matched first. Reading is for every role; what a route does beyond that is said.
 pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
     const RESULTS: &[&str] =
-        &["host", "task", "outcome", "state", "reason", "trigger", "since", "until", LIMIT, CURSOR];
+        &["host", "task", "outcome", "state", "reason", "trigger", "group", "since", "until", LIMIT, CURSOR];
     const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "n", LIMIT, CURSOR];
     let api = web::scope("/api/v1")
         .service(at("").get(&[], root::describe).end())
         .service(at("/").get(&[], root::describe).end())
         .service(at("/schedules/preview").get(&["cron", "timezone", "from", "count"], preview::preview).end())
-        .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], runs::start).end())
         .service(at("/hosts/{host}/host-key").on(Method::GET, Ask, &[], host_key::show).end())
         .service(at("/hosts/{host}/doctor").on(Method::POST, Ask, &[], doctor::examine).end())
         .service(at("/hosts/{host}/trust").on(Method::POST, Write, &[], host_key::trust).end())
         .service(at("/hosts/{host}/forget-key").on(Method::POST, Write, &[], host_key::forget).end())
+        .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], start::task).end())
+        .service(at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], start::exec).end())
+        .service(at("/tasks/{task}/run").on(Method::POST, Run, &[], start::task_on_many).end())
+        .service(at("/exec").on(Method::POST, Exec, &[], start::exec_on_many).end())
         .service(all::<Credential>().end())
         .service(one::<Credential>().end())
         .service(all::<Host>().end())
@@ -101,6 +107,7 @@ pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
         .service(at("/rotate-key").on(Method::POST, Write, &[], rotate_key::rotate).end())
         .service(at("/runs").get(&[LIMIT, CURSOR], runs::list).end())
         .service(at("/runs/{id}").get(&[], runs::get).on(Method::DELETE, Run, &[], runs::cancel).end())
+        .service(at("/runs/{id}/output").on(Method::GET, Follow, &[], live::output).end())
         .service(at("/results").get(RESULTS, results::list).end())
         .service(at("/results/{id}").get(&[], results::get).end())
         .service(at("/results/{id}/stdout").on(Method::GET, Download, &[], results::stdout).end())

@@ -74,6 +74,16 @@ pub fn accepted(accept: Option<&str>) -> Option<Format> {
     best.map(|(format, ..)| format)
 }
 
+/// Whether a client accepts this type at all.
+pub fn accepts(accept: &str, kind: &str) -> bool {
+    let ranges: Vec<Range<'_>> = accept.split(',').filter_map(range).collect();
+    let best = ranges
+        .iter()
+        .filter(|range| specificity(range.kind, kind) > 0)
+        .max_by_key(|range| specificity(range.kind, kind));
+    accept.trim().is_empty() || best.is_some_and(|range| range.quality > 0.0)
+}
+
 fn range(text: &str) -> Option<Range<'_>> {
     let mut parts = text.split(';').map(str::trim);
     let kind = parts.next().filter(|kind| !kind.is_empty())?;
@@ -161,6 +171,16 @@ mod tests {
             assert_eq!(accepted(Some(accept)), expected, "{accept}");
         }
         assert_eq!(accepted(None), Some(Format::Json));
+    }
+
+    #[test]
+    fn one_type_is_accepted_or_not() {
+        for yes in ["", "*/*", "text/*", "text/event-stream", "application/json, text/event-stream;q=0.1"] {
+            assert!(accepts(yes, "text/event-stream"), "{yes}");
+        }
+        for no in ["application/json", "*/*, text/event-stream;q=0", "text/*;q=0"] {
+            assert!(!accepts(no, "text/event-stream"), "{no}");
+        }
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl Problem {
         Self { inside: Some(inside.into()), ..problem }
     }
 
+    /// What it is, in words for the client.
+    pub fn detail(&self) -> String {
+        visible(&self.detail)
+    }
+
     /// What the log is to be told beside the status.
     pub fn inside(&self) -> Option<&str> {
         self.inside.as_deref()

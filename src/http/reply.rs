@@ -1,9 +1,14 @@
 //! An answer before it goes to the wire: one document, one page of a list, raw bytes, or nothing.
 
+use std::convert::Infallible;
+use std::fmt;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
+use futures_util::stream::LocalBoxStream;
+use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
 use super::format::{list_to_xml, to_xml};
@@ -19,7 +24,7 @@ const ALWAYS: [(&str, &str); 4] = [
 ];
 
 /// An answer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reply {
     /// Its status.
     pub status: StatusCode,
@@ -29,6 +34,16 @@ pub struct Reply {
     pub headers: Vec<(HeaderName, String)>,
     /// The body.
     pub body: Bytes,
+    /// In place of the body: what comes piece by piece, as fast as the client takes it.
+    pieces: Option<Pieces>,
+}
+
+struct Pieces(LocalBoxStream<'static, Result<Bytes, Infallible>>);
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pieces(…)")
+    }
 }
 
 #[derive(Serialize)]
@@ -41,12 +56,18 @@ struct Envelope<'a, T> {
 impl Reply {
     /// An answer with a body.
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type: Some(content_type), headers: Vec::new(), body: body.into() }
+        Self { status, content_type: Some(content_type), headers: Vec::new(), body: body.into(), pieces: None }
     }
 
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new() }
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), pieces: None }
+    }
+
+    /// An answer whose body comes piece by piece.
+    pub fn pieces(content_type: &'static str, pieces: impl Stream<Item = Bytes> + 'static) -> Self {
+        let pieces = Some(Pieces(pieces.map(Ok).boxed_local()));
+        Self { pieces, ..Self::new(StatusCode::OK, content_type, Bytes::new()) }
     }
 
     /// One document; `root` is its element in XML.
@@ -89,7 +110,10 @@ impl Reply {
             response.insert_header((name, value));
         }
         match self.content_type {
-            Some(kind) => response.content_type(kind).body(self.body),
+            Some(kind) => match self.pieces {
+                Some(Pieces(pieces)) => response.content_type(kind).streaming(pieces),
+                None => response.content_type(kind).body(self.body),
+            },
             None => response.finish(),
         }
     }

@@ -30,6 +30,7 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
         state: query.word("state"),
         reason: query.word("reason"),
         trigger: query.word("trigger"),
+        group: query.take("group"),
         since: query.take("since"),
         until: query.take("until"),
         before,

@@ -28,6 +28,8 @@ pub struct Key {
     pub meta: Meta,
     /// What it may do.
     pub role: Role,
+    /// Whether it may run anything on hosts, not only defined tasks. An admin always may.
+    pub exec: bool,
     /// SHA-256 of the key in base64: a key has 256 random bits, so a slow hash would protect nothing.
     hash: SecretText,
 }
@@ -59,6 +61,8 @@ document! {
     pub struct KeyDocument {
         /// What it may do.
         pub role: Option<Role>,
+        /// Whether it may run anything on hosts, not only defined tasks. An admin always may.
+        pub exec: Option<bool>,
         /// The hash of a new key; never on the wire.
         #[serde(skip)]
         pub hash: Option<SecretText>,
@@ -88,16 +92,20 @@ impl Definition for Key {
         let mut faults = Faults::default();
         let meta = document.take_meta(Noun::Key, None, &mut faults);
         let role = faults.require("/role", document.role);
+        if document.role == Some(Role::Viewer) && document.exec == Some(true) {
+            faults.add("/exec", "needs the role operator or admin");
+        }
+        let exec = document.exec.unwrap_or(false) || document.role == Some(Role::Admin);
         let hash = document.hash.or_else(|| kept.get("hash").cloned());
         if hash.is_none() {
             faults.add("", "a key is made with POST /api/v1/keys, which shows it once");
         }
-        let key = meta.zip(role).zip(hash).map(|((meta, role), hash)| Self { meta, role, hash });
+        let key = meta.zip(role).zip(hash).map(|((meta, role), hash)| Self { meta, role, exec, hash });
         faults.into_result(key)
     }
 
     fn document(&self) -> KeyDocument {
-        KeyDocument { role: Some(self.role), ..KeyDocument::with_meta(&self.meta) }
+        KeyDocument { role: Some(self.role), exec: Some(self.exec), ..KeyDocument::with_meta(&self.meta) }
     }
 
     fn secrets(&self) -> Secrets {

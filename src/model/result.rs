@@ -160,10 +160,10 @@ pub struct RunResult {
     pub id: RunId,
     /// Where.
     pub host: Name,
-    /// What.
-    pub task: Name,
+    /// What; none for an ad-hoc run.
+    pub task: Option<Name>,
     /// The task's version when it ran.
-    pub task_version: u64,
+    pub task_version: Option<u64>,
     /// The schedule that made it due (the task-schedule where the line stands there).
     pub schedule: Option<Name>,
     /// The node that ran it.
@@ -172,6 +172,8 @@ pub struct RunResult {
     pub trigger: Trigger,
     /// The key that started it.
     pub by: Option<Name>,
+    /// The runs that were asked for together with it; made like the id of a run.
+    pub group: Option<RunId>,
     /// The line's instant.
     pub scheduled_at: Timestamp,
     /// When it was to start.
@@ -251,6 +253,7 @@ pub struct ResultDocument {
     node: String,
     trigger: Trigger,
     by: Option<Name>,
+    group: Option<RunId>,
     scheduled_at: Timestamp,
     due_at: Timestamp,
     started_at: Option<Timestamp>,
@@ -290,12 +293,13 @@ impl RunResult {
         ResultDocument {
             id: self.id,
             host: self.host.clone(),
-            task: Some(self.task.clone()),
-            task_version: Some(self.task_version),
+            task: self.task.clone(),
+            task_version: self.task_version,
             schedule: self.schedule.clone(),
             node: self.node.clone(),
             trigger: self.trigger,
             by: self.by.clone(),
+            group: self.group,
             scheduled_at: self.scheduled_at,
             due_at: self.due_at,
             started_at: self.started_at,
@@ -356,6 +360,8 @@ pub struct ResultQuery {
     pub reason: Option<Reason>,
     /// Started by this.
     pub trigger: Option<Trigger>,
+    /// Of this group of runs that were asked for together.
+    pub group: Option<RunId>,
     /// `scheduled_at` not before.
     pub since: Option<Timestamp>,
     /// `scheduled_at` before.

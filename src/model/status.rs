@@ -198,14 +198,16 @@ pub struct RunRow {
     pub id: RunId,
     /// Where.
     pub host: Name,
-    /// What.
-    pub task: Name,
+    /// What; null for an ad-hoc run.
+    pub task: Option<Name>,
     /// The schedule that made it due.
     pub schedule: Option<Name>,
     /// What started it.
     pub trigger: super::Trigger,
     /// The key that started it.
     pub by: Option<Name>,
+    /// The runs that were asked for together with it.
+    pub group: Option<RunId>,
     /// Where it is.
     pub state: RunState,
     /// The line's instant.

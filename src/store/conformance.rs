@@ -36,6 +36,7 @@ pub async fn run(harness: &impl Harness) {
     definitions::blobs(&*store).await;
     definitions::race(&*store, &*other).await;
     claims::conditions(&*store).await;
+    claims::ad_hoc(&*store).await;
     claims::repeated(&*store).await;
     claims::race(&*store, &*other).await;
     saves::settling(&*store).await;
@@ -100,11 +101,11 @@ async fn load(store: &dyn Store) -> Loaded {
 /// The record of a pair, an empty one if there is none.
 async fn pair(store: &dyn Store, host: &Name, task: &Name) -> PairRecord {
     let mut pairs = load(store).await.pairs;
-    pairs.retain(|pair| pair.host == *host && pair.task == *task);
+    pairs.retain(|pair| pair.host == *host && pair.task.as_ref() == Some(task));
     assert!(pairs.len() <= 1, "there must be one record of a pair, not {}", pairs.len());
     pairs.pop().unwrap_or_else(|| PairRecord {
         host: host.clone(),
-        task: task.clone(),
+        task: Some(task.clone()),
         claimed_until: None,
         open: Vec::new(),
         status: PairStatus::default(),

@@ -40,7 +40,7 @@ struct Inner {
     revision: u64,
     definitions: BTreeMap<(Noun, Name), DefinitionRow>,
     blobs: BTreeMap<ContentHash, Bytes>,
-    pairs: BTreeMap<(Name, Name), Pair>,
+    pairs: BTreeMap<(Name, Option<Name>), Pair>,
     host_keys: BTreeMap<Name, HostKeyRecord>,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
@@ -103,13 +103,13 @@ impl MemoryStore {
 
     /// The Results of a pair in the order in which they were saved.
     pub fn results_of(&self, host: &str, task: &str) -> Vec<RunResult> {
-        let of = |result: &RunResult| result.host.as_str() == host && result.task.as_str() == task;
+        let of = |result: &RunResult| result.host.as_str() == host && is(&result.task, task);
         self.saved().into_iter().filter(of).collect()
     }
 
     /// What is kept of a pair.
     pub fn pair(&self, host: &str, task: &str) -> Option<PairRecord> {
-        self.pairs().into_iter().find(|pair| pair.host.as_str() == host && pair.task.as_str() == task)
+        self.pairs().into_iter().find(|pair| pair.host.as_str() == host && is(&pair.task, task))
     }
 
     /// What is kept of all pairs, by host and task.
@@ -125,7 +125,7 @@ impl MemoryStore {
 
 impl Inner {
     fn pairs(&self) -> Vec<PairRecord> {
-        let record = |((host, task), pair): (&(Name, Name), &Pair)| PairRecord {
+        let record = |((host, task), pair): (&(Name, Option<Name>), &Pair)| PairRecord {
             host: host.clone(),
             task: task.clone(),
             claimed_until: pair.claimed_until,
@@ -135,8 +135,8 @@ impl Inner {
         self.pairs.iter().map(record).collect()
     }
 
-    fn pair_mut(&mut self, host: &Name, task: &Name) -> &mut Pair {
-        self.pairs.entry((host.clone(), task.clone())).or_default()
+    fn pair_mut(&mut self, host: &Name, task: Option<&Name>) -> &mut Pair {
+        self.pairs.entry((host.clone(), task.cloned())).or_default()
     }
 
     fn commit(&mut self, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
@@ -157,7 +157,7 @@ impl Inner {
         match write {
             Write::Claim { host, task, until, open } => {
                 let ended = self.results.contains_key(&open.id);
-                let pair = self.pair_mut(&host, &task);
+                let pair = self.pair_mut(&host, task.as_ref());
                 // The same answer as the first time: it got lost on its way.
                 if ended || pair.open.contains_key(&open.id) {
                     return Written::Claimed;
@@ -174,7 +174,7 @@ impl Inner {
                     self.counters.saved_again += 1;
                     return Written::Done;
                 }
-                let pair = self.pair_mut(&result.host, &result.task);
+                let pair = self.pair_mut(&result.host, result.task.as_ref());
                 pair.open.remove(&result.id);
                 pair.move_forward(until);
                 if let Some(status) = status {
@@ -185,7 +185,7 @@ impl Inner {
                 Written::Done
             }
             Write::Watch { host, task, until } => {
-                self.pair_mut(&host, &task).move_forward(Some(until));
+                self.pair_mut(&host, Some(&task)).move_forward(Some(until));
                 Written::Done
             }
             Write::NoteKill { run, kill } => {
@@ -203,7 +203,7 @@ impl Inner {
                 Written::Done
             }
             Write::ForgetPair { host, task } => {
-                self.pairs.remove(&(host, task));
+                self.pairs.remove(&(host, Some(task)));
                 Written::Done
             }
         }
@@ -226,6 +226,11 @@ impl Pair {
     }
 }
 
+/// Whether that is the task; an ad-hoc run has none.
+fn is(task: &Option<Name>, named: &str) -> bool {
+    task.as_ref().is_some_and(|task| task.as_str() == named)
+}
+
 /// Lets time pass, and does not as much as take a turn where none is to pass.
 async fn pass(time: Duration) {
     if !time.is_zero() {
@@ -241,11 +246,12 @@ fn counted(result: &RunResult) -> RunResult {
 
 fn matches(query: &ResultQuery, result: &RunResult) -> bool {
     query.host.as_ref().is_none_or(|host| *host == result.host)
-        && query.task.as_ref().is_none_or(|task| *task == result.task)
+        && query.task.as_ref().is_none_or(|task| result.task.as_ref() == Some(task))
         && query.outcome.is_none_or(|outcome| outcome == result.outcome)
         && query.state.is_none_or(|state| Some(state) == result.state)
         && query.reason.is_none_or(|reason| Some(reason) == result.reason)
         && query.trigger.is_none_or(|trigger| trigger == result.trigger)
+        && query.group.is_none_or(|group| Some(group) == result.group)
         && query.since.is_none_or(|since| result.scheduled_at >= since)
         && query.until.is_none_or(|until| result.scheduled_at < until)
 }

@@ -71,14 +71,16 @@ impl fmt::Debug for Blob {
 pub struct OpenRun {
     /// Its id.
     pub id: RunId,
-    /// The task's version.
-    pub task_version: u64,
+    /// The task's version; none for an ad-hoc run.
+    pub task_version: Option<u64>,
     /// The schedule that made it due.
     pub schedule: Option<Name>,
     /// What started it.
     pub trigger: Trigger,
     /// The key that started it.
     pub by: Option<Name>,
+    /// The runs that were asked for together with it.
+    pub group: Option<RunId>,
     /// The line's instant.
     pub scheduled_at: Timestamp,
     /// When it was to start.
@@ -90,8 +92,8 @@ pub struct OpenRun {
 pub struct PairRecord {
     /// The host.
     pub host: Name,
-    /// The task.
-    pub task: Name,
+    /// The task; none for the open ad-hoc runs of the host, of which nothing else is kept.
+    pub task: Option<Name>,
     /// Every instant up to this one has been dealt with.
     pub claimed_until: Option<Timestamp>,
     /// Runs claimed and not ended.
@@ -121,8 +123,8 @@ pub enum Write {
     Claim {
         /// The host.
         host: Name,
-        /// The task.
-        task: Name,
+        /// The task; none for an ad-hoc run.
+        task: Option<Name>,
         /// The instant, for a scheduled run.
         until: Option<Timestamp>,
         /// The run.

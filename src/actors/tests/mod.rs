@@ -2,6 +2,7 @@
 
 mod support;
 
+mod asked;
 mod catalog;
 mod connection;
 mod host;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::{Alf, UNSCHEDULED, at, name, one, seconds, start, verdict};
 use crate::actors::error::AlfError;
-use crate::actors::handle::If;
+use crate::actors::handle::{If, Order};
 use crate::app::Ended;
 use crate::model::{Noun, Outcome, PairStatus, PublicKey, Reason, RunIds, State, Trigger};
 use crate::ssh::fake::{FakeConnect, FakeExec};
@@ -106,7 +106,7 @@ async fn a_change_of_one_host_disturbs_no_other() {
     for host in ["web1", "web2"] {
         let results = alf.results(host, "check");
         assert_eq!(results.iter().map(|result| result.reason).collect::<Vec<_>>(), [None], "{host} {results:?}");
-        assert_eq!((results[0].task_version, alf.hosts().connects(host)), (1, 1), "it is the run that began");
+        assert_eq!((results[0].task_version, alf.hosts().connects(host)), (Some(1), 1), "it is the run that began");
         assert_eq!(alf.health(&["node", host, "check"]).await.restarts, 0);
     }
     alf.end().await;
@@ -284,16 +284,17 @@ async fn what_is_defined_no_more_is_settled_and_forgotten_at_the_start() {
     let ids = RunIds::default();
     let open = |trigger| OpenRun {
         id: ids.next(start().into()),
-        task_version: 1,
+        task_version: Some(1),
         schedule: None,
         trigger,
         by: None,
+        group: None,
         scheduled_at: start().into(),
         due_at: start().into(),
     };
     let claim = |host: &str, task: &str, until: Option<crate::model::Timestamp>| Write::Claim {
         host: name(host),
-        task: name(task),
+        task: Some(name(task)),
         until,
         open: open(if until.is_some() { Trigger::Schedule } else { Trigger::Manual }),
     };
@@ -314,7 +315,11 @@ async fn what_is_defined_no_more_is_settled_and_forgotten_at_the_start() {
         assert_eq!((results.len(), results[0].reason), (1, Some(Reason::Aborted)));
     }
     let known = alf.store().pairs();
-    assert_eq!(known.iter().map(|pair| pair.task.as_str()).collect::<Vec<_>>(), ["check"], "{known:?}");
+    assert_eq!(
+        known.iter().map(|pair| pair.task.as_ref().unwrap().as_str()).collect::<Vec<_>>(),
+        ["check"],
+        "{known:?}"
+    );
     assert_eq!((known[0].host.as_str(), &known[0].status), ("web1", &PairStatus::default()));
     assert!(alf.store().host_key("gone").is_none() && alf.store().host_key("web1").is_some());
     assert_eq!(pairs(&alf), [pair("web1", "check")]);
@@ -330,7 +335,7 @@ async fn runs_may_end_within_the_grace() {
     let handle = alf.handle.clone();
     let refused = async move {
         tokio::time::sleep(seconds(2)).await;
-        let answer = handle.run(name("web1"), name("check"), None).await;
+        let answer = handle.run(name("web1"), name("check"), Order::default()).await;
         assert_eq!(answer, Err(AlfError::Unavailable("Alf is stopping".to_owned())));
     };
     let (world, ()) = tokio::join!(alf.end(), refused);

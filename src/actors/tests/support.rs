@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::actors::catalog::{Draft, Precondition, PutDone};
 use crate::actors::error::AlfError;
-use crate::actors::handle::AlfHandle;
+use crate::actors::handle::{AlfHandle, Order};
 use crate::actors::parts::LoginDefaults;
 use crate::actors::supervision::ActorHealth;
 use crate::app::{self, App, Ended, Parts, Setup};
@@ -153,7 +153,7 @@ impl Alf {
     }
 
     pub(super) async fn run(&self, host: &str, task: &str) -> Result<RunId, AlfError> {
-        self.handle.run(name(host), name(task), None).await
+        self.handle.run(name(host), name(task), Order::default()).await
     }
 
     /// Runs a task and waits for its Result.

@@ -397,14 +397,15 @@ async fn a_run_that_a_crash_cut_off_is_aborted_once() {
     let id = crate::model::RunIds::default().next(instant.into());
     let open = OpenRun {
         id,
-        task_version: 1,
+        task_version: Some(1),
         schedule: Some(name("often")),
         trigger: Trigger::Schedule,
         by: None,
+        group: None,
         scheduled_at: instant.into(),
         due_at: instant.into(),
     };
-    let claim = Write::Claim { host: name("web1"), task: name("check"), until: Some(instant.into()), open };
+    let claim = Write::Claim { host: name("web1"), task: Some(name("check")), until: Some(instant.into()), open };
     world.store.commit(vec![claim]).await.unwrap();
     tokio::time::sleep(seconds(3600)).await;
     let alf = world.start().await;

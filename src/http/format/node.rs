@@ -105,6 +105,24 @@ impl Node {
         }
     }
 
+    /// Takes fields out of an object into one of their own, which has none where this is no object.
+    pub fn take_fields(&mut self, names: &[&str]) -> Self {
+        let chosen = |(name, _): &mut (String, Self)| names.contains(&name.as_str());
+        match &mut self.kind {
+            Kind::Map(fields) => Self::new(Kind::Map(fields.extract_if(.., chosen).collect())),
+            Kind::Element(element) => {
+                let children = element.children.extract_if(.., chosen).collect();
+                Self::new(Kind::Element(Box::new(Element { children, ..Element::default() })))
+            }
+            _ => Self::new(Kind::Map(Vec::new())),
+        }
+    }
+
+    /// The names of the fields of an object.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.fields().iter().map(|(name, _)| name.as_str())
+    }
+
     fn fields(&self) -> &[(String, Self)] {
         match &self.kind {
             Kind::Map(fields) => fields,

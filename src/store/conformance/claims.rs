@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 
 use super::samples::{MINUTE, at, claim, id, name, open_run, result, save};
-use super::{commit, commit_one, pair};
-use crate::model::Trigger;
+use super::{commit, commit_one, load, must, pair};
+use crate::model::{ResultQuery, Trigger};
 use crate::store::{Store, Write, Written};
 
 /// An instant is claimed once; later ones can be, earlier ones not.
@@ -25,12 +25,13 @@ pub(super) async fn conditions(store: &dyn Store) {
     assert_eq!(commit_one(store, later).await, Written::Claimed, "a later instant must be free");
     let by_hand = Write::Claim {
         host: host.clone(),
-        task: task.clone(),
+        task: Some(task.clone()),
         until: None,
         open: crate::store::OpenRun {
             schedule: None,
             trigger: Trigger::Manual,
             by: Some(name("admin")),
+            group: Some(id(0)),
             ..open_run(manual, at(0))
         },
     };
@@ -44,6 +45,32 @@ pub(super) async fn conditions(store: &dyn Store) {
 
     let elsewhere = commit_one(store, claim(&name("claims-2"), &task, Some(at(MINUTE)), id(5))).await;
     assert_eq!(elsewhere, Written::Claimed, "pairs must not disturb each other");
+}
+
+/// Ad-hoc runs are claimed like any others, and leave nothing behind but their Results.
+pub(super) async fn ad_hoc(store: &dyn Store) {
+    let (host, task) = (name("claims-ad-hoc"), name("beside"));
+    let (first, second, group) = (id(1), id(2), id(3));
+    let open = |id| crate::store::OpenRun { task_version: None, group: Some(group), ..open_run(id, at(0)) };
+    let write = |id| Write::Claim { host: host.clone(), task: None, until: None, open: open(id) };
+    let of_task = claim(&host, &task, None, id(4));
+    assert_eq!(commit(store, vec![write(first), write(second), of_task]).await, [Written::Claimed; 3]);
+    let record = |pairs: Vec<crate::store::PairRecord>| {
+        pairs.into_iter().find(|pair| pair.host == host && pair.task.is_none()).map(|pair| pair.open)
+    };
+    assert_eq!(record(load(store).await.pairs), Some(vec![open(first), open(second)]));
+    assert_eq!(pair(store, &host, &task).await.open.len(), 1, "they are no runs of a task");
+    let ended =
+        |id| crate::model::RunResult { task: None, task_version: None, group: Some(group), ..result(&host, &task, id) };
+    commit(store, vec![save(ended(first)), save(ended(second))]).await;
+    assert_eq!(record(load(store).await.pairs), None, "an ad-hoc run that ended must leave no record");
+    assert_eq!(must("result", store.result(first).await), Some(ended(first)));
+    let query = ResultQuery { host: Some(host.clone()), limit: 10, ..ResultQuery::default() };
+    let total = async |query| must("results", store.results(query).await).total;
+    assert_eq!(total(query.clone()).await, 2, "the host has them");
+    assert_eq!(total(ResultQuery { group: Some(group), ..query.clone() }).await, 2, "the group has them");
+    assert_eq!(total(ResultQuery { group: Some(id(9)), ..query.clone() }).await, 0);
+    assert_eq!(total(ResultQuery { task: Some(task.clone()), ..query }).await, 0, "no task has them");
 }
 
 /// A claim that is repeated, because its answer got lost, is still ours; once its run ended it opens nothing.

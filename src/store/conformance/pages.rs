@@ -69,7 +69,7 @@ fn dataset(host: [&str; 2]) -> Vec<RunResult> {
 
 fn matches(query: &ResultQuery, result: &RunResult) -> bool {
     query.host.as_ref().is_none_or(|host| *host == result.host)
-        && query.task.as_ref().is_none_or(|task| *task == result.task)
+        && query.task.as_ref().is_none_or(|task| Some(task) == result.task.as_ref())
         && query.outcome.is_none_or(|outcome| outcome == result.outcome)
         && query.state.is_none_or(|state| Some(state) == result.state)
         && query.reason.is_none_or(|reason| Some(reason) == result.reason)

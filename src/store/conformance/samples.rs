@@ -39,10 +39,11 @@ pub(in crate::store) fn id(millis: i64) -> RunId {
 pub(in crate::store) fn open_run(id: RunId, scheduled_at: Timestamp) -> OpenRun {
     OpenRun {
         id,
-        task_version: 3,
+        task_version: Some(3),
         schedule: Some(name("hourly@all")),
         trigger: Trigger::Schedule,
         by: None,
+        group: None,
         scheduled_at,
         due_at: scheduled_at,
     }
@@ -50,7 +51,7 @@ pub(in crate::store) fn open_run(id: RunId, scheduled_at: Timestamp) -> OpenRun 
 
 pub(in crate::store) fn claim(host: &Name, task: &Name, until: Option<Timestamp>, id: RunId) -> Write {
     let open = open_run(id, until.unwrap_or(at(0)));
-    Write::Claim { host: host.clone(), task: task.clone(), until, open }
+    Write::Claim { host: host.clone(), task: Some(task.clone()), until, open }
 }
 
 pub(in crate::store) fn save(result: RunResult) -> Write {
@@ -63,12 +64,13 @@ pub(in crate::store) fn result(host: &Name, task: &Name, id: RunId) -> RunResult
     RunResult {
         id,
         host: host.clone(),
-        task: task.clone(),
-        task_version: 3,
+        task: Some(task.clone()),
+        task_version: Some(3),
         schedule: None,
         node: "node-1".to_owned(),
         trigger: Trigger::Schedule,
         by: None,
+        group: None,
         scheduled_at: instant,
         due_at: instant,
         started_at: None,
@@ -96,6 +98,7 @@ pub(in crate::store) fn full_result(host: &Name, task: &Name, id: RunId) -> RunR
         node: "node 2, \"the other\" ∞".to_owned(),
         trigger: Trigger::CatchUp,
         by: Some(name("admin")),
+        group: Some(self::id(0)),
         scheduled_at: at(-DAY),
         due_at: at(-DAY + 1),
         started_at: Some(at(2)),

@@ -52,8 +52,9 @@ impl Faults {
 
 fn task_of(write: &Write) -> Option<&Name> {
     match write {
-        Write::Claim { task, .. } | Write::Watch { task, .. } | Write::ForgetPair { task, .. } => Some(task),
-        Write::Save { result, .. } => Some(&result.task),
+        Write::Claim { task, .. } => task.as_ref(),
+        Write::Watch { task, .. } | Write::ForgetPair { task, .. } => Some(task),
+        Write::Save { result, .. } => result.task.as_ref(),
         Write::NoteKill { .. } | Write::PinHostKey(_) | Write::ForgetHostKey(_) => None,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, named_params};
 
 use super::fault::Fault;
+use super::names::AD_HOC;
 use super::results::{self, Known};
 use super::{read, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
@@ -14,12 +15,12 @@ use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
 pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) -> Result<Written, Fault> {
     match write {
         Write::Claim { host, task, until, open } => {
-            let pair = known.names.pair(connection, &host, &task)?;
+            let pair = known.names.pair(connection, &host, task.as_ref())?;
             claim(connection, known, pair, until, &open)
         }
         Write::Save { result, status, until } => {
             if results::insert(connection, known, &result)? {
-                let pair = known.names.pair(connection, &result.host, &result.task)?;
+                let pair = known.names.pair(connection, &result.host, result.task.as_ref())?;
                 connection
                     .prepare_cached("DELETE FROM open_runs WHERE pair = ?1 AND id = ?2")?
                     .execute((pair, result.id.as_bytes()))?;
@@ -33,7 +34,7 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
             Ok(Written::Done)
         }
         Write::Watch { host, task, until } => {
-            let pair = known.names.pair(connection, &host, &task)?;
+            let pair = known.names.pair(connection, &host, Some(&task))?;
             move_forward(connection, pair, until)?;
             Ok(Written::Done)
         }
@@ -47,7 +48,7 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
             Ok(Written::Done)
         }
         Write::ForgetPair { host, task } => {
-            let pair = known.names.pair(connection, &host, &task)?;
+            let pair = known.names.pair(connection, &host, Some(&task))?;
             for table in ["pairs", "statuses", "open_runs"] {
                 connection.prepare_cached(&format!("DELETE FROM {table} WHERE pair = ?1"))?.execute([pair])?;
             }
@@ -76,16 +77,17 @@ fn claim(
         return Ok(Written::Taken);
     }
     let mut insert = connection.prepare_cached(
-        "INSERT INTO open_runs (pair, id, task_version, schedule, trigger, by, scheduled_at, due_at)
-         VALUES (:pair, :id, :task_version, :schedule, :trigger, :by, :scheduled_at, :due_at)",
+        "INSERT INTO open_runs (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at)
+         VALUES (:pair, :id, :task_version, :schedule, :trigger, :by, :run_group, :scheduled_at, :due_at)",
     )?;
     insert.execute(named_params! {
         ":pair": pair,
         ":id": open.id.as_bytes(),
-        ":task_version": read::to_count(open.task_version),
+        ":task_version": read::to_count(open.task_version.unwrap_or_default()),
         ":schedule": open.schedule.as_ref().map(Name::as_str),
         ":trigger": open.trigger.to_string(),
         ":by": open.by.as_ref().map(Name::as_str),
+        ":run_group": open.group.as_ref().map(RunId::as_bytes),
         ":scheduled_at": open.scheduled_at.millis(),
         ":due_at": open.due_at.millis(),
     })?;
@@ -122,10 +124,11 @@ fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<Written, Fault
 }
 
 /// The key of a pair in its row.
-fn pair_of(connection: &Connection, pair: i64) -> Result<(Name, Name), Fault> {
+fn pair_of(connection: &Connection, pair: i64) -> Result<(Name, Option<Name>), Fault> {
     let mut name = connection.prepare_cached("SELECT name FROM names WHERE id = ?1")?;
     let mut name = |id: i64| read::name(&name.query_row([id], |row| row.get::<_, String>(0))?);
-    Ok((name(pair >> 32)?, name(pair & 0xFFFF_FFFF)?))
+    let task = Some(pair & 0xFFFF_FFFF).filter(|id| *id != AD_HOC);
+    Ok((name(pair >> 32)?, task.map(name).transpose()?))
 }
 
 /// All pairs' records.
@@ -150,18 +153,22 @@ pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
         parts.entry(row.get(0)?).or_default().status = status::read(json, last)?;
     }
     let mut select = connection.prepare(
-        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at FROM open_runs ORDER BY pair, id",
+        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at, run_group FROM open_runs
+         ORDER BY pair, id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
         let trigger = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
-        parts.entry(row.get(0)?).or_default().open.push(OpenRun {
+        let pair: i64 = row.get(0)?;
+        let version = read::count(row.get(2)?)?;
+        parts.entry(pair).or_default().open.push(OpenRun {
             id: RunId::from_bytes(row.get(1)?),
-            task_version: read::count(row.get(2)?)?,
+            task_version: (pair & 0xFFFF_FFFF != AD_HOC).then_some(version),
             schedule: text(3)?.map(read::name).transpose()?,
             trigger: read::word(trigger)?,
             by: text(5)?.map(read::name).transpose()?,
+            group: row.get::<_, Option<_>>(8)?.map(RunId::from_bytes),
             scheduled_at: read::timestamp(row.get(6)?)?,
             due_at: read::timestamp(row.get(7)?)?,
         });

@@ -10,6 +10,9 @@ use crate::model::Name;
 /// More names than this are not kept in memory.
 const REMEMBERED: usize = 100_000;
 
+/// In place of a task's integer where there is no task.
+pub(super) const AD_HOC: i64 = 0;
+
 /// What the writer remembers of the names it has met. After a transaction that failed it must forget them, as names
 /// that came with it are gone.
 #[derive(Debug, Default)]
@@ -35,11 +38,17 @@ impl Names {
         Ok(id)
     }
 
-    /// The key of a pair: its host's integer in the upper half, its task's in the lower.
-    pub(super) fn pair(&mut self, connection: &Connection, host: &Name, task: &Name) -> Result<i64, Fault> {
+    /// The key of a pair: its host's integer in the upper half, its task's in the lower. No name has the integer 0: it
+    /// stands for the task of ad-hoc runs.
+    pub(super) fn pair(&mut self, connection: &Connection, host: &Name, task: Option<&Name>) -> Result<i64, Fault> {
         let host = self.id(connection, host.as_str())?;
-        let task = self.id(connection, task.as_str())?;
+        let task = self.task(connection, task)?;
         Ok(host << 32 | task)
+    }
+
+    /// The integer of a run's task.
+    pub(super) fn task(&mut self, connection: &Connection, task: Option<&Name>) -> Result<i64, Fault> {
+        task.map_or(Ok(AD_HOC), |task| self.id(connection, task.as_str()))
     }
 
     /// Forgets all.

@@ -69,6 +69,9 @@ fn everywhere(connection: &Connection, query: &ResultQuery) -> Result<Option<Con
     if let Some(reason) = query.reason {
         conditions.add("reason = ?", reason.to_string());
     }
+    if let Some(group) = query.group {
+        conditions.add("run_group = ?", group.as_bytes().to_vec());
+    }
     if let Some(trigger) = query.trigger {
         let term = if trigger == Trigger::Schedule { "trigger = ?" } else { "trigger = ? AND trigger <> 'schedule'" };
         conditions.add(term, trigger.to_string());

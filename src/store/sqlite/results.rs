@@ -111,18 +111,18 @@ fn free_key(connection: &Connection, table: &str, id: RunId) -> Result<Option<i6
 
 fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, result: &RunResult) -> Result<(), Fault> {
     let host = names.id(connection, result.host.as_str())?;
-    let task = names.id(connection, result.task.as_str())?;
+    let task = names.task(connection, result.task.as_ref())?;
     let node = names.id(connection, &result.node)?;
     let schedule = result.schedule.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
     let by = result.by.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
     let kill = result.kill.as_ref().map(|kill| read::to_json("a kill", kill)).transpose()?;
     let instants = result.instants.map(|instants| read::to_json("folded instants", &instants)).transpose()?;
     let mut insert = connection.prepare_cached(&format!(
-        "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, scheduled_at, due_at,
-             started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
+        "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, run_group,
+             scheduled_at, due_at, started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
              stdout_total, stderr_total, stdout, stderr)
-         VALUES (:key, :id, :host, :task, :task_version, :schedule, :node, :trigger, :by, :scheduled_at, :due_at,
-             :started_at, :finished_at, :attempt, :exit_code, :signal, :outcome, :state, :reason, :hard, :message,
+         VALUES (:key, :id, :host, :task, :task_version, :schedule, :node, :trigger, :by, :run_group,
+             :scheduled_at, :due_at, :started_at, :finished_at, :attempt, :exit_code, :signal, :outcome, :state, :reason, :hard, :message,
              :kill, :instants, :stdout_total, :stderr_total, :stdout, :stderr)"
     ))?;
     insert.execute(named_params! {
@@ -130,11 +130,12 @@ fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, resu
         ":id": result.id.as_bytes(),
         ":host": host,
         ":task": task,
-        ":task_version": read::to_count(result.task_version),
+        ":task_version": read::to_count(result.task_version.unwrap_or_default()),
         ":schedule": schedule,
         ":node": node,
         ":trigger": result.trigger.to_string(),
         ":by": by,
+        ":run_group": result.group.as_ref().map(RunId::as_bytes),
         ":scheduled_at": result.scheduled_at.millis(),
         ":due_at": result.due_at.millis(),
         ":started_at": result.started_at.map(|at| at.millis()),
@@ -179,7 +180,7 @@ pub(super) fn columns(output: Output) -> String {
     format!(
         "r.id, {}, {}, r.task_version, {}, {}, r.trigger, {}, r.scheduled_at, r.due_at, r.started_at, r.finished_at,
          r.attempt, r.exit_code, r.signal, r.outcome, r.state, r.reason, r.hard, r.message, r.kill, r.instants,
-         r.stdout_total, r.stderr_total, {bodies}",
+         r.stdout_total, r.stderr_total, {bodies}, r.run_group",
         name("host"),
         name("task"),
         name("schedule"),
@@ -204,12 +205,14 @@ pub(super) fn result(row: &Row<'_>, output: Output) -> Result<RunResult, Fault> 
     Ok(RunResult {
         id: RunId::from_bytes(row.get(0)?),
         host: read::name(needed(1)?)?,
-        task: read::name(needed(2)?)?,
-        task_version: read::count(row.get(3)?)?,
+        // An ad-hoc run has no task, and so no version of it.
+        task: text(2)?.map(read::name).transpose()?,
+        task_version: text(2)?.map(|_| read::count(row.get(3)?)).transpose()?,
         schedule: text(4)?.map(read::name).transpose()?,
         node: row.get(5)?,
         trigger: read::word(needed(6)?)?,
         by: text(7)?.map(read::name).transpose()?,
+        group: row.get::<_, Option<_>>(26)?.map(RunId::from_bytes),
         scheduled_at: read::timestamp(row.get(8)?)?,
         due_at: read::timestamp(row.get(9)?)?,
         started_at: row.get::<_, Option<i64>>(10)?.map(read::timestamp).transpose()?,

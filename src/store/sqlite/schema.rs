@@ -3,12 +3,20 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fault::Fault;
+use super::partition;
 
 /// In the file's header (`PRAGMA application_id`), so that `file(1)` and Alf know whose database it is: "Alf" and 1.
 const APPLICATION: i32 = 0x416C_6601;
 
-/// One for each version: from the version before it to it.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+/// One step of the schema: from the version before it to it.
+type Migration = fn(&Connection) -> Result<(), Fault>;
+
+/// One for each version.
+const MIGRATIONS: [Migration; 3] = [
+    |connection| Ok(connection.execute_batch(VERSION_1)?),
+    |connection| Ok(connection.execute_batch(VERSION_2)?),
+    groups,
+];
 
 /// The newest version this Alf knows.
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
@@ -71,6 +79,7 @@ pub(super) fn partition(table: &str) -> String {
             node INTEGER NOT NULL,
             trigger TEXT NOT NULL,
             by INTEGER,
+            run_group BLOB,
             scheduled_at INTEGER NOT NULL,
             due_at INTEGER NOT NULL,
             started_at INTEGER,
@@ -94,8 +103,25 @@ pub(super) fn partition(table: &str) -> String {
         CREATE INDEX {table}_outcome ON {table} (outcome) WHERE outcome <> 'OK';
         CREATE INDEX {table}_state ON {table} (state) WHERE state <> 'OK';
         CREATE INDEX {table}_reason ON {table} (reason) WHERE reason IS NOT NULL;
-        CREATE INDEX {table}_trigger ON {table} (trigger) WHERE trigger <> 'schedule';"
+        CREATE INDEX {table}_trigger ON {table} (trigger) WHERE trigger <> 'schedule';
+        {}",
+        index_of_groups(table)
     )
+}
+
+fn index_of_groups(table: &str) -> String {
+    format!("CREATE INDEX {table}_group ON {table} (run_group) WHERE run_group IS NOT NULL;")
+}
+
+/// Version 2: runs that were asked for together have a group.
+fn groups(connection: &Connection) -> Result<(), Fault> {
+    connection.execute_batch("ALTER TABLE open_runs ADD COLUMN run_group BLOB")?;
+    for day in partition::all(connection)? {
+        let table = partition::table(day.day)?;
+        connection
+            .execute_batch(&format!("ALTER TABLE {table} ADD COLUMN run_group BLOB; {}", index_of_groups(&table)))?;
+    }
+    Ok(())
 }
 
 /// What a database's header says of it.
@@ -131,7 +157,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
         let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
         let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let Some(migration) = MIGRATIONS.get(version as usize) else { return Ok(()) };
-        transaction.execute_batch(migration)?;
+        migration(&transaction)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", version + 1)?;
         transaction.commit()?;

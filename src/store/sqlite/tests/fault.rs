@@ -48,7 +48,7 @@ async fn a_full_disk_loses_nothing_and_is_worked_around() {
     let answers = store.commit(writes).await.unwrap();
     assert_eq!(answers, [Written::Claimed, Written::Done, Written::Done]);
     let found = store.result(run).await.unwrap().unwrap();
-    assert_eq!((found.host, found.task, found.stdout.bytes.len()), (host, task, 1 << 20));
+    assert_eq!((found.host, found.task, found.stdout.bytes.len()), (host, Some(task), 1 << 20));
     assert_eq!(store.results(all()).await.unwrap().total, 3);
 }
 

@@ -104,6 +104,29 @@ async fn one_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() 
     assert_eq!(version, schema::NEWEST);
 }
 
+#[tokio::test]
+async fn a_store_without_groups_is_brought_up_to_date() {
+    let (directory, store) = store();
+    let kept = any_result();
+    store.commit(vec![save(kept.clone()), claim(&name("h"), &name("t"), id(5))]).await.unwrap();
+    store.close().await;
+    drop(store);
+    let old = stranger(&directory);
+    let table = partition::table(partition::day_of(kept.id)).unwrap();
+    old.execute_batch(&format!(
+        "DROP INDEX {table}_group; ALTER TABLE {table} DROP COLUMN run_group;
+         ALTER TABLE open_runs DROP COLUMN run_group; PRAGMA user_version = 2;"
+    ))
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.result(kept.id).await.unwrap(), Some(kept.clone()), "what was there is there");
+    assert_eq!(store.load().await.unwrap().pairs[0].open[0].group, None);
+    let grouped = RunResult { id: id(6), group: Some(id(7)), ..kept };
+    store.commit(vec![save(grouped.clone())]).await.unwrap();
+    assert_eq!(store.result(grouped.id).await.unwrap(), Some(grouped));
+}
+
 #[test]
 fn another_programs_database_is_refused_and_left_alone() {
     for make in ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7", "PRAGMA user_version = 1"] {

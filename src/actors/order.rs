@@ -1,0 +1,23 @@
+//! What goes with the wish for a run that somebody starts.
+
+use std::sync::Arc;
+
+use crate::model::{Given, Name, RunId};
+
+/// What goes with the wish for a run that somebody starts.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// The key that asks.
+    pub by: Option<Name>,
+    /// The group of runs that were asked for together.
+    pub group: Option<RunId>,
+    /// Variables, arguments and standard input of this run.
+    pub given: Arc<Given>,
+}
+
+impl Order {
+    /// By a key, with nothing given.
+    pub fn by(key: Option<Name>) -> Self {
+        Self { by: key, ..Self::default() }
+    }
+}

@@ -1,0 +1,113 @@
+//! Starting runs that somebody asks for: of a task or ad hoc, on one host or on many.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+use super::error::AlfError;
+use super::handle::{ANSWER, AlfHandle};
+use super::host::RunTask;
+use super::node::FindHost;
+use super::order::Order;
+use crate::model::{
+    Definition as _, Fault, Given, Name, Noun, Reference, RunId, RunIds, Secrets, Selector, Task, TaskDocument,
+};
+
+/// How many hosts are asked at once.
+const AT_ONCE: usize = 64;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A task of the catalog.
+    Task(Name),
+    /// What [`AlfHandle::ad_hoc`] gave.
+    AdHoc(Arc<Task>),
+}
+
+/// Runs that were asked for together.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Stands in each of their Results.
+    pub id: RunId,
+    /// Those that are claimed, by host.
+    pub runs: Vec<(Name, RunId)>,
+    /// The hosts on which nothing was started, and why.
+    pub refused: Vec<(Name, AlfError)>,
+}
+
+impl AlfHandle {
+    /// Starts a run of a task on a host now; answers as soon as the run is claimed or refused.
+    pub async fn run(&self, host: Name, task: Name, order: Order) -> Result<RunId, AlfError> {
+        self.start(host, What::Task(task), order).await
+    }
+
+    /// Starts a run of a task or an ad-hoc run on a host now; answers as soon as it is claimed or refused.
+    pub async fn start(&self, host: Name, what: What, order: Order) -> Result<RunId, AlfError> {
+        let catalog = self.catalog();
+        if !catalog.hosts.contains_key(&host) {
+            return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host }));
+        }
+        let (task, ad_hoc) = match what {
+            What::AdHoc(task) => (task, true),
+            What::Task(name) => match catalog.tasks.get(&name) {
+                Some(task) => (Arc::clone(task), false),
+                None => return Err(AlfError::NotFound(Reference { noun: Noun::Task, name })),
+            },
+        };
+        let actor = self.node().get().send(FindHost(host.clone())).timeout(ANSWER).await?;
+        let actor = actor.ok_or(AlfError::Unavailable(format!("host \"{host}\" is being restarted")))?;
+        actor.send(RunTask { task, ad_hoc, order }).timeout(ANSWER).await?
+    }
+
+    /// Starts the same on all hosts of a selector. That it cannot be started on one of them does not keep it from the
+    /// others; that there is no host is an error.
+    pub async fn start_on_many(
+        &self,
+        selector: &Selector,
+        what: What,
+        by: Option<Name>,
+        given: Arc<Given>,
+    ) -> Result<Group, AlfError> {
+        let catalog = self.catalog();
+        if let What::Task(name) = &what
+            && !catalog.tasks.contains_key(name)
+        {
+            return Err(AlfError::NotFound(Reference { noun: Noun::Task, name: name.clone() }));
+        }
+        let chosen = catalog.hosts.values().filter(|host| selector.matches(host.meta.name.as_str(), &host.meta.labels));
+        let mut hosts: Vec<Name> = chosen.map(|host| host.meta.name.clone()).collect();
+        if hosts.is_empty() {
+            return Err(AlfError::Invalid(vec![Fault::new("/selector", "matches no host")]));
+        }
+        hosts.sort();
+        let id = RunIds::default().next(self.now());
+        let order = Order { by, group: Some(id), given };
+        let mut group = Group { id, runs: Vec::new(), refused: Vec::new() };
+        let mut answers = futures_util::stream::iter(hosts)
+            .map(|host| {
+                let (what, order) = (what.clone(), order.clone());
+                async move { (host.clone(), self.start(host, what, order).await) }
+            })
+            .buffered(AT_ONCE);
+        while let Some((host, answer)) = answers.next().await {
+            match answer {
+                Ok(run) => group.runs.push((host, run)),
+                Err(error) => group.refused.push((host, error)),
+            }
+        }
+        Ok(group)
+    }
+
+    /// Checks what is to be run ad hoc, finding all faults: it is a task without a name.
+    pub fn ad_hoc(&self, mut document: TaskDocument) -> Result<Arc<Task>, Vec<Fault>> {
+        // The common fields of a task are not its own; a name is never shown.
+        document.name = Name::parse("ad-hoc").ok();
+        let missing = self.catalog().missing(Task::named_in(&document));
+        match Task::check(document, &Secrets::new(), self.defaults()) {
+            Ok(task) if missing.is_empty() => Ok(Arc::new(task)),
+            Ok(_) => Err(missing),
+            Err(faults) => Err(faults.into_iter().chain(missing).collect()),
+        }
+    }
+}

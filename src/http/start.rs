@@ -1,0 +1,210 @@
+//! Starting runs: a task or something ad hoc, on a host or on many, with what is given to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::LOCATION;
+use serde::{Deserialize, Serialize};
+
+use super::body::{self, Draft};
+use super::call::Call;
+use super::format::Node;
+use super::problem::Problem;
+use super::reply::Reply;
+use super::results::bodies;
+use crate::actors::handle::{Group, Order, What};
+use crate::model::{Fault, Given, GivenDocument, Name, Noun, RunId, Selector, Span, TaskDocument};
+
+/// The longest `wait`.
+const LONGEST_WAIT: Span = Span::seconds(10 * 60);
+
+/// Fields of a task that say nothing of how it is run once.
+const NOT_AD_HOC: [&str; 13] = [
+    "name",
+    "title",
+    "description",
+    "labels",
+    "enabled",
+    "overlap",
+    "max_attempts",
+    "retry_interval",
+    "flapping",
+    "max_running",
+    "retention",
+    "version",
+    "created_at",
+];
+
+#[derive(Serialize)]
+struct Started {
+    run: RunId,
+}
+
+#[derive(Serialize)]
+struct StartedOnMany {
+    group: RunId,
+    runs: Vec<StartedThere>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct StartedThere {
+    host: Name,
+    run: RunId,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    host: Name,
+    detail: String,
+}
+
+/// Which hosts.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Chosen {
+    selector: Option<Selector>,
+}
+
+/// `POST /hosts/HOST/tasks/TASK/run`.
+pub async fn task(call: Call) -> Result<Reply, Problem> {
+    let host: Name = call.name("host", Noun::Host)?;
+    let task: Name = call.name("task", Noun::Task)?;
+    let wait = wait(&call)?;
+    let given = match body::tree_or_nothing(&call, "run")? {
+        Some(node) => only_given(node)?,
+        None => Given::default(),
+    };
+    let run = call.handle().run(host, task, order(&call, given)).await?;
+    answer(&call, run, wait).await
+}
+
+/// `POST /tasks/TASK/run`, on all hosts of a selector.
+pub async fn task_on_many(call: Call) -> Result<Reply, Problem> {
+    let task: Name = call.name("task", Noun::Task)?;
+    let mut node = body::tree(&call, "run")?;
+    let mut faults = Vec::new();
+    let selector = selector(&mut node, &mut faults);
+    let given = given(node, &mut faults);
+    match selector {
+        Some(selector) if faults.is_empty() => on_many(&call, &selector, What::Task(task), given).await,
+        _ => Err(Problem::invalid(faults)),
+    }
+}
+
+/// `POST /hosts/HOST/exec`.
+pub async fn exec(call: Call) -> Result<Reply, Problem> {
+    let host: Name = call.name("host", Noun::Host)?;
+    let wait = wait(&call)?;
+    let node = body::tree(&call, "run")?;
+    let mut faults = Vec::new();
+    let (what, given) = ad_hoc(&call, node, &mut faults);
+    match what {
+        Some(what) if faults.is_empty() => {
+            let run = call.handle().start(host, what, order(&call, given)).await?;
+            answer(&call, run, wait).await
+        }
+        _ => Err(Problem::invalid(faults)),
+    }
+}
+
+/// `POST /exec`, on all hosts of a selector.
+pub async fn exec_on_many(call: Call) -> Result<Reply, Problem> {
+    let mut node = body::tree(&call, "run")?;
+    let mut faults = Vec::new();
+    let selector = selector(&mut node, &mut faults);
+    let (what, given) = ad_hoc(&call, node, &mut faults);
+    match selector.zip(what) {
+        Some((selector, what)) if faults.is_empty() => on_many(&call, &selector, what, given).await,
+        _ => Err(Problem::invalid(faults)),
+    }
+}
+
+/// Takes the selector out of a body.
+fn selector(node: &mut Node, faults: &mut Vec<Fault>) -> Option<Selector> {
+    let Draft { document, faults: structural } = body::draft::<Chosen>(node.take_fields(&["selector"]));
+    let selector = document.and_then(|chosen| chosen.selector);
+    if selector.is_none() && structural.is_empty() {
+        faults.push(Fault::new("/selector", "is required"));
+    }
+    faults.extend(structural);
+    selector
+}
+
+/// What is to be run ad hoc: a task without what only a defined task has, and what is given to the run.
+fn ad_hoc(call: &Call, mut node: Node, faults: &mut Vec<Fault>) -> (Option<What>, Given) {
+    let given = given(node.take_fields(&GivenDocument::FIELDS), faults);
+    let out_of_place = node.take_fields(&NOT_AD_HOC);
+    let told = |name: &str| Fault::new(format!("/{name}"), "does not go with an ad-hoc run");
+    faults.extend(out_of_place.field_names().map(told));
+    let Draft { document, faults: structural } = body::draft::<TaskDocument>(node);
+    let checked = document.map(|document| call.handle().ad_hoc(document));
+    let (what, semantic) = match checked {
+        Some(Ok(task)) => (Some(What::AdHoc(task)), Vec::new()),
+        Some(Err(semantic)) => (None, semantic),
+        None => (None, Vec::new()),
+    };
+    faults.extend(body::joined(structural, semantic));
+    (what, given)
+}
+
+/// Starts it on all hosts of a selector; where it could not be started is told with why.
+async fn on_many(call: &Call, selector: &Selector, what: What, given: Given) -> Result<Reply, Problem> {
+    let Group { id, runs, refused } = call.handle().start_on_many(selector, what, call.by(), Arc::new(given)).await?;
+    let started = StartedOnMany {
+        group: id,
+        runs: runs.into_iter().map(|(host, run)| StartedThere { host, run }).collect(),
+        refused: refused
+            .into_iter()
+            .map(|(host, error)| Refused { host, detail: Problem::from(error).detail() })
+            .collect(),
+    };
+    let reply = call.document_with(StatusCode::ACCEPTED, "run", &started)?;
+    Ok(reply.with(LOCATION, format!("/api/v1/results?group={id}")))
+}
+
+/// How long the answer may wait for the end of the run.
+fn wait(call: &Call) -> Result<Duration, Problem> {
+    let mut query = call.query.reader();
+    let wait: Option<Span> = query.take("wait");
+    if wait.is_some_and(|wait| wait > LONGEST_WAIT) {
+        query.fault("wait", format!("must be at most {LONGEST_WAIT}; ask /runs/ID and /results/ID for longer runs"));
+    }
+    query.done()?;
+    Ok(wait.map_or(Duration::ZERO, Span::get))
+}
+
+fn order(call: &Call, given: Given) -> Order {
+    Order { given: Arc::new(given), ..Order::by(call.by()) }
+}
+
+/// A body that holds nothing but what is given to the run.
+fn only_given(node: Node) -> Result<Given, Problem> {
+    let mut faults = Vec::new();
+    let given = given(node, &mut faults);
+    if faults.is_empty() { Ok(given) } else { Err(Problem::invalid(faults)) }
+}
+
+/// What is given to the run; notes what is wrong with it.
+fn given(node: Node, faults: &mut Vec<Fault>) -> Given {
+    let Draft { document, faults: structural } = body::draft::<GivenDocument>(node);
+    let checked = document.map_or_else(|| Ok(Given::default()), Given::check);
+    let (given, semantic) = match checked {
+        Ok(given) => (given, Vec::new()),
+        Err(semantic) => (Given::default(), semantic),
+    };
+    faults.extend(body::joined(structural, semantic));
+    given
+}
+
+/// The run's Result when it comes in time, else its id.
+async fn answer(call: &Call, run: RunId, wait: Duration) -> Result<Reply, Problem> {
+    if !wait.is_zero()
+        && let Some(result) = call.handle().wait(run, wait).await?
+    {
+        return call.document("result", &result.document(bodies(call.format)));
+    }
+    let reply = call.document_with(StatusCode::ACCEPTED, "run", &Started { run })?;
+    Ok(reply.with(LOCATION, format!("/api/v1/runs/{run}")))
+}

@@ -1,0 +1,150 @@
+//! What a run writes, read while it runs.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::service::{Service, alf, until};
+use crate::support::sshd::Sshd;
+
+/// An open event stream.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    fn open(service: &Service, run: &str, after: Option<&str>) -> Self {
+        let mut stream = TcpStream::connect(&service.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let after = after.map(|after| format!("Last-Event-ID: {after}\r\n")).unwrap_or_default();
+        let head = format!(
+            "GET /api/v1/runs/{run}/output HTTP/1.1\r\nHost: x\r\nX-Api-Key: {}\r\nAccept: text/event-stream\r\n{after}\r\n",
+            service.key
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut stream = Self(BufReader::new(stream));
+        assert_eq!(stream.line(), "HTTP/1.1 200 OK");
+        let head: Vec<String> = std::iter::from_fn(|| Some(stream.line()).filter(|line| !line.is_empty())).collect();
+        assert!(head.iter().any(|line| line.to_lowercase() == "content-type: text/event-stream"), "{head:?}");
+        stream
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next event: kind, id, data. Sizes of chunks, comments and empty lines are passed over.
+    fn event(&mut self) -> (String, String, Value) {
+        let mut find = |field: &str| loop {
+            let line = self.line();
+            if let Some(value) = line.strip_prefix(field) {
+                break value.to_owned();
+            }
+        };
+        let (kind, id, data) = (find("event: "), find("id: "), find("data: "));
+        (kind, id, serde_json::from_str(&data).unwrap())
+    }
+}
+
+fn start(service: &Service, command: &str) -> String {
+    let run = service.send("POST", "hosts/web1/exec", &json!({"command": command})).expect(202).json();
+    run["run"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn output_comes_while_the_run_goes_on_and_can_be_gone_on_with() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    let go = sshd.dir().join("go");
+    let wait = format!("until [ -e {} ]; do sleep 0.1; done", go.display());
+    let run = start(&service, &format!("echo one; echo two >&2; {wait}; printf 'a\\377'; exit 3"));
+    let mut stream = Stream::open(&service, &run, None);
+    let mut first = [stream.event(), stream.event()];
+    first.sort_by(|one, other| one.0.cmp(&other.0));
+    let data = |text: &str| json!({"offset": 0, "encoding": "utf-8", "data": text});
+    assert_eq!((first[1].0.as_str(), &first[1].2), ("stdout", &data("one\n")));
+    assert_eq!((first[0].0.as_str(), &first[0].2), ("stderr", &data("two\n")));
+    assert_eq!(service.get(&format!("runs/{run}"))["state"], "running", "it still goes on");
+    let mut later = Stream::open(&service, &run, Some("2.4"));
+    assert_eq!(later.event().2, json!({"offset": 2, "encoding": "utf-8", "data": "e\n"}));
+    let refused = |headers: &[(&str, &str)]| service.call("GET", &format!("/api/v1/runs/{run}/output"), headers, None);
+    refused(&[("Accept", "application/json")]).expect(406);
+    refused(&[("Last-Event-ID", "x")]).expect(400);
+    std::fs::write(&go, "").unwrap();
+    for mut stream in [stream, later] {
+        let (kind, id, data) = stream.event();
+        assert_eq!((kind.as_str(), id.as_str(), &data["encoding"]), ("stdout", "6.4", &json!("base64")), "{data}");
+        let (kind, _, end) = stream.event();
+        assert_eq!((kind.as_str(), &end["run"], &end["exit_code"]), ("end", &json!(run), &json!(3)), "{end}");
+        service.get(&format!("results/{run}"));
+    }
+    let ended = refused(&[("Accept", "text/event-stream")]).expect(404);
+    assert!(ended.text().contains(&format!("/api/v1/results/{run}")), "{}", ended.text());
+}
+
+#[test]
+fn a_waiting_run_is_waited_for_and_a_stop_ends_the_stream() {
+    let mut service = Service::start();
+    // Nobody answers there: the run waits.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    service.send("POST", "hosts", &json!({"name": "web1", "address": "127.0.0.1", "port": port})).expect(201);
+    let run = start(&service, "true");
+    let mut stream = Stream::open(&service, &run, None);
+    assert_eq!(service.get(&format!("runs/{run}"))["state"], "queued");
+    let mut unread = Stream::open(&service, &run, None);
+    service.call("DELETE", &format!("/api/v1/runs/{run}"), &[], None).expect(204);
+    let (kind, id, end) = stream.event();
+    assert_eq!((kind.as_str(), id.as_str(), &end["reason"]), ("end", "0.0", &json!("cancelled")), "{end}");
+    let second = start(&service, "true");
+    let _open = Stream::open(&service, &second, None);
+    assert_eq!(service.end("TERM"), Some(0), "{}", service.log());
+    let mut rest = String::new();
+    let _ = unread.0.read_to_string(&mut rest);
+    assert!(rest.contains("cancelled"), "{rest}");
+}
+
+#[test]
+fn the_command_line_shows_output_as_it_comes() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    let go = sshd.dir().join("go");
+    let command = format!("echo first; until [ -e {} ]; do sleep 0.1; done; echo last; exit 1", go.display());
+    let mut child = alf(&service.data_dir())
+        .args(["exec", "web1", "--", &command])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "first\n");
+    assert_eq!(service.get("runs")["total"], 1, "it still goes on");
+    std::fs::write(&go, "").unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), child.wait().unwrap().code()), ("last\n", Some(1)));
+}
+
+#[test]
+fn an_interrupted_command_line_cancels_its_run() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    let mut child = alf(&service.data_dir())
+        .args(["exec", "web1", "--", "echo on; sleep 60"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let result = until("its Result", || service.get("results")["items"].as_array().unwrap().first().cloned());
+    assert_eq!(result["reason"], "cancelled", "{result}");
+}
