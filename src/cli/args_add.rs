@@ -39,7 +39,7 @@ pub struct TaskAddArgs {
     #[command(flatten)]
     pub work: WorkArgs,
     /// What runs the script, for example "python3 -u" [default: /bin/sh]
-    #[arg(long, value_name = "WORDS", requires = "script")]
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["command", "program"])]
     pub interpreter: Option<String>,
     /// An argument of the script or program; may be given several times
     #[arg(long = "arg", value_name = "ARG", conflicts_with = "command", allow_hyphen_values = true)]

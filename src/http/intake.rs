@@ -8,8 +8,9 @@ use futures_util::StreamExt as _;
 
 use super::problem::{Kind, Problem};
 
-/// How much, and for how long, is read of a body that nobody wants, before the connection is cut.
-const DRAIN_BYTES: usize = 16 * 1024 * 1024;
+/// How much, and for how long, is read of a body that nobody wants, before the connection is cut: a file whole, so that
+/// who may not send it is told so.
+const DRAIN_BYTES: usize = 80 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// How large a body may be, and how long a client may take to send it.

@@ -1,7 +1,7 @@
 //! Programs: what is put is the file itself; all else is as for every noun.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::ACCEPT;
 
 use super::call::Call;
 use super::definitions::{TRIES, answered, created, reference};
@@ -48,7 +48,7 @@ pub async fn replace(call: Call) -> Result<Reply, Problem> {
 
 /// `POST /programs`: a file has its name in the URL.
 pub async fn create(_: Call) -> Result<Reply, Problem> {
-    Err(unsupported("a program is created by its file", HeaderName::from_static("accept-post")))
+    Err(unsupported("a program is created by its file"))
 }
 
 fn check_type(call: &Call) -> Result<(), Problem> {
@@ -61,10 +61,11 @@ fn check_type(call: &Call) -> Result<(), Problem> {
         "" => "the body has no type".to_owned(),
         kind => format!("the body type \"{}\" is not read here", excerpt(kind)),
     };
-    Err(unsupported(&words, HeaderName::from_static("accept")))
+    Err(unsupported(&words))
 }
 
-fn unsupported(words: &str, header: HeaderName) -> Problem {
+/// 415, with what is read (RFC 9110 section 15.5.16).
+fn unsupported(words: &str) -> Problem {
     let detail = format!("{words}; send the file with PUT /api/v1/programs/NAME and Content-Type: {FILE}");
-    Problem::new(Kind::UnsupportedMediaType, detail).with(header, FILE)
+    Problem::new(Kind::UnsupportedMediaType, detail).with(ACCEPT, FILE)
 }
