@@ -81,6 +81,7 @@ fn fields(result: &Doc, times: Times) -> Vec<(String, String)> {
         ("signal", field(result, "signal")),
         ("trigger", field(result, "trigger")),
         ("by", field(result, "by")),
+        ("group", field(result, "group")),
         ("schedule", field(result, "schedule")),
         ("attempt", field(result, "attempt")),
         ("scheduled", time(result, "scheduled_at", times)),

@@ -25,6 +25,7 @@ struct Api<'a> {
 /// The nouns and where they are; the versions.
 pub async fn describe(call: Call) -> Result<Reply, Problem> {
     let more = [
+        ("exec", "/api/v1/exec"),
         ("runs", "/api/v1/runs"),
         ("results", "/api/v1/results"),
         ("status", "/api/v1/status"),
