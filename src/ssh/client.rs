@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_ssh2_tokio::client::AuthMethod;
@@ -243,8 +244,9 @@ impl Attempt<'_> {
         let limit = self.inner.limits.connect;
         let stream = self.way.open(self.target, &self.place, limit).await.map_err(Failure::Final)?;
         let taken_away = stream.guard();
+        let asked = Arc::new(AtomicU64::new(0));
         let logged_in = self.in_time(async {
-            let held = Held(key.clone());
+            let held = Held::new(key.clone(), Arc::clone(&asked));
             let mut handle =
                 russh::client::connect_stream(Arc::new(config), stream, held).await.map_err(|error| match error {
                     russh::Error::UnknownKey => Failure::OtherKey,
@@ -255,12 +257,12 @@ impl Attempt<'_> {
         });
         match logged_in.await.map_err(Failure::Final)? {
             Ok(handle) => {
-                taken_away.disarm();
+                let taken = taken_away.disarm();
                 let through = match &self.way {
                     Way::Jump { link, .. } => Some(Arc::clone(link)),
                     Way::Tcp(_) => None,
                 };
-                Ok(Wire::Handle { handle, through })
+                Ok(Wire::Handle { handle, through, taken, asked })
             }
             Err(Failure::OtherKey) => Err(Failure::OtherKey),
             Err(failure) => match self.way.lost() {

@@ -1,9 +1,10 @@
 //! Asks a host for its key and nothing more, or holds it to one: nothing secret is sent to a host that shows another.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::Channel;
 use russh::client::{ChannelOpenHandle, Config, Handler, Msg, Session};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::via::Stream;
 use crate::model::PublicKey;
@@ -34,13 +35,38 @@ pub(super) async fn offered_key(config: Config, stream: Stream) -> Result<Public
 }
 
 /// Goes on only with the host that has this key.
-pub(super) struct Held(pub(super) PublicKey);
+pub(super) struct Held {
+    key: PublicKey,
+    asked: Arc<AtomicU64>,
+    refused: u64,
+}
+
+impl Held {
+    /// `asked` counts what the host was asked to open.
+    pub(super) fn new(key: PublicKey, asked: Arc<AtomicU64>) -> Self {
+        Self { key, asked, refused: 0 }
+    }
+}
 
 impl Handler for Held {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, key: &russh::keys::PublicKey) -> Result<bool, Self::Error> {
-        Ok(key.to_bytes().is_ok_and(|blob| blob == self.0.blob()))
+        Ok(key.to_bytes().is_ok_and(|blob| blob == self.key.blob()))
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        _: ChannelOpenFailure,
+        _: &str,
+        _: &str,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        // russh keeps half a KiB of each refusal for as long as the connection lasts, also of what nobody has asked
+        // for (0.62.7).
+        self.refused += 1;
+        if self.refused > self.asked.load(Ordering::Relaxed) { Err(russh::Error::Inconsistent) } else { Ok(()) }
     }
 
     // A host opens nothing here: Alf asks for no forwarding. russh accepts what its handler does not refuse (0.62.7),

@@ -27,11 +27,13 @@ pub(super) async fn watch(link: Weak<Link>) {
             link.note_lost();
         }
         if link.gone.is_cancelled() {
+            link.wire.cut();
             return;
         }
         if link.silent_for() >= link.limits.keepalive_interval && !answers(&link).await {
             link.note_lost();
             let _ = timeout(GOODBYE, link.wire.disconnect()).await;
+            link.wire.cut();
             return;
         }
     }

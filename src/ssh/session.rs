@@ -304,6 +304,7 @@ impl Session for SshSession {
             })
             .await;
             link.note_lost();
+            link.wire.cut();
         })
     }
 

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_ssh2_tokio::{Client, Error};
 use russh::client::{Handle, Msg};
 use russh::{Channel, Disconnect};
+use tokio_util::sync::CancellationToken;
 
 use super::learn::Held;
 use super::session::Link;
@@ -23,7 +25,18 @@ pub(super) enum Wire {
         handle: Handle<Held>,
         /// The jump host's connection that it goes through, kept for as long as this one.
         through: Option<Arc<Link>>,
+        /// Takes the stream away from it.
+        taken: CancellationToken,
+        /// Counts what the host was asked to open.
+        asked: Arc<AtomicU64>,
     },
+}
+
+/// A connection that nobody has any more ends, also one whose host has stopped reading.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.cut();
+    }
 }
 
 impl Wire {
@@ -31,14 +44,20 @@ impl Wire {
     pub(super) async fn open(&self) -> Result<Channel<Msg>, russh::Error> {
         match self {
             Self::Client(client) => client.get_channel().await.map_err(inner),
-            Self::Handle { handle, .. } => handle.channel_open_session().await,
+            Self::Handle { handle, asked, .. } => {
+                asked.fetch_add(1, Ordering::Relaxed);
+                handle.channel_open_session().await
+            }
         }
     }
 
     /// Opens a channel on to another host's port, which the host at the other end connects to (RFC 4254 section 7.2).
     pub(super) async fn open_onward(&self, address: &str, port: u16) -> Result<Channel<Msg>, russh::Error> {
         match self {
-            Self::Handle { handle, .. } => handle.channel_open_direct_tcpip(address, u32::from(port), ORIGIN, 0).await,
+            Self::Handle { handle, asked, .. } => {
+                asked.fetch_add(1, Ordering::Relaxed);
+                handle.channel_open_direct_tcpip(address, u32::from(port), ORIGIN, 0).await
+            }
             // A `Client` sends on to addresses only: a name is resolved here, as well as can be.
             Self::Client(client) => match address.parse::<IpAddr>() {
                 Ok(ip) => client.open_direct_tcpip_channel((ip, port), None).await.map_err(inner),
@@ -55,9 +74,17 @@ impl Wire {
     pub(super) fn is_closed(&self) -> bool {
         match self {
             Self::Client(client) => client.is_closed(),
-            Self::Handle { handle, through } => {
+            Self::Handle { handle, through, .. } => {
                 handle.is_closed() || through.as_ref().is_some_and(|jump| jump.is_lost())
             }
+        }
+    }
+
+    /// Ends it without a word. russh neither hears nor says anything while the host reads nothing, or leaves a new
+    /// exchange of keys undone, for as long as the host likes (0.62.7).
+    pub(super) fn cut(&self) {
+        if let Self::Handle { taken, .. } = self {
+            taken.cancel();
         }
     }
 
