@@ -111,8 +111,8 @@ impl Sshd {
     /// Runs an agent with these keys for as long as `with` takes, which gets its socket.
     pub(crate) fn with_agent(&self, keys: &[&Path], with: impl FnOnce(&Path)) {
         let socket = self.dir().join("agent");
-        let mut agent =
-            Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        let mut agent = Command::new("ssh-agent");
+        let _agent = Ended(agent.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap());
         while !socket.exists() {
             pause();
         }
@@ -121,8 +121,6 @@ impl Sshd {
             assert!(added.unwrap().success());
         }
         with(&socket);
-        agent.kill().unwrap();
-        agent.wait().unwrap();
         std::fs::remove_file(&socket).unwrap();
     }
 
@@ -195,6 +193,16 @@ impl Sshd {
             descendants(self.child.id()).into_iter().filter(|(_, name)| name.starts_with("sshd")).map(|it| it.0),
         );
         all
+    }
+}
+
+/// A program that is ended when dropped, also by a test that fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
