@@ -121,7 +121,8 @@ async fn programs_that_nobody_used_for_a_month_go() {
     session.exec(run(&programs[2], &[])).await;
     let mut wanted = [programs[1].sha256.clone(), programs[2].sha256.clone()];
     let mut there = names(&sshd);
-    (wanted.sort(), there.sort());
+    wanted.sort();
+    there.sort();
     assert_eq!(there, wanted);
 }
 
