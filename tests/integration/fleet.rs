@@ -88,7 +88,7 @@ fn a_host_that_hangs_costs_the_others_nothing() {
     for n in 0..30 {
         service.add_host_named(&sshd, &format!("web{n}"));
     }
-    service.add_task("check", "hung", json!({"command": "true", "start_within": "3s"}), None);
+    service.add_task("check", "hung", json!({"command": "true", "start_within": "12s"}), None);
     service.send("POST", "hosts/hung/tasks/check/run?wait=30s", &json!({})).expect(200);
     hung.freeze();
     let lost = service.send("POST", "hosts/hung/tasks/check/run", &json!({})).expect(202).json()["run"].clone();
@@ -124,7 +124,7 @@ fn hosts_behind_jump_hosts_use_the_connections_that_are_there_and_are_unreachabl
     }
     assert_eq!([&bastion, &first, &second].map(|sshd| sshd.logins()), [1, 1, 1], "nobody logs in twice");
     bastion.kill();
-    service.send("POST", "tasks", &json!({"name": "late", "command": "true", "start_within": "2s"})).expect(201);
+    service.send("POST", "tasks", &json!({"name": "late", "command": "true", "start_within": "8s"})).expect(201);
     let result = service.send("POST", "hosts/in2/tasks/late/run?wait=30s", &json!({})).expect(200).json();
     assert_eq!((result["outcome"].as_str(), result["reason"].as_str()), (Some("PROBLEM"), Some("unreachable")));
     assert!(result["message"].as_str().unwrap().contains("its jump host \"in1\" is down"), "{result}");
