@@ -81,16 +81,19 @@ impl Job {
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             match ending.end {
                 End::NoPlace(_) => return self.late("did not get a session of the host"),
-                End::ConnectionLost(_) => {
+                End::ConnectionLost(_) if untouched && turn.place.session.is_lost() => {
+                    // Nothing was sent: it waits for the next connection like any other run that is due.
                     turn.place.condemn();
-                    if untouched {
-                        // Nothing was sent: it waits for the next connection like any other run that is due.
-                        continue;
-                    }
-                    self.leftovers.note(self.run.id, &exec, &ending);
+                    continue;
                 }
-                End::TimedOut | End::Cancelled if turn.place.session.is_lost() => {
-                    self.leftovers.note(self.run.id, &exec, &ending);
+                End::ConnectionLost(_) | End::TimedOut | End::Cancelled => {
+                    let lost = turn.place.session.is_lost();
+                    if lost {
+                        turn.place.condemn();
+                    }
+                    if lost || matches!(ending.end, End::ConnectionLost(_)) {
+                        self.leftovers.note(self.run.id, &exec, &ending);
+                    }
                 }
                 _ => {}
             }

@@ -338,7 +338,11 @@ impl Run {
                 self.gates.iter().find_map(first_line).map(|said| format!(": {said}")).unwrap_or_default()
             )),
             (Some(Closed::Lost), None) => End::ConnectionLost(self.link.lost_cause()),
-            (Some(Closed::ByHost), None) => End::Refused(format!("{place} ended the session without an exit status")),
+            // What became of a command that had begun is not known.
+            (Some(Closed::ByHost), None) if self.started_at.is_some() => {
+                End::ConnectionLost(format!("{place} ended the session without an exit status"))
+            }
+            (Some(Closed::ByHost), None) => End::Refused(format!("{place} ended the session before the command began")),
             (_, None) => End::Setup(format!("the login shell at {place} was not ready within {:?}", self.patience)),
         }
     }
