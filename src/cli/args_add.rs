@@ -38,7 +38,7 @@ pub struct TaskAddArgs {
     /// What it runs.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// What runs the script, for example "python3 -u" [default: /bin/sh]
+    /// What runs the script, for example "python3 -u" [default: what its #! line says, else /bin/sh]
     #[arg(long, value_name = "WORDS", conflicts_with_all = ["command", "program"])]
     pub interpreter: Option<String>,
     /// An argument of the script or program; may be given several times

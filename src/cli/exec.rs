@@ -3,6 +3,7 @@
 use super::client::API;
 use super::doc::Doc;
 use super::error::{CliError, Exit};
+use super::interpreter;
 use super::run::{Mode, Place, start};
 use super::run_args::ExecArgs;
 use super::session::Session;
@@ -33,7 +34,8 @@ pub(super) async fn run(args: ExecArgs, session: &mut Session) -> Result<Exit, C
             if body.len() as u64 > LARGEST {
                 return Err(CliError::Failed(format!("{shown} is larger than {LARGEST} bytes")));
             }
-            fields.push(("script", Some(Doc::map([("body", Some(body.into()))]))));
+            let interpreter = interpreter::of(args.interpreter.as_deref(), &body);
+            fields.push(("script", Some(Doc::map([("interpreter", interpreter), ("body", Some(body.into()))]))));
             if !args.command.is_empty() {
                 fields.push(("args", Some(Doc::List(args.command.into_iter().map(Doc::Text).collect()))));
             }

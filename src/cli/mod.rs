@@ -18,6 +18,7 @@ mod health;
 mod host_add;
 mod host_doctor;
 mod host_trust;
+mod interpreter;
 mod key_create;
 mod live;
 mod nouns;

@@ -7,6 +7,7 @@ use super::client::{Body, Client};
 use super::doc::Doc;
 use super::documents::text_of;
 use super::error::{CliError, Exit};
+use super::interpreter;
 use super::nouns::path;
 use super::session::Session;
 use super::show;
@@ -67,11 +68,11 @@ fn task(args: &TaskAddArgs, stdin: &mut dyn Read) -> Result<Doc, CliError> {
     let arguments = (!args.args.is_empty()).then(|| words(args.args.iter().map(String::as_str).collect()));
     let script = match &args.work.script {
         None => None,
-        Some(file) => Some(Doc::map([
-            ("interpreter", args.interpreter.as_deref().map(|text| words(text.split_whitespace().collect()))),
-            ("body", Some(text_of(file, stdin)?.into())),
-            ("args", arguments.clone()),
-        ])),
+        Some(file) => {
+            let body = text_of(file, stdin)?;
+            let interpreter = interpreter::of(args.interpreter.as_deref(), &body);
+            Some(Doc::map([("interpreter", interpreter), ("body", Some(body.into())), ("args", arguments.clone())]))
+        }
     };
     let program =
         args.work.program.as_ref().map(|name| Doc::map([("name", Some(name.as_str().into())), ("args", arguments)]));

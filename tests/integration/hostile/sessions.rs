@@ -140,7 +140,11 @@ async fn a_session_without_an_exit_status_is_no_success() {
             packets
         })
         .await;
-        assert!(matches!(&ending.end, End::ConnectionLost(detail) if detail.contains("exit status")), "{:?}", ending.end);
+        assert!(
+            matches!(&ending.end, End::ConnectionLost(detail) if detail.contains("exit status")),
+            "{:?}",
+            ending.end
+        );
         assert!(ending.started_at.is_some(), "it may have run");
     }
 }
