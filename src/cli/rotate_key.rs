@@ -20,7 +20,7 @@ pub(super) async fn run(session: &mut Session) -> Result<Exit, CliError> {
     let resealed = done.integer("resealed").unwrap_or_default();
     session
         .output
-        .note(&format!("the encryption key is a new one: the secrets of {resealed} definitions were encrypted anew"));
+        .note(&format!("the encryption key is a new one: definitions whose secrets were encrypted anew: {resealed}"));
     session.output.note("backups of the old key file are of use only with backups of the old store");
     if let Some(format @ (Format::Json | Format::Yaml)) = session.chosen_format() {
         show::document(&mut session.output, format, &done)?;

@@ -115,6 +115,12 @@ pub(super) fn unreachable(detail: String) -> Failure {
     Failure::Final(ConnectError::Unreachable { detail })
 }
 
+/// A character of what a host said, as it stands in a message: those that would do something to a terminal or a log
+/// are shown as what they are.
+pub(super) fn harmless(c: char) -> String {
+    if c.is_control() { c.escape_debug().collect() } else { c.to_string() }
+}
+
 /// The error with its detail fit for one line of a log or a terminal.
 pub(super) fn one_line(error: ConnectError) -> ConnectError {
     match error {

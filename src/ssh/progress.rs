@@ -11,6 +11,7 @@ use russh::{ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::explain;
 use super::gate::{Gate, Passed};
 use super::kill::{self, Prey};
 use super::output::Stream;
@@ -369,7 +370,7 @@ fn in_words(end: &End) -> String {
 fn first_line(gate: &Gate) -> Option<String> {
     let text = String::from_utf8_lossy(&gate.noise()[..gate.noise().len().min(1000)]).into_owned();
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().take(200).flat_map(char::escape_debug).collect())
+    Some(line.chars().take(200).map(explain::harmless).collect())
 }
 
 fn signal_session(writer: &Writer, signal: Sig) {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::{Check, Finding, Verdict, short, small};
+use super::explain;
 use super::session::SshSession;
 use super::{End, Ending, Session, Target};
 use crate::clock::Clock;
@@ -140,7 +141,7 @@ pub(super) async fn shell(session: &Arc<dyn Session>, target: &Target) -> Findin
 fn first_line(said: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(said).into_owned();
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().take(120).flat_map(char::escape_debug).collect())
+    Some(line.chars().take(120).map(explain::harmless).collect())
 }
 
 /// Opens sessions at once until the host refuses one.

@@ -4,6 +4,7 @@ use russh::ChannelWriteHalf;
 use russh::client::Msg;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use super::explain;
 use super::remote::{Delivery, token};
 use super::{RunAs, SecretText};
 
@@ -157,7 +158,7 @@ pub(super) fn words(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&stderr[stderr.len().saturating_sub(2000)..]).into_owned();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines[lines.len().saturating_sub(3)..].join("; ");
-    (!last.is_empty()).then(|| last.chars().take(MOST_WORDS).flat_map(char::escape_debug).collect())
+    (!last.is_empty()).then(|| last.chars().take(MOST_WORDS).map(explain::harmless).collect())
 }
 
 #[cfg(test)]
