@@ -166,8 +166,9 @@ bench_ssh() {
     need_sshd
     need pgrep procps
     say "building for release (the first time takes minutes); the result goes to $CARGO_TARGET_DIR"
+    # The program itself is built along, and told of as well.
     bench_program=$(cargo bench --locked --quiet --bench ssh --no-run --message-format=json |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+        grep '"kind":\["bench"\]' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
     [ -x "$bench_program" ] || die "the bench was not built: see above"
     rivals
     start_sshd
