@@ -33,7 +33,9 @@ pub(super) async fn run(args: ExecArgs, session: &mut Session) -> Result<Exit, C
             if body.len() as u64 > LARGEST {
                 return Err(CliError::Failed(format!("{shown} is larger than {LARGEST} bytes")));
             }
-            fields.push(("script", Some(Doc::map([("body", Some(body.into()))]))));
+            let words = |text: String| Doc::List(text.split_whitespace().map(Doc::from).collect());
+            let interpreter = args.interpreter.map(words);
+            fields.push(("script", Some(Doc::map([("interpreter", interpreter), ("body", Some(body.into()))]))));
             if !args.command.is_empty() {
                 fields.push(("args", Some(Doc::List(args.command.into_iter().map(Doc::Text).collect()))));
             }

@@ -57,9 +57,12 @@ pub struct ExecArgs {
     /// Run it on all hosts of a selector
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<Selector>,
-    /// Run this file with the host's /bin/sh; what stands after -- are its arguments
+    /// Run this file as a script on the host; what stands after -- are its arguments
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
+    /// What runs the script, for example "python3 -u" [default: /bin/sh]
+    #[arg(long, value_name = "WORDS", requires = "script")]
+    pub interpreter: Option<String>,
     /// The directory it starts in
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<String>,
