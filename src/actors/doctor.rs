@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::{Context, Handler, Message, ResponseFuture};
 
+use super::exec::sudo_password;
 use super::host::HostActor;
 use crate::ssh::doctor::{Check, Expected, Finding, Verdict};
 
@@ -21,7 +22,8 @@ impl Handler<ExamineHost> for HostActor {
     fn handle(&mut self, _: ExamineHost, _: &mut Context<Self>) -> Self::Result {
         let run_as: BTreeSet<String> = self.plan.pairs.iter().filter_map(|pair| pair.task.run_as.clone()).collect();
         let run_as = run_as.into_iter().collect();
-        let expected = Expected { max_sessions: self.plan.host.max_sessions, run_as };
+        let sudo_password = sudo_password(&self.parts, &self.plan.host);
+        let expected = Expected { max_sessions: self.plan.host.max_sessions, run_as, sudo_password };
         let (target, connector) = (self.target_by_its_way(), Arc::clone(&self.parts.connector));
         Box::pin(async move {
             match target.await {

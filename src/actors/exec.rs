@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::parts::NodeParts;
 use super::programs::StoredProgram;
 use super::run::Job;
 use crate::model::{self, Name};
@@ -31,7 +32,7 @@ impl Job {
             env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
             stdin: self.given.stdin.clone().or_else(|| task.stdin.clone()).map(Into::into),
             cwd: task.cwd.clone(),
-            run_as: task.run_as.clone().map(|user| RunAs { user, password: self.sudo_password() }),
+            run_as: task.run_as.clone().map(|user| RunAs { user, password: sudo_password(&self.parts, &self.host) }),
             timeout: self.plan.timeout.get(),
             kill_grace: task.kill_grace.get(),
             start_by: Some(start_by),
@@ -52,10 +53,10 @@ impl Job {
             }
         })
     }
+}
 
-    /// What sudo is told on this host if it asks.
-    fn sudo_password(&self) -> Option<model::SecretText> {
-        let name = self.host.credential.as_ref().or(self.parts.login.credential.as_ref())?;
-        self.parts.published.get().credentials.get(name)?.sudo_password.clone()
-    }
+/// What sudo is told on a host if it asks.
+pub(super) fn sudo_password(parts: &NodeParts, host: &model::Host) -> Option<model::SecretText> {
+    let name = host.credential.as_ref().or(parts.login.credential.as_ref())?;
+    parts.published.get().credentials.get(name)?.sudo_password.clone()
 }

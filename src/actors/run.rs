@@ -119,7 +119,12 @@ impl Job {
     /// The end of a run that could not start in time. A host that is down is the reason, whatever else was missing.
     fn late(&self, what: &str) -> RunEnd {
         if let Link::Down(Failure { reason, message }) = &*self.link.borrow() {
-            return RunEnd::NotRun { reason: *reason, message: message.clone() };
+            let message = match reason {
+                // That one names the host itself.
+                Reason::HostKey => message.clone(),
+                _ => format!("no connection to {}: {message}", self.host.meta.name),
+            };
+            return RunEnd::NotRun { reason: *reason, message };
         }
         let message = format!("{what} within start_within ({})", self.plan.task.start_within);
         RunEnd::NotRun { reason: Reason::Late, message }

@@ -14,13 +14,16 @@ use super::doc::Doc;
 use super::error::CliError;
 use super::events::{Event, Events};
 use super::result::{extent, output_of};
+use super::text::escaped;
 
-use crate::model::RunId;
+use crate::model::{Name, RunId};
 
 /// The pause between two looks: it grows from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// A stream in which nothing comes for so long is broken: the service sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
+/// How long a run may wait before its host is asked about.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a service that cannot be reached is tried again.
 const AWAY: Duration = Duration::from_secs(30);
 
@@ -35,6 +38,15 @@ pub(super) enum Told<'a> {
     Err(&'a [u8]),
     /// Something about them.
     Note(String),
+}
+
+/// How much of both streams has been told.
+#[derive(Default)]
+struct Shown {
+    /// The next offset of each.
+    told: [u64; 2],
+    /// Bytes of each that came faster than they could be told.
+    left_out: [u64; 2],
 }
 
 /// Takes what is told.
@@ -55,27 +67,30 @@ pub(super) async fn to_end(
     deadline: Option<Instant>,
     tell: &mut Tell<'_>,
 ) -> Result<Doc, CliError> {
-    let mut told = [0, 0];
-    let following = follow(client, id, &mut told, tell);
+    let mut shown = Shown::default();
+    let following = follow(client, id, &mut shown, tell);
     match deadline {
         Some(end) => tokio::time::timeout_at(end, following).await.map_err(|_| still_going(id))??,
         None => following.await?,
     }
     let result = end_of(client, id, deadline).await?;
-    rest(&result, told, tell)?;
+    for (stream, bytes) in STREAMS.into_iter().zip(shown.left_out).filter(|(_, bytes)| *bytes > 0) {
+        tell(Told::Note(format!("note: {bytes} bytes of {stream} were left out")))?;
+    }
+    rest(&result, shown.told, tell)?;
     Ok(result)
 }
 
 /// Reads streams, one after the other, until the run has ended.
-async fn follow(client: &Client, id: RunId, told: &mut [u64; 2], tell: &mut Tell<'_>) -> Result<(), CliError> {
+async fn follow(client: &Client, id: RunId, shown: &mut Shown, tell: &mut Tell<'_>) -> Result<(), CliError> {
     let (mut pause, longest) = PAUSES;
     let mut last_news = Instant::now();
     loop {
-        let before = *told;
-        match read(client, id, told, tell).await? {
+        let before = shown.told;
+        match read(client, id, shown, tell).await? {
             Stopped::Ended => return Ok(()),
             Stopped::Broken(error) => {
-                if before != *told {
+                if before != shown.told {
                     (last_news, pause) = (Instant::now(), PAUSES.0);
                 }
                 if last_news.elapsed() > AWAY {
@@ -89,8 +104,8 @@ async fn follow(client: &Client, id: RunId, told: &mut [u64; 2], tell: &mut Tell
 }
 
 /// Reads one stream, from where the last one ended.
-async fn read(client: &Client, id: RunId, told: &mut [u64; 2], tell: &mut Tell<'_>) -> Result<Stopped, CliError> {
-    let [out, err] = *told;
+async fn read(client: &Client, id: RunId, shown: &mut Shown, tell: &mut Tell<'_>) -> Result<Stopped, CliError> {
+    let [out, err] = shown.told;
     let (path, after) = (format!("{API}/runs/{id}/output"), format!("{out}.{err}"));
     let stream = match client.events(&path, &after).await {
         Ok(stream) => stream,
@@ -111,22 +126,25 @@ async fn read(client: &Client, id: RunId, told: &mut [u64; 2], tell: &mut Tell<'
             if event.kind == "end" {
                 return Ok(Stopped::Ended);
             }
-            take(&event, told, tell).ok_or_else(unreadable)??;
+            take(&event, shown, tell).ok_or_else(unreadable)??;
         }
     }
 }
 
 /// Takes one event in; none if it is none of ours.
-fn take(event: &Event, told: &mut [u64; 2], tell: &mut Tell<'_>) -> Option<Result<(), CliError>> {
+fn take(event: &Event, shown: &mut Shown, tell: &mut Tell<'_>) -> Option<Result<(), CliError>> {
+    let Shown { told, left_out } = shown;
     let data: Doc = serde_json::from_str(&event.data).ok()?;
     let number = |field: &str| data.integer(field).and_then(|number| u64::try_from(number).ok());
     if event.kind == "gap" {
         let place = STREAMS.iter().position(|stream| data.text("stream") == Some(*stream))?;
         let (from, to) = (number("from")?, number("to")?);
+        let stream = STREAMS[place];
         told[place] = to;
-        let note =
-            format!("note: {} bytes of {} were dropped before they could be shown", to - from.min(to), STREAMS[place]);
-        return Some(tell(Told::Note(note)));
+        let note = format!("note: {stream} comes faster than it can be shown; parts of it are left out");
+        let first = left_out[place] == 0;
+        left_out[place] += to - from.min(to);
+        return Some(if first { tell(Told::Note(note)) } else { Ok(()) });
     }
     let Some(place) = STREAMS.iter().position(|stream| event.kind == *stream) else { return Some(Ok(())) };
     let text = data.text("data").unwrap_or_default();
@@ -184,6 +202,22 @@ pub(super) async fn end_of(client: &Client, id: RunId, deadline: Option<Instant>
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);
+    }
+}
+
+/// Why a run does not start, if it is its host that keeps it waiting; asked for until it has started.
+pub(super) async fn why_waiting(client: &Client, id: RunId, host: &Name) -> Option<String> {
+    loop {
+        tokio::time::sleep(PATIENCE).await;
+        let run = client.get(&format!("{API}/runs/{id}"), &[]).await.ok()?;
+        if run.text("state") != Some("queued") {
+            return None;
+        }
+        let status = client.get(&format!("{API}/status/{host}"), &[]).await.ok()?;
+        if let Some(state @ ("DOWN" | "UNREACHABLE")) = status.text("state") {
+            let why = escaped(status.text("message").unwrap_or("it cannot be said why"));
+            return Some(format!("waiting: {host} is {state}: {why}; see alf host doctor {host}"));
+        }
     }
 }
 

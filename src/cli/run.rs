@@ -10,7 +10,7 @@ use super::client::{API, Body, Client};
 use super::columns::{RESULT_ROWS, field};
 use super::doc::Doc;
 use super::error::{CliError, Exit};
-use super::live::{Told, end_of, to_end};
+use super::live::{Told, end_of, to_end, why_waiting};
 use super::prefix::Prefix;
 use super::session::Session;
 use super::show;
@@ -78,9 +78,9 @@ pub(super) async fn start(
     session: &mut Session,
 ) -> Result<Exit, CliError> {
     match place {
-        Place::Host(_) => {
+        Place::Host(host) => {
             let body = if fields.is_empty() { Body::Empty } else { Body::Json(Doc::map(fields)) };
-            on_one(path, &body, mode, session).await
+            on_one(&host, path, &body, mode, session).await
         }
         Place::All(selector) => {
             let selector = ("selector", Some(selector.to_string().into()));
@@ -90,7 +90,7 @@ pub(super) async fn start(
     }
 }
 
-async fn on_one(path: &str, body: &Body, mode: Mode, session: &mut Session) -> Result<Exit, CliError> {
+async fn on_one(host: &Name, path: &str, body: &Body, mode: Mode, session: &mut Session) -> Result<Exit, CliError> {
     let client = session.client().await?;
     let id = run_of(&client.post(path, &[], body).await?.doc()?)?;
     let Mode::Wait(deadline) = mode else {
@@ -120,6 +120,19 @@ async fn on_one(path: &str, body: &Body, mode: Mode, session: &mut Session) -> R
     };
     let ids = RefCell::new(vec![id]);
     let note = |text: &str| output.borrow_mut().note(text);
+    let explained = async {
+        if let Some(why) = why_waiting(&client, id, host).await {
+            note(&why);
+        }
+        std::future::pending().await
+    };
+    let work = async {
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = explained => never,
+        }
+    };
     let result = or_cancelled(&client, &ids, &note, work).await?;
     match format {
         Some(Format::Xml) => {

@@ -57,7 +57,7 @@ pub struct ExecArgs {
     /// Run it on all hosts of a selector
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<Selector>,
-    /// Run this file; what stands after -- are its arguments
+    /// Run this file as a script on the host; what stands after -- are its arguments
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
     /// What runs the script, for example "python3 -u" [default: what its #! line says, else /bin/sh]

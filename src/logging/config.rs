@@ -11,6 +11,9 @@ use super::LoggingError;
 /// Crates that say at `info` what belongs to `debug`; prefixes of module paths.
 const NOISY: [&str; 7] = ["actix_http", "actix_server", "actix_web", "async_ssh2_tokio", "awc", "mio", "russh"];
 
+/// Crates that say at `trace` what they send, passwords included, byte by byte: they are not asked for more than `debug`.
+const INDISCREET: [&str; 2] = ["async_ssh2_tokio", "russh"];
+
 /// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggingConfig {
@@ -126,6 +129,11 @@ impl LoggingConfig {
             NOISY.iter().map(|name| ((*name).to_owned(), level.min(LevelFilter::Warn))).collect();
         modules.extend(self.modules.clone());
         modules.extend(output.modules.clone());
+        for (name, level) in &mut modules {
+            if INDISCREET.iter().any(|indiscreet| name.starts_with(indiscreet)) {
+                *level = (*level).min(LevelFilter::Debug);
+            }
+        }
         (level, modules)
     }
 }

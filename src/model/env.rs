@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 const READ_ONLY: [&str; 5] = ["UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS"];
 /// Most bytes of all names and values: a kernel takes about so much for one program.
 const MOST_BYTES: usize = 131_072;
+/// Most faults that are told one by one.
+const MOST_FAULTS: usize = 10;
 
 /// A map of environment variables. Names match `[A-Za-z_][A-Za-z0-9_]*`, are not `ALF_*` and not read-only in a shell;
 /// values are any text without NUL.
@@ -61,15 +63,25 @@ impl<'de> Deserialize<'de> for Env {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Env, A::Error> {
                 let mut all = BTreeMap::new();
                 let mut bytes = 0;
+                let mut faults = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, String>()? {
-                    check(&name, &value).map_err(de::Error::custom)?;
+                    if let Err(fault) = check(&name, &value) {
+                        faults.push(fault);
+                    }
                     bytes += name.len() + value.len() + 2;
                     if bytes > MOST_BYTES {
                         return Err(de::Error::custom(format!("holds more than {MOST_BYTES} bytes in all")));
                     }
                     all.insert(name, value);
                 }
-                Ok(Env(all))
+                match faults.len() {
+                    0 => Ok(Env(all)),
+                    more if more > MOST_FAULTS => {
+                        let first = faults[..MOST_FAULTS].join("; ");
+                        Err(de::Error::custom(format!("{first}; and {} more", more - MOST_FAULTS)))
+                    }
+                    _ => Err(de::Error::custom(faults.join("; "))),
+                }
             }
         }
         deserializer.deserialize_map(EnvVisitor)
@@ -91,6 +103,8 @@ mod tests {
             assert!(read(&format!(r#"{{"{bad}": "x"}}"#)).is_err(), "{bad}");
         }
         assert!(read(r#"{"A": "a\u0000b"}"#).is_err());
+        let all = read(r#"{"UID": "x", "1a": "x", "OK": "x", "ALF_X": "x"}"#).unwrap_err().to_string();
+        assert!(["UID", "1a", "ALF_X"].iter().all(|name| all.contains(&format!("\"{name}\""))), "{all}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConnectError, Connector, Exec, KeyStanding, Session, Target, explain, remote_checks};
 use crate::clock::Clock;
-use crate::model::HostKeyPolicy;
+use crate::model::{HostKeyPolicy, SecretText};
 
 /// How long all of it may take.
 const WHOLE: Duration = Duration::from_secs(50);
@@ -106,6 +106,8 @@ pub struct Expected {
     pub max_sessions: u32,
     /// The users that its tasks run as, by sudo.
     pub run_as: Vec<String>,
+    /// What sudo is told if it asks.
+    pub sudo_password: Option<SecretText>,
 }
 
 /// Looks a host over; one finding for each check, in order, within a minute.
@@ -210,7 +212,7 @@ async fn steps(
     }
     findings.push(remote_checks::sessions(&session, expected.max_sessions).await);
     findings.push(remote_checks::clock(&session, clock).await);
-    findings.push(remote_checks::sudo(&session, target, &expected.run_as).await);
+    findings.push(remote_checks::sudo(&session, target, expected).await);
     findings.push(remote_checks::proc(&session, target).await);
 }
 
@@ -297,7 +299,14 @@ async fn host_key(connector: &dyn Connector, target: &Target) -> Finding {
     let offered = match connector.offered_key(target.clone()).await {
         Ok(offered) => offered,
         Err(error) => {
-            let remedy = "see sshd's own log on the host; a key file in ssh.known_hosts must be readable";
+            let remedy = match &target.via {
+                Some(via) => format!(
+                    "see that address and port of the host are right as {0} sees them, and that sshd of {0} lets \
+                     connections through (AllowTcpForwarding, PermitOpen): alf exec {0} -- nc -z {1} {2}",
+                    via.host, target.address, target.port
+                ),
+                None => "see sshd's own log on the host; a key file in ssh.known_hosts must be readable".to_owned(),
+            };
             return Finding::new(Check::HostKey, Verdict::Failed, error.to_string(), remedy);
         }
     };

@@ -59,8 +59,10 @@ pub fn judge(host: &str, recorded: &Recorded, policy: HostKeyPolicy, offered: &P
             let known: Vec<String> = recorded.iter().map(describe).collect();
             Err(format!(
                 "the key of host {host} has changed: it showed {shown}, recorded in {source} is {}; if the host was \
-                 reinstalled, remove the recorded key, otherwise somebody may be listening",
-                known.join(" and ")
+                 reinstalled, compare the new one with the host itself, then: alf host trust {host} --expect {}; \
+                 otherwise somebody may be listening",
+                known.join(" and "),
+                offered.fingerprint()
             ))
         }
         (KeyStanding::Unknown, HostKeyPolicy::Strict) => Err(format!(

@@ -8,10 +8,10 @@ use russh::ChannelMsg;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::doctor::{Check, Finding, Verdict, short, small};
+use super::doctor::{Check, Expected, Finding, Verdict, short, small};
 use super::explain;
 use super::session::SshSession;
-use super::{End, Ending, Session, Target};
+use super::{End, Ending, Exec, RunAs, Session, Target};
 use crate::clock::Clock;
 
 /// A login shell slower than this reads too much before it runs a command.
@@ -209,36 +209,38 @@ fn instant(said: &str) -> Option<(f64, f64)> {
     }
 }
 
-/// Whether the user may run commands as another one without being asked for a password.
-pub(super) async fn sudo(session: &Arc<dyn Session>, target: &Target, run_as: &[String]) -> Finding {
-    let user = &target.user;
+/// Whether the user may run commands as another one, in the way that runs do it: with the password that the credential
+/// has for sudo, or without being asked for one.
+pub(super) async fn sudo(session: &Arc<dyn Session>, target: &Target, expected: &Expected) -> Finding {
+    let (user, run_as) = (&target.user, &expected.run_as);
     let mut refused = Vec::new();
     let needed: Vec<&str> = if run_as.is_empty() { vec!["root"] } else { run_as.iter().map(String::as_str).collect() };
     for other in &needed {
-        let ending = run(session, &format!("exec sudo -n -u {} true 2>&1", quoted(other))).await;
+        let run_as = RunAs { user: (*other).to_owned(), password: expected.sudo_password.clone() };
+        let ending = session.exec(Exec { run_as: Some(run_as), ..small("true", &CancellationToken::new()) }).await;
         if ending.end != End::Exited(0) {
-            let said = first_line(&ending.stdout.bytes).unwrap_or_else(|| why(&ending));
-            refused.push(format!("as {other}: {said}"));
+            refused.push(format!("as {other}: {}", why(&ending)));
         }
     }
+    let password = expected.sudo_password.is_some();
     if refused.is_empty() {
-        let detail = format!("\"{user}\" may run commands as {} without a password", needed.join(", "));
-        return Finding::fine(Check::Sudo, detail);
+        let with = if password { "with the sudo_password of the credential" } else { "without a password" };
+        return Finding::fine(Check::Sudo, format!("\"{user}\" may run commands as {} {with}", needed.join(", ")));
     }
     let detail = match run_as.is_empty() {
         true => format!("tasks with run_as would fail, none is linked here ({})", refused.join("; ")),
         false => format!("tasks with run_as fail ({})", refused.join("; ")),
     };
+    let or_else = if password {
+        "see that sudo_password of the credential is right"
+    } else {
+        "give the credential a sudo_password"
+    };
     let remedy = format!(
-        "where run_as is needed, install sudo and put into /etc/sudoers.d/alf: {user} ALL=({}) NOPASSWD: ALL",
+        "where run_as is needed, install sudo and {or_else}, or put into /etc/sudoers.d/alf: {user} ALL=({}) NOPASSWD: ALL",
         if run_as.is_empty() { "ALL".to_owned() } else { needed.join(",") }
     );
     Finding::new(Check::Sudo, Verdict::Warning, detail, remedy)
-}
-
-/// A word for `/bin/sh`.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Whether the processes of a run can be looked for there: also those of other users.
@@ -276,10 +278,5 @@ mod tests {
             assert_eq!(instant(coarse), Some((1_800_000_000.5, 0.5)), "{coarse}");
         }
         assert_eq!(instant("Mon Nov 23"), None);
-    }
-
-    #[test]
-    fn a_name_is_one_word_for_the_shell() {
-        assert_eq!(quoted("o'brien; rm -rf /"), "'o'\\''brien; rm -rf /'");
     }
 }

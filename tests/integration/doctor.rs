@@ -1,5 +1,7 @@
 //! `alf host doctor` against a real sshd: what it finds, and that it finds nothing where nothing is wrong.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use super::support::service::Service;
@@ -152,4 +154,38 @@ fn what_stands_in_the_way_of_a_login_is_named_and_the_rest_is_skipped() {
     let seen = Seen::of(&service);
     seen.says("resolve", "failed", "no-such-host.invalid");
     seen.ends_with("resolve");
+}
+
+#[test]
+fn sudo_is_tried_with_the_password_that_runs_would_give_it() {
+    let home = Sshd::start();
+    let path = home.dir().join("sudo");
+    std::fs::write(&path, super::ssh_sudo::FAKE_SUDO).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = vec![format!("SetEnv HOME={0} PATH={0}:/usr/bin:/bin", home.dir().display())];
+    let sshd = Sshd::start_with(&Options { config, ..Options::default() });
+    let service = service(&sshd);
+    let task = json!({"command": "true", "run_as": "asks"});
+    service.add_task("check", "web1", task, None);
+    for (password, verdict, words) in [
+        ("open  sesame\\", "ok", "with the sudo_password of the credential"),
+        ("wrong-one", "warning", "see that sudo_password of the credential is right"),
+    ] {
+        let patch = json!({"sudo_password": password});
+        service.send("PATCH", "credentials/key-web1", &patch).expect(200);
+        let seen = Seen::of(&service);
+        seen.says("sudo", verdict, words);
+        assert!(!seen.0.to_string().contains("sesame") && !seen.0.to_string().contains("wrong-one"), "{}", seen.0);
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_a_host_that_is_down_says_why() {
+    let mut sshd = Sshd::start();
+    let service = service(&sshd);
+    sshd.kill();
+    let waited = service.cli(&["exec", "web1", "--timeout-wait", "10s", "--", "true"]);
+    let said = String::from_utf8_lossy(&waited.stderr).into_owned();
+    assert!(said.contains("waiting: web1 is DOWN") && said.contains("refused the connection"), "{said}");
+    assert!(!waited.status.success() && said.contains("alf host doctor web1"), "{said}");
 }

@@ -185,7 +185,7 @@ fn run_program(program: &alf::ssh::ProgramFile) -> Exec {
 
 /// What sudo does with these options, as far as a client can see: it asks on standard error, without a newline, reads
 /// a line of standard input, byte by byte, and asks once more. `asks-nothing` is a user who needs no password.
-const FAKE_SUDO: &str = r#"#!/bin/sh
+pub(crate) const FAKE_SUDO: &str = r#"#!/bin/sh
 echo "$*" >>"$HOME/calls"
 prompt=none
 while :; do

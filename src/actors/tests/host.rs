@@ -71,7 +71,12 @@ async fn nobody_connects_while_nothing_is_due() {
 
 #[actix_rt::test]
 async fn unreachable_is_told_by_what_could_not_start_in_time() {
-    cannot_start_in_time(FakeConnect::unreachable("no route to web1"), Reason::Unreachable, "no route to web1").await;
+    cannot_start_in_time(
+        FakeConnect::unreachable("no route to web1"),
+        Reason::Unreachable,
+        "no connection to web1: no route to web1",
+    )
+    .await;
 }
 
 #[actix_rt::test]
@@ -81,7 +86,12 @@ async fn a_wrong_key_is_told_by_what_could_not_start_in_time() {
 
 #[actix_rt::test]
 async fn a_refused_login_is_told_by_what_could_not_start_in_time() {
-    cannot_start_in_time(FakeConnect::auth("web1 refused deploy"), Reason::Auth, "web1 refused deploy").await;
+    cannot_start_in_time(
+        FakeConnect::auth("web1 refused deploy"),
+        Reason::Auth,
+        "no connection to web1: web1 refused deploy",
+    )
+    .await;
 }
 
 async fn cannot_start_in_time(step: FakeConnect, reason: Reason, message: &str) {

@@ -103,7 +103,7 @@ async fn a_host_is_looked_over_beside_its_connection() {
     let findings = vec![Finding::fine(Check::Resolve, "it is 192.0.2.1")];
     alf.hosts().on_examine("web1", findings.clone());
     assert_eq!(alf.handle.examine(&name("web1")).await, Ok(findings));
-    assert_eq!(alf.hosts().examined("web1"), [Expected { max_sessions: 7, run_as: Vec::new() }]);
+    assert_eq!(alf.hosts().examined("web1"), [Expected { max_sessions: 7, ..Expected::default() }]);
     assert_eq!(alf.hosts().connects("web1"), 0);
     alf.end().await;
 }
