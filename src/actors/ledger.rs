@@ -1,12 +1,13 @@
 //! From the end of a run to its Result: what it says, and in what words.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
-use crate::model::{
-    Captured, Instants, Kill, Name, Outcome, PairStatus, Reason, RunId, RunResult, State, Timestamp, Trigger,
-};
+use super::verdict::{self, Verdict};
+use crate::model::{Captured, Instants, Kill, Name, PairStatus, Reason, RunId, RunResult, Task, Timestamp, Trigger};
+use crate::ssh::Ending;
 use crate::ssh::output::Output;
-use crate::ssh::{End, Ending};
 use crate::store::OpenRun;
 
 /// Longest message, in characters.
@@ -19,6 +20,8 @@ pub enum RunEnd {
     Ran {
         /// How that ended.
         ending: Box<Ending>,
+        /// What ran, as it was defined then: how it is judged.
+        task: Arc<Task>,
         /// Whether the cancel was Alf's own: it is stopping.
         stopping: bool,
     },
@@ -51,7 +54,7 @@ impl ResultOf<'_> {
                 result.started_at = None;
                 result
             }
-            RunEnd::Ran { ending, stopping } => self.ran(run, *ending, stopping, status),
+            RunEnd::Ran { ending, task, stopping } => self.ran(run, *ending, &task, stopping, status),
         }
     }
 
@@ -102,48 +105,15 @@ impl ResultOf<'_> {
             message: one_line(&message),
             stdout: Captured::default(),
             stderr: Captured::default(),
+            perfdata: Some(Vec::new()),
             kill: None,
             instants: None,
         }
     }
 
-    fn ran(&self, run: &OpenRun, ending: Ending, stopping: bool, status: &PairStatus) -> RunResult {
-        let mut exit_code = None;
-        let mut signal = None;
-        let said = || first_line(&ending.stdout.bytes).or_else(|| first_line(&ending.stderr.bytes));
-        let complaint = || first_line(&ending.stderr.bytes).or_else(|| first_line(&ending.stdout.bytes));
-        let with = |what: String, words: Option<String>| match words {
-            Some(words) => format!("{what}: {words}"),
-            None => what,
-        };
-        let killed = match &ending.kill {
-            Some(kill) => format!(" ({})", kill.detail),
-            None => String::new(),
-        };
-        let (reason, message) = match &ending.end {
-            End::Exited(0) => {
-                exit_code = Some(0);
-                (None, said().unwrap_or_else(|| "exit code 0, no output".to_owned()))
-            }
-            End::Exited(code) => {
-                exit_code = Some(*code);
-                (Some(Reason::ExitCode), with(format!("exit code {code}"), complaint()))
-            }
-            End::Signaled(name) => {
-                signal = Some(name.clone());
-                (Some(Reason::Signal), with(format!("died by signal {name}"), complaint()))
-            }
-            End::TimedOut => (Some(Reason::Timeout), format!("did not end within its timeout{killed}")),
-            End::Cancelled if stopping => (Some(Reason::Aborted), format!("ended because Alf stopped{killed}")),
-            End::Cancelled => (Some(Reason::Cancelled), format!("cancelled{killed}")),
-            End::ConnectionLost(cause) => {
-                (Some(Reason::ConnectionLost), format!("the connection to {} was lost: {cause}", self.host))
-            }
-            End::Refused(cause) => (Some(Reason::Refused), format!("sshd of {} refused: {cause}", self.host)),
-            End::NoPlace(cause) => (Some(Reason::Late), cause.clone()),
-            End::Setup(cause) => (Some(Reason::Setup), format!("could not be started on {}: {cause}", self.host)),
-        };
-        let (outcome, state) = reason.map_or((Outcome::Ok, Some(State::Ok)), Reason::verdict);
+    fn ran(&self, run: &OpenRun, ending: Ending, task: &Task, stopping: bool, status: &PairStatus) -> RunResult {
+        let Verdict { outcome, state, reason, message, exit_code, signal, perfdata } =
+            verdict::of(&ending, task, self.host, stopping);
         let (attempt, hard) = status.attempt_after(outcome, reason);
         RunResult {
             started_at: ending.started_at.map(Timestamp::from),
@@ -158,6 +128,7 @@ impl ResultOf<'_> {
             message: one_line(&message),
             stdout: captured(ending.stdout),
             stderr: captured(ending.stderr),
+            perfdata: Some(perfdata),
             kill: ending.kill.map(|kill| Kill {
                 requested_at: kill.requested_at.into(),
                 gone: kill.gone,
@@ -191,12 +162,6 @@ fn captured(output: Output) -> Captured {
     Captured::new(output.bytes, output.total)
 }
 
-fn first_line(bytes: &[u8]) -> Option<String> {
-    let start = &bytes[..bytes.len().min(4096)];
-    let text = String::from_utf8_lossy(start);
-    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
-}
-
 /// One line for people: control characters shown as what they are, bounded.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -214,48 +179,4 @@ pub(super) fn one_line(text: &str) -> String {
         }
     }
     line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judge(end: End, stdout: &[u8], stderr: &[u8]) -> RunResult {
-        let name = Name::parse("x").unwrap();
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let run = unsent(RunId::from_bytes([7; 16]), Some(3), None, Trigger::Schedule, now.into());
-        let output = |bytes: &[u8]| Output { bytes: bytes.to_vec(), total: bytes.len() as u64 };
-        let ending = Ending {
-            started_at: Some(now),
-            finished_at: now + chrono::TimeDelta::seconds(2),
-            end,
-            stdout: output(stdout),
-            stderr: output(stderr),
-            kill: None,
-            leader: None,
-        };
-        let of = ResultOf { host: &name, task: Some(&name), node: &name };
-        of.ended(&run, RunEnd::Ran { ending: Box::new(ending), stopping: false }, &PairStatus::default(), now)
-    }
-
-    #[test]
-    fn ends_are_judged_by_the_contract() {
-        let ok = judge(End::Exited(0), b"\n all well \nmore", b"");
-        assert_eq!((ok.outcome, ok.state, ok.reason, ok.hard), (Outcome::Ok, Some(State::Ok), None, true));
-        assert_eq!((ok.message.as_str(), ok.duration_ms(), ok.exit_code), ("all well", Some(2000), Some(0)));
-        let bad = judge(End::Exited(3), b"out", b"err\n");
-        assert_eq!((bad.outcome, bad.state), (Outcome::Problem, Some(State::Critical)));
-        assert_eq!((bad.reason, bad.message.as_str()), (Some(Reason::ExitCode), "exit code 3: err"));
-        let lost = judge(End::ConnectionLost("reset".to_owned()), b"", b"");
-        assert_eq!((lost.outcome, lost.state), (Outcome::Problem, Some(State::Unknown)));
-        let signal = judge(End::Signaled("SEGV".to_owned()), b"", b"");
-        assert_eq!((signal.signal.as_deref(), signal.exit_code), (Some("SEGV"), None));
-    }
-
-    #[test]
-    fn hostile_output_makes_one_harmless_line() {
-        let result = judge(End::Exited(0), "\x1b]0;owned\x07ok\u{9b}31m".as_bytes(), b"");
-        assert!(!result.message.chars().any(char::is_control), "{:?}", result.message);
-        assert!(judge(End::Exited(0), "x".repeat(9000).as_bytes(), b"").message.chars().count() <= 301);
-    }
 }

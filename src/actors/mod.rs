@@ -38,6 +38,7 @@ mod rotation;
 mod run;
 mod saving;
 mod start;
+mod verdict;
 
 #[cfg(test)]
 mod tests;

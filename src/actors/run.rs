@@ -97,7 +97,9 @@ impl Job {
                 }
                 _ => {}
             }
-            return RunEnd::Ran { ending: Box::new(ending), stopping: self.stopping.load(Ordering::Relaxed) };
+            let task = Arc::clone(&self.plan.task);
+            let stopping = self.stopping.load(Ordering::Relaxed);
+            return RunEnd::Ran { ending: Box::new(ending), task, stopping };
         }
     }
 

@@ -65,7 +65,10 @@ pub struct TaskAddArgs {
     /// The time zone of the line [default: that of the service, UTC]
     #[arg(long, value_name = "TZ")]
     pub timezone: Option<Timezone>,
-    /// Killed after this long, for example 90s, or none [default: 1h]
+    /// How its exit code and output are judged: none (0 is good) or nagios (the plugin guidelines) [default: none]
+    #[arg(long, value_name = "KIND", value_parser = ["none", "nagios"])]
+    pub plugin: Option<String>,
+    /// Killed after this long, for example 90s, or none [default: 1h; with --plugin nagios 60s]
     #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
     pub timeout: Option<Limit>,
     /// What messages call it [default: NAME]

@@ -10,6 +10,7 @@ use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::session::Session;
 use super::show;
+use super::table::Table;
 use super::text::{Times, escaped_block};
 
 pub(super) async fn run(args: ResultArgs, session: &mut Session) -> Result<Exit, CliError> {
@@ -26,6 +27,11 @@ pub(super) async fn run(args: ResultArgs, session: &mut Session) -> Result<Exit,
     }
     let result = client.get(&path, &[]).await?;
     show::fields(&mut session.output, &fields(&result, session.times))?;
+    let metrics = result.list("perfdata");
+    if !metrics.is_empty() {
+        session.output.line("\nperfdata:")?;
+        perfdata(metrics).print(&mut session.output)?;
+    }
     for stream in ["stdout", "stderr"] {
         let bytes = output_of(&result, stream)?;
         if !bytes.is_empty() {
@@ -36,6 +42,15 @@ pub(super) async fn run(args: ResultArgs, session: &mut Session) -> Result<Exit,
         }
     }
     Ok(Exit::Ok)
+}
+
+/// What a plugin measured, one thing a row.
+fn perfdata(metrics: &[Doc]) -> Table {
+    let mut table = Table::new(["LABEL", "VALUE", "UNIT", "WARN", "CRIT", "MIN", "MAX"]);
+    for metric in metrics {
+        table.row(["label", "value", "unit", "warn", "crit", "min", "max"].map(|name| field(metric, name)));
+    }
+    table
 }
 
 /// The bytes of a stream that a Result kept.

@@ -87,6 +87,7 @@ fn task(args: &TaskAddArgs, stdin: &mut dyn Read) -> Result<Doc, CliError> {
         ("cwd", args.cwd.as_deref().map(Doc::from)),
         ("run_as", args.run_as.as_deref().map(Doc::from)),
         ("timeout", timeout.map(Doc::from)),
+        ("plugin", args.plugin.as_deref().map(Doc::from)),
     ]))
 }
 

@@ -3,10 +3,12 @@
 pub mod catalog;
 pub mod cron;
 pub mod definition;
+pub mod nagios;
 
 mod credential;
 mod duration;
 mod env;
+mod expect;
 mod fault;
 mod given;
 mod host;
@@ -36,6 +38,7 @@ pub use cron::{CronError, CronLine};
 pub use definition::{Defaults, Definition, Meta, ReadOnly, Secrets};
 pub use duration::{DurationError, Limit, Span};
 pub use env::Env;
+pub use expect::{Expect, ExpectDocument, Pattern, Plugin, Search};
 pub use fault::{Fault, Faults};
 pub use given::{Given, GivenDocument};
 pub use host::{Host, HostDocument, HostKeyDocument};
@@ -48,8 +51,8 @@ pub use noun::{Noun, Reference};
 pub use outcome::{Outcome, Reason, State};
 pub use program::{Content, ContentHash, ContentHashError, Program, ProgramDocument};
 pub use result::{
-    Bodies, Captured, Encoding, Instants, Kill, ResultDocument, ResultPage, ResultQuery, RunId, RunIds, RunResult,
-    Trigger,
+    Bodies, Captured, Encoding, Instants, Kill, PAGE_PERFDATA, ResultDocument, ResultPage, ResultQuery, RunId, RunIds,
+    RunResult, Trigger,
 };
 pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{SecretField, SecretText};

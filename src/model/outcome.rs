@@ -39,6 +39,10 @@ pub enum State {
 pub enum Reason {
     /// The exit code was not an expected one.
     ExitCode,
+    /// What it wrote is not what was expected.
+    Output,
+    /// It ran longer than expected.
+    Duration,
     /// Killed when its `timeout` was over.
     Timeout,
     /// Died by a signal.
@@ -71,7 +75,9 @@ impl Reason {
     /// The outcome and state that stand with this reason when no plugin judges (CONTRACT section 4).
     pub fn verdict(self) -> (Outcome, Option<State>) {
         match self {
-            Self::ExitCode | Self::Timeout | Self::Signal => (Outcome::Problem, Some(State::Critical)),
+            Self::ExitCode | Self::Output | Self::Duration | Self::Timeout | Self::Signal => {
+                (Outcome::Problem, Some(State::Critical))
+            }
             Self::Setup
             | Self::Unreachable
             | Self::ConnectionLost

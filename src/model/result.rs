@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
+use super::nagios::Metric;
 use super::{Name, Outcome, Reason, State, Timestamp};
 
 /// The id of a run and of its Result: a UUIDv7, so ids sort by time.
@@ -153,6 +154,10 @@ pub struct Instants {
     pub count: u64,
 }
 
+/// Most bytes, as JSON, of what a plugin measured for it to stand on a page of Results: thousands of them would make a
+/// page huge.
+pub const PAGE_PERFDATA: u64 = 4096;
+
 /// What became of one due instant, or of one run that somebody started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunResult {
@@ -202,6 +207,8 @@ pub struct RunResult {
     pub stdout: Captured,
     /// Standard error.
     pub stderr: Captured,
+    /// What its plugin measured; none where it is left out (on a page of Results, see [`PAGE_PERFDATA`]).
+    pub perfdata: Option<Vec<Metric>>,
     /// What killing it found.
     pub kill: Option<Kill>,
     /// The instants this one Result stands for, when they were folded.
@@ -280,6 +287,8 @@ pub struct ResultDocument {
     stderr_encoding: Option<Encoding>,
     stderr_bytes: u64,
     stderr_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    perfdata: Option<Vec<Metric>>,
     kill: Option<Kill>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instants: Option<Instants>,
@@ -322,6 +331,7 @@ impl RunResult {
             stderr_encoding,
             stderr_bytes: self.stderr.total,
             stderr_truncated: self.stderr.truncated(),
+            perfdata: self.perfdata.clone(),
             kill: self.kill.clone(),
             instants: self.instants,
         }

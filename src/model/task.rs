@@ -1,6 +1,7 @@
 //! Tasks: what to run.
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
+use super::expect::{Expect, ExpectDocument, Plugin};
 use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
 use super::{Env, Fault, Faults, Limit, Noun, Reference, Span};
 
@@ -34,6 +35,10 @@ pub struct Task {
     pub kill_grace: Span,
     /// Bytes kept of each stream.
     pub output_limit: u64,
+    /// By whose rules its exit code and output are read.
+    pub plugin: Plugin,
+    /// What it must do to be OK.
+    pub expect: Expect,
     /// Whether it is run by schedules.
     pub enabled: bool,
 }
@@ -63,6 +68,10 @@ document! {
         pub kill_grace: Option<Span>,
         /// Bytes kept of each stream.
         pub output_limit: Option<u64>,
+        /// By whose rules its exit code and output are read: `none` or `nagios`.
+        pub plugin: Option<Plugin>,
+        /// What it must do to be OK.
+        pub expect: Option<Box<ExpectDocument>>,
         /// Whether it is run by schedules.
         pub enabled: Option<bool>,
     }
@@ -94,7 +103,13 @@ impl Definition for Task {
         if let Some(user) = &document.run_as {
             check_run_as(user, &mut faults);
         }
-        let timeout = document.timeout.unwrap_or(Limit::After(Span::seconds(3600)));
+        let plugin = document.plugin.unwrap_or_default();
+        // A check that takes longer than a minute says nothing of now.
+        let (timeout, start_within) = match plugin {
+            Plugin::None => (Span::seconds(3600), Span::seconds(600)),
+            Plugin::Nagios => (Span::seconds(60), Span::seconds(30)),
+        };
+        let timeout = document.timeout.unwrap_or(Limit::After(timeout));
         if timeout.get().is_some_and(|limit| limit.is_zero()) {
             faults.add("/timeout", "must be longer than 0; write none for no limit");
         }
@@ -106,6 +121,7 @@ impl Definition for Task {
         if output_limit > MOST_OUTPUT {
             faults.add("/output_limit", format!("must be from 0 to {MOST_OUTPUT} bytes (64 MiB)"));
         }
+        let expect = Expect::check(document.expect.map(|it| *it).unwrap_or_default(), plugin, &mut faults);
         let task = meta.zip(work).map(|(meta, work)| Self {
             meta,
             work,
@@ -114,9 +130,11 @@ impl Definition for Task {
             cwd: document.cwd,
             run_as: document.run_as,
             timeout,
-            start_within: document.start_within.unwrap_or(Span::seconds(600)),
+            start_within: document.start_within.unwrap_or(start_within),
             kill_grace,
             output_limit,
+            plugin,
+            expect,
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(task)
@@ -136,6 +154,8 @@ impl Definition for Task {
             start_within: Some(self.start_within),
             kill_grace: Some(self.kill_grace),
             output_limit: Some(self.output_limit),
+            plugin: Some(self.plugin),
+            expect: Some(Box::new(self.expect.document())),
             enabled: Some(self.enabled),
             ..TaskDocument::with_meta(&self.meta)
         }

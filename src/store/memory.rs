@@ -17,8 +17,9 @@ use super::{
     DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OpenRun, PairRecord, Store, StoreCounts, StoreError, Write,
     Written,
 };
+use crate::model::nagios::Metric;
 use crate::model::{
-    Captured, ContentHash, Name, Noun, PairStatus, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
+    Captured, ContentHash, Name, Noun, PAGE_PERFDATA, PairStatus, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
 };
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
@@ -241,7 +242,11 @@ async fn pass(time: Duration) {
 /// Without its output bodies.
 fn counted(result: &RunResult) -> RunResult {
     let counted = |captured: &Captured| Captured::counted(captured.kept, captured.total);
-    RunResult { stdout: counted(&result.stdout), stderr: counted(&result.stderr), ..result.clone() }
+    // What cannot be written is small: it is what the tests would see.
+    let fits =
+        |metrics: &Vec<Metric>| serde_json::to_string(metrics).is_ok_and(|json| json.len() as u64 <= PAGE_PERFDATA);
+    let perfdata = result.perfdata.clone().filter(fits);
+    RunResult { stdout: counted(&result.stdout), stderr: counted(&result.stderr), perfdata, ..result.clone() }
 }
 
 fn matches(query: &ResultQuery, result: &RunResult) -> bool {

@@ -22,6 +22,7 @@ mod hostile;
 mod http;
 mod life;
 mod live_output;
+mod plugins;
 mod programs;
 mod rotate;
 mod runs;

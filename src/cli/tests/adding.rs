@@ -176,15 +176,28 @@ async fn a_crontab_line_becomes_its_objects() {
         json("POST /api/v1/host-tasks", 201, r#"{"name":"load@web1"}"#),
         json("POST /api/v1/task-schedules", 201, r#"{"name":"load@cron","timezone":"Europe/Madrid"}"#),
     ]);
-    let arguments =
-        ["task", "add", "load", "--command", "uptime", "--on", "web1", "--cron", "0 12 * * *", "--timeout", "90s"];
+    let arguments = [
+        "task",
+        "add",
+        "load",
+        "--command",
+        "uptime",
+        "--on",
+        "web1",
+        "--cron",
+        "0 12 * * *",
+        "--timeout",
+        "90s",
+        "--plugin",
+        "nagios",
+    ];
     let done = World::of(&server).alf(&arguments).await;
     assert_eq!(done.code, 0, "{done:?}");
     let bodies: Vec<_> = server.asked().into_iter().map(|asked| asked.body).collect();
     assert_eq!(
         bodies,
         [
-            r#"{"name":"load","command":"uptime","timeout":"90s"}"#,
+            r#"{"name":"load","command":"uptime","timeout":"90s","plugin":"nagios"}"#,
             r#"{"task":"load","host":"web1"}"#,
             r#"{"name":"load@cron","task":"load","cron":"0 12 * * *"}"#,
         ]

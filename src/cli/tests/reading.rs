@@ -110,7 +110,8 @@ async fn one_result_shows_its_output_escaped_or_raw() {
     let body = format!(
         r#"{{"id":"{ID}","host":"web1","task":"load","outcome":"PROBLEM","state":"CRITICAL","reason":"exit_code","exit_code":3,
         "duration_ms":87,"message":"exit code 3","stdout":"a\u001b[2Jb\n\tc\n","stdout_encoding":"utf-8","stdout_bytes":10,
-        "stderr":"/w==","stderr_encoding":"base64","stderr_bytes":99,"stderr_truncated":true}}"#
+        "stderr":"/w==","stderr_encoding":"base64","stderr_bytes":99,"stderr_truncated":true,
+        "perfdata":[{{"label":"/ free","value":0.5,"unit":"%","warn":"10:20","crit":null,"min":0,"max":null}}]}}"#
     );
     let server = FakeServer::start(vec![
         json("GET /api/v1/results/019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77", 200, &body),
@@ -123,6 +124,9 @@ async fn one_result_shows_its_output_escaped_or_raw() {
     ]);
     let done = World::of(&server).alf(&["result", ID]).await;
     assert!(done.out().contains("reason     exit_code\n") && done.out().contains("took       87ms\n"), "{done:?}");
+    let row = ["/ free", "0.5", "%", "10:20", "-", "0", "-"];
+    let shown = done.out().lines().any(|line| line.split("  ").map(str::trim).filter(|it| !it.is_empty()).eq(row));
+    assert!(shown && done.out().contains("\nperfdata:\nLABEL "), "{done:?}");
     assert!(done.out().contains("\nstdout (10 bytes):\na\\u{1b}[2Jb\n\tc\n\nstderr (the first"), "{done:?}");
     let done = World::of(&server).alf(&["result", ID, "--stderr"]).await;
     assert_eq!((done.code, done.stdout.as_slice()), (0, &b"\xff\x00"[..]));

@@ -35,6 +35,22 @@ fn what_is_run_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_plugin_has_defaults_of_its_own() {
+    let limits = |task: &Task| (task.timeout.get().map(|limit| limit.as_secs()), task.start_within.get().as_secs());
+    let plain = check(r#"{"name":"t","command":"c"}"#).unwrap();
+    assert_eq!((plain.plugin, limits(&plain)), (Plugin::None, (Some(3600), 600)));
+    let plugin = check(r#"{"name":"t","command":"c","plugin":"nagios"}"#).unwrap();
+    assert_eq!((plugin.plugin, limits(&plugin)), (Plugin::Nagios, (Some(60), 30)));
+    let own = check(r#"{"name":"t","command":"c","plugin":"nagios","timeout":"none","start_within":"5m"}"#).unwrap();
+    assert_eq!(limits(&own), (None, 300));
+    let expecting = check(r#"{"name":"t","command":"c","expect":{"exit_codes":[1],"stdout_regex":"a|b"}}"#).unwrap();
+    for task in [plain, plugin, own, expecting] {
+        assert_eq!(again(&task), task);
+    }
+    assert_eq!(pointers(r#"{"name":"t","command":"c","expect":{"stdout_regex":"("}}"#), ["/expect/stdout_regex"]);
+}
+
+#[test]
 fn exactly_one_thing_is_run_and_what_is_wrong_is_named() {
     let none = check(r#"{"name":"t"}"#).unwrap_err();
     assert_eq!(none, [Fault::new("", "exactly one of command, script and program must be given; none is")]);

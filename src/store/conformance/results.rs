@@ -1,12 +1,16 @@
 //! Results come back whole, byte for byte.
 
-use super::samples::{DAY, at, full_result, id, name, result, save};
+use super::samples::{DAY, at, full_result, id, metrics, name, result, save};
 use super::{commit, must};
-use crate::model::{Captured, Kill, Outcome, Reason, ResultPage, ResultQuery, RunId, RunResult, State, Trigger};
+use crate::model::{
+    Captured, Kill, Outcome, PAGE_PERFDATA, Reason, ResultPage, ResultQuery, RunId, RunResult, State, Trigger,
+};
 use crate::store::Store;
 
-const REASONS: [Reason; 14] = [
+const REASONS: [Reason; 16] = [
     Reason::ExitCode,
+    Reason::Output,
+    Reason::Duration,
     Reason::Timeout,
     Reason::Signal,
     Reason::Setup,
@@ -57,6 +61,9 @@ fn variety() -> Vec<RunResult> {
     let kill = Kill { requested_at: at(6), gone: None, detail: String::new() };
     all.push(RunResult { kill: Some(Kill { gone: Some(false), ..kill.clone() }), ..plain(6) });
     all.push(RunResult { kill: Some(kill), ..plain(6) });
+    for count in [1, 5, 200] {
+        all.push(RunResult { perfdata: Some(metrics(count)), ..plain(8) });
+    }
     all.push(full_result(&host, &task, id(7)));
     for day in [-400, -1, 0, 1, 2, 365] {
         all.push(full_result(&host, &task, id(day * DAY)));
@@ -87,7 +94,10 @@ pub(super) async fn round_trip(store: &dyn Store) {
         assert_eq!(shown.stdout.truncated(), saved.stdout.truncated(), "a page must say what was truncated");
         assert_eq!(shown.stderr.truncated(), saved.stderr.truncated(), "a page must say what was truncated");
         let counted = |output: &Captured| Captured::counted(output.kept, output.total);
-        let expected = RunResult { stdout: counted(&saved.stdout), stderr: counted(&saved.stderr), ..saved.clone() };
+        let json = must("perfdata", serde_json::to_string(&saved.perfdata)).len() as u64;
+        let perfdata = saved.perfdata.clone().filter(|_| json <= PAGE_PERFDATA);
+        let expected =
+            RunResult { stdout: counted(&saved.stdout), stderr: counted(&saved.stderr), perfdata, ..saved.clone() };
         assert_eq!(*shown, expected, "but for the output, a page must show a Result as it was saved");
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::must;
+use crate::model::nagios::{Metric, perfdata};
 use crate::model::{
     Captured, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, RunId, RunIds, RunResult,
     State, Timestamp, Trigger,
@@ -85,6 +86,7 @@ pub(in crate::store) fn result(host: &Name, task: &Name, id: RunId) -> RunResult
         message: String::new(),
         stdout: Captured::default(),
         stderr: Captured::default(),
+        perfdata: Some(Vec::new()),
         kill: None,
         instants: None,
     }
@@ -113,10 +115,17 @@ pub(in crate::store) fn full_result(host: &Name, task: &Name, id: RunId) -> RunR
         message: "killed after 60s: \u{1b}[31m'quote\" \\ 100 % \0 ünïcödé 🦀\n".to_owned(),
         stdout: Captured::new(every_byte.clone(), 1_000_000_000_000),
         stderr: Captured::new(every_byte, 256),
+        perfdata: Some(metrics(9)),
         kill: Some(Kill { requested_at: at(MINUTE), gone: Some(true), detail: "all of it is gone".to_owned() }),
         instants: Some(Instants { from: at(-DAY), until: at(0), count: 1440 }),
         ..result(host, task, id)
     }
+}
+
+/// What a plugin measured: so many, of all kinds.
+pub(in crate::store) fn metrics(count: usize) -> Vec<Metric> {
+    let kinds = "'a b'=1.5s;10:20;@~:5;0;1e300 c=U ü=-0.1%;80,5 '\"q''s\"'=9007199254740993c d=0.30000000000000004";
+    perfdata(&format!("OK | {}", [kinds].repeat(count).join(" ")), false)
 }
 
 /// A status with everything in it and as many last Results as are kept; the same each time.

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use super::fault::Fault;
 use super::names::Names;
 use super::{partition, read};
-use crate::model::{Captured, Kill, RunId, RunResult};
+use crate::model::nagios::Metric;
+use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 
 /// What the writer remembers between transactions; after one that failed it must forget it.
 #[derive(Debug, Default)]
@@ -117,13 +118,15 @@ fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, resu
     let by = result.by.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
     let kill = result.kill.as_ref().map(|kill| read::to_json("a kill", kill)).transpose()?;
     let instants = result.instants.map(|instants| read::to_json("folded instants", &instants)).transpose()?;
+    let measured = result.perfdata.as_ref().filter(|metrics| !metrics.is_empty());
+    let perfdata = measured.map(|metrics| read::to_json("perfdata", metrics)).transpose()?;
     let mut insert = connection.prepare_cached(&format!(
         "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, run_group,
              scheduled_at, due_at, started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
-             stdout_total, stderr_total, stdout, stderr)
+             stdout_total, stderr_total, stdout, stderr, perfdata)
          VALUES (:key, :id, :host, :task, :task_version, :schedule, :node, :trigger, :by, :run_group,
              :scheduled_at, :due_at, :started_at, :finished_at, :attempt, :exit_code, :signal, :outcome, :state, :reason, :hard, :message,
-             :kill, :instants, :stdout_total, :stderr_total, :stdout, :stderr)"
+             :kill, :instants, :stdout_total, :stderr_total, :stdout, :stderr, :perfdata)"
     ))?;
     insert.execute(named_params! {
         ":key": key,
@@ -154,6 +157,7 @@ fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, resu
         ":stderr_total": read::to_count(result.stderr.total),
         ":stdout": body(&result.stdout),
         ":stderr": body(&result.stderr),
+        ":perfdata": perfdata,
     })?;
     Ok(())
 }
@@ -173,14 +177,20 @@ pub(super) enum Output {
 pub(super) fn columns(output: Output) -> String {
     let bodies = match output {
         Output::Whole => "r.stdout, r.stderr",
-        // SQLite answers `length` of a blob without reading it.
+        // SQLite answers `length` of a blob without reading it, and `octet_length` of a text.
         Output::Counted => "length(r.stdout), length(r.stderr)",
+    };
+    let perfdata = match output {
+        Output::Whole => "r.perfdata".to_owned(),
+        Output::Counted => {
+            format!("CASE WHEN octet_length(r.perfdata) > {PAGE_PERFDATA} THEN '' ELSE r.perfdata END")
+        }
     };
     let name = |column: &str| format!("(SELECT name FROM names WHERE id = r.{column})");
     format!(
         "r.id, {}, {}, r.task_version, {}, {}, r.trigger, {}, r.scheduled_at, r.due_at, r.started_at, r.finished_at,
          r.attempt, r.exit_code, r.signal, r.outcome, r.state, r.reason, r.hard, r.message, r.kill, r.instants,
-         r.stdout_total, r.stderr_total, {bodies}, r.run_group",
+         r.stdout_total, r.stderr_total, {bodies}, r.run_group, {perfdata}",
         name("host"),
         name("task"),
         name("schedule"),
@@ -229,7 +239,17 @@ pub(super) fn result(row: &Row<'_>, output: Output) -> Result<RunResult, Fault> 
         instants: text(21)?.map(|json| read::json("folded instants", json)).transpose()?,
         stdout: captured(22, 24)?,
         stderr: captured(23, 25)?,
+        perfdata: perfdata(text(27)?)?,
     })
+}
+
+/// What was measured: of no text nothing, of an empty one it is left out.
+fn perfdata(text: Option<&str>) -> Result<Option<Vec<Metric>>, Fault> {
+    match text {
+        None => Ok(Some(Vec::new())),
+        Some("") => Ok(None),
+        Some(json) => read::json("perfdata", json).map(Some),
+    }
 }
 
 /// One Result, whole.

@@ -12,10 +12,11 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
+    perfdata,
 ];
 
 /// The newest version this Alf knows.
@@ -97,7 +98,8 @@ pub(super) fn partition(table: &str) -> String {
             stdout_total INTEGER NOT NULL,
             stderr_total INTEGER NOT NULL,
             stdout BLOB,
-            stderr BLOB
+            stderr BLOB,
+            perfdata TEXT
         );
         CREATE INDEX {table}_pair ON {table} (host, task);
         CREATE INDEX {table}_outcome ON {table} (outcome) WHERE outcome <> 'OK';
@@ -120,6 +122,14 @@ fn groups(connection: &Connection) -> Result<(), Fault> {
         let table = partition::table(day.day)?;
         connection
             .execute_batch(&format!("ALTER TABLE {table} ADD COLUMN run_group BLOB; {}", index_of_groups(&table)))?;
+    }
+    Ok(())
+}
+
+/// Version 3: what plugins measured.
+fn perfdata(connection: &Connection) -> Result<(), Fault> {
+    for day in partition::all(connection)? {
+        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN perfdata TEXT", partition::table(day.day)?))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::model::ContentHash;
+use crate::model::nagios::perfdata;
 use crate::store::{Blob, DefinitionChange};
 
 fn refused(directory: &TempDir, said: &str) {
@@ -115,6 +116,7 @@ async fn a_store_without_groups_is_brought_up_to_date() {
     let table = partition::table(partition::day_of(kept.id)).unwrap();
     old.execute_batch(&format!(
         "DROP INDEX {table}_group; ALTER TABLE {table} DROP COLUMN run_group;
+         ALTER TABLE {table} DROP COLUMN perfdata;
          ALTER TABLE open_runs DROP COLUMN run_group; PRAGMA user_version = 2;"
     ))
     .unwrap();
@@ -125,6 +127,23 @@ async fn a_store_without_groups_is_brought_up_to_date() {
     let grouped = RunResult { id: id(6), group: Some(id(7)), ..kept };
     store.commit(vec![save(grouped.clone())]).await.unwrap();
     assert_eq!(store.result(grouped.id).await.unwrap(), Some(grouped));
+}
+
+#[tokio::test]
+async fn a_store_without_perfdata_is_brought_up_to_date() {
+    let (directory, store) = store();
+    let kept = any_result();
+    store.commit(vec![save(kept.clone())]).await.unwrap();
+    store.close().await;
+    drop(store);
+    let table = partition::table(partition::day_of(kept.id)).unwrap();
+    let before = format!("ALTER TABLE {table} DROP COLUMN perfdata; PRAGMA user_version = 3;");
+    stranger(&directory).execute_batch(&before).unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.result(kept.id).await.unwrap(), Some(kept.clone()), "what was there is there");
+    let measured = RunResult { id: id(6), perfdata: Some(perfdata("OK | a=1", false)), ..kept };
+    store.commit(vec![save(measured.clone())]).await.unwrap();
+    assert_eq!(store.result(measured.id).await.unwrap(), Some(measured));
 }
 
 #[test]
