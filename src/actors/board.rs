@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::figures::Figures;
 use crate::model::{
-    Host, HostState, HostStatus, MAX_ATTEMPTS, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState,
-    State, StatusRow, StatusSummary, Timestamp,
+    Host, HostState, HostStatus, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState, State,
+    StatusRow, StatusSummary, Timestamp,
 };
 use crate::ssh::output::LiveOutput;
 use crate::store::{HostKeyRecord, OpenRun, PairRecord};
@@ -32,6 +32,7 @@ struct Inner {
 struct Pair {
     linked: bool,
     status: PairStatus,
+    max_attempts: u32,
     claimed_until: Option<Timestamp>,
     next_run_at: Option<Timestamp>,
     running: HashSet<RunId>,
@@ -104,10 +105,10 @@ impl Board {
         self.write().pairs.remove(&(host.clone(), task.clone()));
     }
 
-    /// When a pair is due next.
-    pub(super) fn set_next(&self, host: &Name, task: &Name, next: Option<Timestamp>) {
+    /// When a pair is due next, and how many PROBLEMs in a row are hard.
+    pub(super) fn set_next(&self, host: &Name, task: &Name, next: Option<Timestamp>, max_attempts: u32) {
         if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
-            pair.next_run_at = next;
+            (pair.next_run_at, pair.max_attempts) = (next, max_attempts);
         }
     }
 
@@ -200,6 +201,12 @@ impl Board {
     /// All hosts something is known of.
     pub(super) fn hosts(&self) -> Vec<Name> {
         self.read().hosts.keys().cloned().collect()
+    }
+
+    /// Whether a host was lost or could not be reached, and has not been connected to since.
+    pub(super) fn is_down(&self, host: &Name) -> bool {
+        let state = self.read().hosts.get(host).and_then(|row| row.state);
+        matches!(state, Some(HostState::Down | HostState::Unreachable))
     }
 
     /// A host was connected to.
@@ -408,7 +415,7 @@ impl Pair {
             outcome: status.outcome,
             hard: status.hard,
             attempt: status.attempt,
-            max_attempts: MAX_ATTEMPTS,
+            max_attempts: self.max_attempts.max(1),
             since: status.since,
             running: !self.running.is_empty(),
             next_run_at: self.next_run_at,

@@ -5,6 +5,7 @@ pub mod cron;
 pub mod definition;
 
 mod credential;
+mod due_rules;
 mod duration;
 mod env;
 mod fault;
@@ -34,6 +35,7 @@ pub use catalog::{AnyDefinition, Catalog, Catalogued, PairLine};
 pub use credential::{Credential, CredentialDocument, Proof};
 pub use cron::{CronError, CronLine};
 pub use definition::{Defaults, Definition, Meta, ReadOnly, Secrets};
+pub use due_rules::{DueRules, MissedRule, Splay};
 pub use duration::{DurationError, Limit, Span};
 pub use env::Env;
 pub use fault::{Fault, Faults};
@@ -55,9 +57,9 @@ pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{SecretField, SecretText};
 pub use selector::{Selector, SelectorError};
 pub use status::{
-    HostState, HostStatus, LAST_KEPT, LastResult, MAX_ATTEMPTS, PairStatus, RunRow, RunState, StatusRow, StatusSummary,
+    HostState, HostStatus, LAST_KEPT, LastResult, PairStatus, Retry, RunRow, RunState, StatusRow, StatusSummary,
 };
-pub use task::{Task, TaskDocument};
+pub use task::{Overlap, Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use timestamp::Timestamp;
 pub use timezone::Timezone;

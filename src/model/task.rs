@@ -1,5 +1,7 @@
 //! Tasks: what to run.
 
+use serde::{Deserialize, Serialize};
+
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
 use super::{Env, Fault, Faults, Limit, Noun, Reference, Span};
@@ -10,6 +12,8 @@ const LONGEST_PATH: usize = 4096;
 const LONGEST_USER: usize = 64;
 /// Most bytes that are ever kept of a stream.
 const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
+/// Most attempts before a PROBLEM is hard.
+const MOST_ATTEMPTS: u32 = 1000;
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +38,27 @@ pub struct Task {
     pub kill_grace: Span,
     /// Bytes kept of each stream.
     pub output_limit: u64,
+    /// What becomes of a run that is due while the last one is still going.
+    pub overlap: Overlap,
+    /// How many PROBLEMs in a row make it hard.
+    pub max_attempts: u32,
+    /// Between a soft PROBLEM and the next attempt.
+    pub retry_interval: Span,
     /// Whether it is run by schedules.
     pub enabled: bool,
+}
+
+/// What becomes of a run that is due while the last one is still going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// It is skipped.
+    #[default]
+    Skip,
+    /// One waits; more are skipped.
+    Queue,
+    /// It runs beside the other.
+    Allow,
 }
 
 document! {
@@ -63,6 +86,12 @@ document! {
         pub kill_grace: Option<Span>,
         /// Bytes kept of each stream.
         pub output_limit: Option<u64>,
+        /// While the last run is still going: `skip`, `queue` or `allow`.
+        pub overlap: Option<Overlap>,
+        /// How many PROBLEMs in a row make it hard.
+        pub max_attempts: Option<u32>,
+        /// Between a soft PROBLEM and the next attempt.
+        pub retry_interval: Option<Span>,
         /// Whether it is run by schedules.
         pub enabled: Option<bool>,
     }
@@ -106,6 +135,14 @@ impl Definition for Task {
         if output_limit > MOST_OUTPUT {
             faults.add("/output_limit", format!("must be from 0 to {MOST_OUTPUT} bytes (64 MiB)"));
         }
+        let max_attempts = document.max_attempts.unwrap_or(1);
+        if !(1..=MOST_ATTEMPTS).contains(&max_attempts) {
+            faults.add("/max_attempts", format!("must be from 1 to {MOST_ATTEMPTS}"));
+        }
+        let retry_interval = document.retry_interval.unwrap_or(Span::seconds(10));
+        if retry_interval.get().is_zero() {
+            faults.add("/retry_interval", "must be longer than 0");
+        }
         let task = meta.zip(work).map(|(meta, work)| Self {
             meta,
             work,
@@ -117,6 +154,9 @@ impl Definition for Task {
             start_within: document.start_within.unwrap_or(Span::seconds(600)),
             kill_grace,
             output_limit,
+            overlap: document.overlap.unwrap_or_default(),
+            max_attempts,
+            retry_interval,
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(task)
@@ -136,6 +176,9 @@ impl Definition for Task {
             start_within: Some(self.start_within),
             kill_grace: Some(self.kill_grace),
             output_limit: Some(self.output_limit),
+            overlap: Some(self.overlap),
+            max_attempts: Some(self.max_attempts),
+            retry_interval: Some(self.retry_interval),
             enabled: Some(self.enabled),
             ..TaskDocument::with_meta(&self.meta)
         }
