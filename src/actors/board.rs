@@ -41,6 +41,7 @@ struct Pair {
 #[derive(Debug, Default)]
 struct HostRow {
     state: Option<HostState>,
+    hard: bool,
     attempt: u32,
     since: Option<Timestamp>,
     reason: Option<Reason>,
@@ -216,17 +217,18 @@ impl Board {
         if row.state != Some(HostState::Up) {
             row.since = Some(at);
         }
-        (row.state, row.attempt, row.reason, row.message) = (Some(HostState::Up), 0, None, None);
+        (row.state, row.hard, row.attempt, row.reason, row.message) = (Some(HostState::Up), true, 0, None, None);
     }
 
-    /// A host could not be connected to, or was lost.
-    pub(super) fn host_down(&self, host: &Name, at: Timestamp, reason: Reason, message: &str) {
+    /// A host could not be connected to, which is an attempt more of so many, or was lost (`most` is none).
+    pub(super) fn host_down(&self, host: &Name, at: Timestamp, (reason, message): (Reason, &str), most: Option<u32>) {
         let mut inner = self.write();
         let row = inner.hosts.entry(host.clone()).or_default();
         if row.state != Some(HostState::Down) {
             row.since = Some(at);
         }
-        row.attempt += 1;
+        row.attempt = row.attempt.saturating_add(u32::from(most.is_some()));
+        row.hard = most.is_some_and(|most| row.attempt >= most);
         (row.state, row.reason, row.message) = (Some(HostState::Down), Some(reason), Some(message.to_owned()));
     }
 
@@ -237,7 +239,7 @@ impl Board {
         if row.state != Some(HostState::Unreachable) {
             row.since = Some(at);
         }
-        row.state = Some(HostState::Unreachable);
+        (row.state, row.hard) = (Some(HostState::Unreachable), false);
         (row.reason, row.message) = (Some(Reason::Unreachable), Some(message.to_owned()));
     }
 
@@ -344,6 +346,7 @@ impl Board {
         Some(HostStatus {
             host: host.clone(),
             state: row.state,
+            hard: row.hard,
             attempt: row.attempt,
             since: row.since,
             reason: row.reason,

@@ -8,8 +8,8 @@ use rpds::RedBlackTreeMapSync;
 
 use super::definition::Definition;
 use super::{
-    Credential, CronLine, DueRules, Fault, Host, HostTask, Hosts, Key, Meta, Name, Noun, Program, Reference, Schedule,
-    Task, TaskSchedule, Timestamp, Timezone, When,
+    Credential, CronLine, DueRules, Fault, Host, HostTask, Hosts, Key, LineZone, Meta, Name, Noun, Program, Reference,
+    Schedule, Task, TaskSchedule, Timestamp, Timezone, When,
 };
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
@@ -232,11 +232,11 @@ pub struct PairLine {
 }
 
 impl PairLine {
-    fn of(meta: &Meta, cron: &CronLine, timezone: Timezone, rules: &DueRules, host: &Host, task: &Name) -> Self {
+    fn of(meta: &Meta, cron: &CronLine, zone: LineZone, rules: &DueRules, host: &Host, task: &Name) -> Self {
         Self {
             schedule: meta.name.clone(),
             cron: cron.clone(),
-            timezone,
+            timezone: zone.on(host.timezone),
             offset: rules.splay.offset(cron, &host.meta.name, task),
             rules: rules.clone(),
             since: meta.updated_at,

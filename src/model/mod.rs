@@ -62,5 +62,5 @@ pub use status::{
 pub use task::{Overlap, Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use timestamp::Timestamp;
-pub use timezone::Timezone;
+pub use timezone::{LineZone, Timezone};
 pub use work::{ProgramCallDocument, ScriptDocument, Work};

@@ -2,7 +2,7 @@
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::due_rules::{DueRules, MissedRule, Splay};
-use super::{CronLine, Fault, Faults, Noun, Span, Timestamp, Timezone};
+use super::{CronLine, Fault, Faults, LineZone, Noun, Span, Timestamp};
 
 /// When something is due.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,7 +12,7 @@ pub struct Schedule {
     /// The line.
     pub cron: CronLine,
     /// The zone whose wall clock the line follows.
-    pub timezone: Timezone,
+    pub timezone: LineZone,
     /// How its instants spread, between which ones, and what becomes of those that were missed.
     pub rules: DueRules,
     /// Whether it makes anything due.
@@ -24,8 +24,8 @@ document! {
     pub struct ScheduleDocument {
         /// The line.
         pub cron: Option<CronLine>,
-        /// An IANA zone name.
-        pub timezone: Option<Timezone>,
+        /// An IANA zone name, or `host`.
+        pub timezone: Option<LineZone>,
         /// How far a pair's start may be from the line's instant; `auto` or a duration.
         pub splay: Option<Splay>,
         /// What becomes of instants that passed while Alf was away.
@@ -69,7 +69,7 @@ impl Definition for Schedule {
         let schedule = meta.zip(cron).map(|(meta, cron)| Self {
             meta,
             cron,
-            timezone: document.timezone.unwrap_or(defaults.timezone),
+            timezone: document.timezone.unwrap_or(LineZone::Named(defaults.timezone)),
             rules,
             enabled: document.enabled.unwrap_or(true),
         });
@@ -107,7 +107,7 @@ mod tests {
             (&shown["splay"], &shown["missed"], &shown["missed_max_age"]),
             (&"auto".into(), &"last".into(), &"10m".into())
         );
-        let full = r#"{"name":"s","cron":"@hourly","splay":"90s","missed":"all","missed_max_age":"1h",
+        let full = r#"{"name":"s","cron":"@hourly","timezone":"host","splay":"90s","missed":"all","missed_max_age":"1h",
             "not_before":"2026-11-23T10:00:00Z","not_after":"2026-12-23T10:00:00Z"}"#;
         for schedule in [plain, check(full).unwrap()] {
             assert_eq!(check(&serde_json::to_string(&schedule.document()).unwrap()).unwrap(), schedule);

@@ -164,6 +164,8 @@ pub struct HostStatus {
     pub host: Name,
     /// Null before the first connect.
     pub state: Option<HostState>,
+    /// Whether the state is beyond doubt: UP always, DOWN after the host's `max_attempts` failed connects in a row.
+    pub hard: bool,
     /// Failed connects in a row.
     pub attempt: u32,
     /// Since when it has this state.

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::support::{Alf, at, instants, name, one, seconds, start, told};
 use crate::actors::error::AlfError;
 use crate::actors::handle::If;
-use crate::model::{Noun, Outcome, Reason, RunId, RunResult, State, Trigger};
+use crate::model::{HostState, Noun, Outcome, Reason, RunId, RunResult, State, Trigger};
 use crate::ssh::fake::{FakeConnect, FakeExec};
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
@@ -312,5 +312,43 @@ async fn a_task_that_is_disabled_is_not_tried_again() {
     tokio::time::sleep(seconds(600)).await;
     assert_eq!(alf.results("web1", "check").len(), 1);
     assert!(alf.now() > start());
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_host_is_down_beyond_doubt_after_its_attempts() {
+    let alf = Alf::with(&one("0 * * * *")).await;
+    alf.define(r#"{"hosts": [{"name": "web1", "max_attempts": 2}]}"#).await;
+    let host = |alf: &Alf| alf.handle.host_status(&name("web1")).map(|host| (host.state, host.attempt, host.hard));
+    alf.run_to_end("web1", "check").await;
+    assert_eq!(host(&alf), Some((Some(HostState::Up), 0, true)));
+    alf.hosts().on_connect("web1", FakeConnect::unreachable("no route"));
+    alf.hosts().on_connect("web1", FakeConnect::unreachable("no route"));
+    alf.hosts().cut("web1", "rebooted");
+    alf.settle().await;
+    assert_eq!(host(&alf), Some((Some(HostState::Down), 0, false)), "lost, and not tried again yet");
+    let run = alf.run("web1", "check").await.unwrap();
+    alf.until(|alf| host(alf) == Some((Some(HostState::Down), 1, false))).await;
+    alf.until(|alf| host(alf) == Some((Some(HostState::Down), 2, true))).await;
+    let result = alf.handle.wait(run, seconds(600)).await.unwrap().unwrap();
+    assert_eq!(result.outcome, Outcome::Ok);
+    assert_eq!(host(&alf), Some((Some(HostState::Up), 0, true)));
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_line_may_follow_the_clock_of_each_host() {
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "here"}, {"name": "madrid", "timezone": "Europe/Madrid"}],
+            "tasks": [{"name": "check", "command": "check"}],
+            "host_tasks": [{"name": "all", "task": "check", "selector": "*"}],
+            "schedules": [{"name": "noon", "cron": "0 12 * * *", "timezone": "host"}],
+            "task_schedules": [{"task": "check", "schedule": "noon"}]}"#,
+    )
+    .await;
+    tokio::time::sleep(seconds(4 * 3600)).await;
+    for (host, noon) in [("here", "2026-11-23T12:00:00Z"), ("madrid", "2026-11-23T11:00:00Z")] {
+        assert_eq!(instants(&alf.results(host, "check"), MINUTE), [at(noon)], "{host}");
+    }
     alf.end().await;
 }
