@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::figures::Figures;
 use crate::model::{
-    Host, HostState, HostStatus, MAX_ATTEMPTS, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState,
-    State, StatusRow, StatusSummary, Timestamp,
+    Host, HostState, HostStatus, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState, State,
+    StatusRow, StatusSummary, Timestamp,
 };
 use crate::ssh::output::LiveOutput;
 use crate::store::{HostKeyRecord, OpenRun, PairRecord};
@@ -32,6 +32,7 @@ struct Inner {
 struct Pair {
     linked: bool,
     status: PairStatus,
+    max_attempts: u32,
     claimed_until: Option<Timestamp>,
     next_run_at: Option<Timestamp>,
     running: HashSet<RunId>,
@@ -40,6 +41,7 @@ struct Pair {
 #[derive(Debug, Default)]
 struct HostRow {
     state: Option<HostState>,
+    hard: bool,
     attempt: u32,
     since: Option<Timestamp>,
     reason: Option<Reason>,
@@ -104,10 +106,10 @@ impl Board {
         self.write().pairs.remove(&(host.clone(), task.clone()));
     }
 
-    /// When a pair is due next.
-    pub(super) fn set_next(&self, host: &Name, task: &Name, next: Option<Timestamp>) {
+    /// When a pair is due next, and how many PROBLEMs in a row are hard.
+    pub(super) fn set_next(&self, host: &Name, task: &Name, next: Option<Timestamp>, max_attempts: u32) {
         if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
-            pair.next_run_at = next;
+            (pair.next_run_at, pair.max_attempts) = (next, max_attempts);
         }
     }
 
@@ -202,6 +204,12 @@ impl Board {
         self.read().hosts.keys().cloned().collect()
     }
 
+    /// Whether a host was lost or could not be reached, and has not been connected to since.
+    pub(super) fn is_down(&self, host: &Name) -> bool {
+        let state = self.read().hosts.get(host).and_then(|row| row.state);
+        matches!(state, Some(HostState::Down | HostState::Unreachable))
+    }
+
     /// A host was connected to.
     pub(super) fn host_up(&self, host: &Name, at: Timestamp) {
         let mut inner = self.write();
@@ -209,17 +217,18 @@ impl Board {
         if row.state != Some(HostState::Up) {
             row.since = Some(at);
         }
-        (row.state, row.attempt, row.reason, row.message) = (Some(HostState::Up), 0, None, None);
+        (row.state, row.hard, row.attempt, row.reason, row.message) = (Some(HostState::Up), true, 0, None, None);
     }
 
-    /// A host could not be connected to, or was lost.
-    pub(super) fn host_down(&self, host: &Name, at: Timestamp, reason: Reason, message: &str) {
+    /// A host could not be connected to, which is an attempt more of so many, or was lost (`most` is none).
+    pub(super) fn host_down(&self, host: &Name, at: Timestamp, (reason, message): (Reason, &str), most: Option<u32>) {
         let mut inner = self.write();
         let row = inner.hosts.entry(host.clone()).or_default();
         if row.state != Some(HostState::Down) {
             row.since = Some(at);
         }
-        row.attempt += 1;
+        row.attempt = row.attempt.saturating_add(u32::from(most.is_some()));
+        row.hard = most.is_some_and(|most| row.attempt >= most);
         (row.state, row.reason, row.message) = (Some(HostState::Down), Some(reason), Some(message.to_owned()));
     }
 
@@ -230,7 +239,7 @@ impl Board {
         if row.state != Some(HostState::Unreachable) {
             row.since = Some(at);
         }
-        row.state = Some(HostState::Unreachable);
+        (row.state, row.hard) = (Some(HostState::Unreachable), false);
         (row.reason, row.message) = (Some(Reason::Unreachable), Some(message.to_owned()));
     }
 
@@ -337,6 +346,7 @@ impl Board {
         Some(HostStatus {
             host: host.clone(),
             state: row.state,
+            hard: row.hard,
             attempt: row.attempt,
             since: row.since,
             reason: row.reason,
@@ -408,7 +418,7 @@ impl Pair {
             outcome: status.outcome,
             hard: status.hard,
             attempt: status.attempt,
-            max_attempts: MAX_ATTEMPTS,
+            max_attempts: self.max_attempts.max(1),
             since: status.since,
             running: !self.running.is_empty(),
             next_run_at: self.next_run_at,

@@ -1,14 +1,16 @@
 //! Cancelling one run: its remote process tree is killed, its Result says `cancelled`.
 
+use std::future::ready;
 use std::time::Duration;
 
-use actix::{Context, Handler, Message};
+use actix::{Context, Handler, Message, ResponseFuture};
 use tokio::time::Instant;
 
 use super::error::AlfError;
 use super::handle::{ANSWER, AlfHandle};
 use super::host::HostActor;
 use super::node::FindHost;
+use super::turns::CancelWaiting;
 use crate::model::RunId;
 
 /// A run that is on the board but not yet with its host is being claimed: looked for again after this.
@@ -22,10 +24,22 @@ const CLAIMED_WITHIN: Duration = Duration::from_secs(5);
 struct CancelRun(RunId);
 
 impl Handler<CancelRun> for HostActor {
-    type Result = bool;
+    type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, CancelRun(id): CancelRun, _: &mut Context<Self>) -> bool {
-        self.runs.get(&id).inspect(|running| running.cancel.cancel()).is_some()
+    fn handle(&mut self, CancelRun(id): CancelRun, _: &mut Context<Self>) -> Self::Result {
+        if let Some(running) = self.runs.get(&id) {
+            running.cancel.cancel();
+            return Box::pin(ready(true));
+        }
+        // It may wait for those before it, with the actor of its task.
+        let task = self.parts.board.run(id).and_then(|(row, _)| row.task);
+        let child = task.and_then(|task| self.children.get(&task)?.addr.clone());
+        Box::pin(async move {
+            match child {
+                Some(addr) => addr.send(CancelWaiting(id)).await.unwrap_or(false),
+                None => false,
+            }
+        })
     }
 }
 

@@ -215,7 +215,8 @@ impl HostActor {
         self.connection.reconnect.failed(failure.reason);
         if self.places.connections() == 0 {
             let now = self.parts.clock.now().into();
-            self.parts.board.host_down(self.name(), now, failure.reason, &failure.message);
+            let most = Some(self.plan.host.max_attempts);
+            self.parts.board.host_down(self.name(), now, (failure.reason, &failure.message), most);
             self.connection.link.send_replace(Link::Down(failure));
         }
         self.connect_if_wanted(ctx);
@@ -229,7 +230,8 @@ impl HostActor {
         }
         let message = format!("the connection to {} was lost: {cause}", self.name());
         let failure = Failure { reason: Reason::Unreachable, message };
-        self.parts.board.host_down(self.name(), self.parts.clock.now().into(), failure.reason, &failure.message);
+        let now = self.parts.clock.now().into();
+        self.parts.board.host_down(self.name(), now, (failure.reason, &failure.message), None);
         self.connection.reconnect.lost();
         self.connection.link.send_replace(Link::Down(failure));
         self.connect_if_wanted(ctx);

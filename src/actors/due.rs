@@ -1,66 +1,78 @@
 //! When a pair is due: the next instant of all its lines, and those that were missed.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Name, PairLine};
+use crate::model::{MissedRule, Name, PairLine};
 
 /// A timer later than this was not late but asleep: what it missed is caught up with, not run one after the other.
 pub(super) const ASLEEP: TimeDelta = TimeDelta::seconds(60);
-/// `missed_max_age`: older instants are not run any more.
-const MAX_AGE: TimeDelta = TimeDelta::minutes(10);
 /// How many missed instants of a pair leave a Result each; more of them are folded into one.
-const MOST_SKIPPED: usize = 100;
+const MOST_TOLD: usize = 100;
+const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
 
 /// One instant at which a pair is due; several schedules due at the same instant are one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Due {
-    /// The instant.
+    /// The line's instant.
     pub(super) at: DateTime<Utc>,
+    /// When the pair is to start: by this instants are ordered, claimed and missed.
+    pub(super) due_at: DateTime<Utc>,
     /// The first of the schedules that make it due.
     pub(super) schedule: Name,
+    missed: MissedRule,
+    max_age: Duration,
 }
 
-/// The first instant after this one.
+/// The first instant that is due after this moment.
 pub(super) fn next(lines: &[PairLine], after: DateTime<Utc>) -> Option<Due> {
-    lines
-        .iter()
-        .filter_map(|line| {
-            let at = line.cron.next_after(line.timezone, after)?;
-            Some(Due { at, schedule: line.schedule.clone() })
-        })
-        .min_by_key(|due| due.at)
+    lines.iter().filter_map(|line| next_of(line, after)).min_by_key(|due| (due.due_at, due.at))
 }
 
-/// What became of the instants that passed while nobody looked, oldest first.
+fn next_of(line: &PairLine, after: DateTime<Utc>) -> Option<Due> {
+    let rules = &line.rules;
+    let not_before = rules.not_before.and_then(|first| first.get().checked_sub_signed(MILLISECOND));
+    let since = line.since.map(|since| since.get());
+    let after = after.checked_sub_signed(line.offset)?.max(not_before.max(since).unwrap_or(DateTime::<Utc>::MIN_UTC));
+    let at = line.cron.next_after(line.timezone, after)?;
+    let due_at = at.checked_add_signed(line.offset)?;
+    let (missed, max_age) = (rules.missed, rules.missed_max_age.get());
+    let in_time = rules.not_after.is_none_or(|last| at <= last.get());
+    in_time.then(|| Due { at, due_at, schedule: line.schedule.clone(), missed, max_age })
+}
+
+/// What becomes of the instants that passed while nobody looked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Missed {
-    /// The first, the last and the number of those folded into one.
+    /// The instant of the first, the last, and the number of those folded into one.
     pub(super) folded: Option<(DateTime<Utc>, Due, u64)>,
-    /// Those that leave a Result each.
-    pub(super) skipped: Vec<Due>,
-    /// The newest, if it is young enough to run.
-    pub(super) run: Option<Due>,
+    /// Those that leave a Result each, oldest first, and whether they are run.
+    pub(super) told: Vec<(Due, bool)>,
 }
 
 impl Missed {
     /// How many there are.
     pub(super) fn count(&self) -> u64 {
-        let folded = self.folded.as_ref().map_or(0, |(_, _, count)| *count);
-        folded + self.skipped.len() as u64 + u64::from(self.run.is_some())
+        self.folded.as_ref().map_or(0, |(_, _, count)| *count) + self.told.len() as u64
     }
 
-    /// The newest.
+    /// When the newest was due.
     pub(super) fn last(&self) -> Option<DateTime<Utc>> {
         let folded = self.folded.as_ref().map(|(_, last, _)| last);
-        self.run.as_ref().or(self.skipped.last()).or(folded).map(|due| due.at)
+        self.told.last().map(|(due, _)| due).or(folded).map(|due| due.due_at)
     }
 }
 
-/// The instants after `from`, up to now.
+/// The instants that came due after `from`, up to now. Those older than what the pair's lines allow, and all but the
+/// newest hundred (and the one that runs), are folded.
 pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
-    let mut missed = Missed { folded: old_of_interval(lines, from, now), ..Missed::default() };
+    let oldest = lines.iter().map(|line| line.rules.missed_max_age.get()).max().unwrap_or_default();
+    let most = MOST_TOLD + usize::from(lines.iter().any(|line| line.rules.missed == MissedRule::Last));
+    let mut missed = Missed { folded: old_of_interval(lines, from, now, most), ..Missed::default() };
     let mut cursor = missed.last().unwrap_or(from);
-    let mut young = std::collections::VecDeque::new();
+    let mut young = VecDeque::new();
     let mut fold = |due: Due| match &mut missed.folded {
         Some((_, last, count)) => {
             *last = due;
@@ -68,47 +80,85 @@ pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>
         }
         folded @ None => *folded = Some((due.at, due, 1)),
     };
-    while let Some(due) = next(lines, cursor).filter(|due| due.at <= now) {
-        cursor = due.at;
-        if now - due.at > MAX_AGE {
+    while let Some(due) = next(lines, cursor).filter(|due| due.due_at <= now) {
+        cursor = due.due_at;
+        if is_older(now, &due, oldest) {
             fold(due);
             continue;
         }
         young.push_back(due);
-        // The newest one runs: it is not among those skipped.
-        if young.len() > MOST_SKIPPED + 1
+        if young.len() > most
             && let Some(oldest) = young.pop_front()
         {
             fold(oldest);
         }
     }
-    missed.run = young.pop_back();
-    missed.skipped = young.into();
+    let runs = |due: &Due, rule: MissedRule| due.missed == rule && !is_older(now, due, due.max_age);
+    let newest = young.iter().rposition(|due| runs(due, MissedRule::Last));
+    let fate = |(place, due): (usize, Due)| {
+        let runs = Some(place) == newest || runs(&due, MissedRule::All);
+        (due, runs)
+    };
+    missed.told = young.into_iter().enumerate().map(fate).collect();
     missed
 }
 
-/// What is too old to run of a plain interval: counted, not walked through, as a month of seconds is millions of them.
-fn old_of_interval(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Due, u64)> {
+fn is_older(now: DateTime<Utc>, due: &Due, age: Duration) -> bool {
+    (now - due.due_at).to_std().is_ok_and(|passed| passed > age)
+}
+
+/// What is folded of a plain interval: counted, not walked through, as a month of seconds is millions of them.
+fn old_of_interval(
+    lines: &[PairLine],
+    from: DateTime<Utc>,
+    now: DateTime<Utc>,
+    most: usize,
+) -> Option<(DateTime<Utc>, Due, u64)> {
     let [line] = lines else { return None };
     let interval = TimeDelta::from_std(line.cron.interval()?).ok()?;
-    let first = next(lines, from)?.at;
-    let last_old = now - MAX_AGE - TimeDelta::milliseconds(1);
-    let more = (last_old - first).num_milliseconds() / interval.num_milliseconds().max(1);
-    let last = first + interval * i32::try_from(more).ok()?;
-    let count = u64::try_from(more).ok()? + 1;
-    (first <= last_old).then(|| (first, Due { at: last, schedule: line.schedule.clone() }, count))
+    let first = next(lines, from)?;
+    let max_age = TimeDelta::from_std(line.rules.missed_max_age.get()).ok()?;
+    let too_old = now.checked_sub_signed(max_age)?.checked_sub_signed(MILLISECOND);
+    let too_many = interval.checked_mul(i32::try_from(most).ok()?).and_then(|told| now.checked_sub_signed(told));
+    // What is outside of not_after is not due at all: those before it may be fewer than `most`, so only age counts.
+    let end = match line.rules.not_after {
+        Some(last) => last.get().checked_add_signed(line.offset).min(too_old)?,
+        None => too_old.max(too_many)?,
+    };
+    let more = (end - first.due_at).num_milliseconds() / interval.num_milliseconds().max(1);
+    let passed = interval.checked_mul(i32::try_from(more).ok()?)?;
+    let (from, count) = (first.at, u64::try_from(more).ok()? + 1);
+    let last = Due { at: first.at + passed, due_at: first.due_at + passed, ..first };
+    (last.due_at <= end && from <= last.at).then_some((from, last, count))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timezone;
+    use crate::model::{DueRules, Span, Timezone};
+
+    fn ran(missed: &Missed) -> Vec<DateTime<Utc>> {
+        missed.told.iter().filter(|(_, runs)| *runs).map(|(due, _)| due.at).collect()
+    }
+
+    fn skipped(missed: &Missed) -> usize {
+        missed.told.iter().filter(|(_, runs)| !runs).count()
+    }
+
+    fn ruled(text: &str, missed: MissedRule, max_age: u64) -> Vec<PairLine> {
+        let mut lines = lines(&[text]);
+        lines[0].rules = DueRules { missed, missed_max_age: Span::seconds(max_age), ..DueRules::default() };
+        lines
+    }
 
     fn lines(texts: &[&str]) -> Vec<PairLine> {
         let line = |text: &&str| PairLine {
             schedule: Name::parse("s").unwrap(),
             cron: text.parse().unwrap(),
             timezone: Timezone::UTC,
+            rules: DueRules::default(),
+            offset: TimeDelta::zero(),
+            since: None,
         };
         texts.iter().map(line).collect()
     }
@@ -132,8 +182,8 @@ mod tests {
         let missed = missed(&lines, at("2026-11-23T08:00:00Z"), at("2026-11-23T10:00:30Z"));
         let (first, last, count) = missed.folded.clone().unwrap();
         assert_eq!((first, last.at, count), (at("2026-11-23T08:01:00Z"), at("2026-11-23T09:50:00Z"), 110));
-        assert_eq!(missed.skipped.len(), 9);
-        assert_eq!(missed.run.as_ref().unwrap().at, at("2026-11-23T10:00:00Z"));
+        assert_eq!(skipped(&missed), 9);
+        assert_eq!(ran(&missed), [at("2026-11-23T10:00:00Z")]);
         assert_eq!(missed.count(), 120);
         assert_eq!(missed.last(), Some(at("2026-11-23T10:00:00Z")));
     }
@@ -141,7 +191,7 @@ mod tests {
     #[test]
     fn more_than_a_hundred_are_folded_even_when_young() {
         let missed = missed(&lines(&["@every 1s"]), at("2026-11-23T10:00:00Z"), at("2026-11-23T10:05:00Z"));
-        assert_eq!(missed.skipped.len(), 100);
+        assert_eq!(skipped(&missed), 100);
         assert_eq!(missed.folded.as_ref().unwrap().2, 199);
         assert_eq!(missed.count(), 300);
     }
@@ -151,7 +201,7 @@ mod tests {
         let (from, now) = (at("2026-11-23T10:00:00.250Z"), at("2027-11-23T10:00:00Z"));
         let year = missed(&lines(&["@every 1s"]), from, now);
         assert_eq!(year.count(), 365 * 86_400);
-        assert_eq!((year.skipped.len(), year.run.as_ref().unwrap().at), (100, now));
+        assert_eq!((skipped(&year), ran(&year)), (100, vec![now]));
         // A line that is never due first keeps the walk from being cut short.
         for (line, seconds) in [("@every 7s", 3600), ("@every 7s", 601), ("@every 5m", 5000), ("@every 1h", 700)] {
             for begin in 0..20 {
@@ -166,11 +216,62 @@ mod tests {
     #[test]
     fn old_instants_are_not_run() {
         let missed = missed(&lines(&["0 8 * * *"]), at("2026-11-22T10:00:00Z"), at("2026-11-23T10:05:00Z"));
-        assert_eq!((missed.run.clone(), missed.count()), (None, 1));
+        assert_eq!((ran(&missed), missed.count()), (Vec::new(), 1));
         assert_eq!(missed.last(), Some(at("2026-11-23T08:00:00Z")));
         assert_eq!(
             super::missed(&lines(&["0 8 * * *"]), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")).count(),
             0
         );
+    }
+
+    #[test]
+    fn missed_instants_are_run_as_the_schedule_says() {
+        let (from, now) = (at("2026-11-23T09:00:30Z"), at("2026-11-23T10:00:30Z"));
+        let minutes = |rule, max_age| missed(&ruled("* * * * *", rule, max_age), from, now);
+        let none = minutes(MissedRule::Skip, 600);
+        assert_eq!((ran(&none).len(), skipped(&none), none.count()), (0, 10, 60));
+        let all = minutes(MissedRule::All, 600);
+        assert_eq!((ran(&all).len(), skipped(&all), all.count()), (10, 0, 60));
+        assert!(ran(&all).is_sorted());
+        assert_eq!(all.folded.unwrap().2, 50);
+        let hour = minutes(MissedRule::All, 3600);
+        assert_eq!((ran(&hour).len(), hour.folded), (60, None));
+        let many = missed(&ruled("@every 1s", MissedRule::All, 86_400), from, now);
+        assert_eq!((ran(&many).len(), many.folded.clone().unwrap().2), (100, 3500));
+        assert_eq!(many.folded.unwrap().1.at, at("2026-11-23T09:58:50Z"));
+    }
+
+    #[test]
+    fn a_pair_is_due_at_its_place_after_the_instant() {
+        let mut lines = lines(&["@every 1m", "*/5 * * * *"]);
+        lines[0].offset = TimeDelta::seconds(50);
+        let mut cursor = at("2026-11-23T09:59:55Z");
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let due = next(&lines, cursor).unwrap();
+            cursor = due.due_at;
+            told.push((due.at, due.due_at));
+        }
+        let (ten, one) = (at("2026-11-23T10:00:00Z"), at("2026-11-23T10:01:00Z"));
+        let place = TimeDelta::seconds(50);
+        assert_eq!(told, [(ten, ten), (ten, ten + place), (one, one + place)]);
+        // What came before it was so defined came by another definition.
+        lines[0].since = Some(ten.into());
+        assert_eq!(next(&lines[..1], ten).unwrap().at, one);
+    }
+
+    #[test]
+    fn nothing_is_due_before_or_after_what_is_said() {
+        let mut lines = lines(&["@every 1m"]);
+        let (first, last) = (at("2026-11-23T10:00:00Z"), at("2026-11-23T10:02:00Z"));
+        (lines[0].rules.not_before, lines[0].rules.not_after) = (Some(first.into()), Some(last.into()));
+        lines[0].offset = TimeDelta::seconds(30);
+        let from = at("2026-11-23T08:00:00Z");
+        assert_eq!(next(&lines, from).unwrap().at, first, "the bounds belong to it");
+        assert_eq!(next(&lines, last).unwrap().at, last);
+        assert_eq!(next(&lines, last + TimeDelta::seconds(30)), None);
+        for now in ["2026-11-23T10:05:00Z", "2026-11-23T10:11:45Z", "2026-11-24T10:00:00Z"] {
+            assert_eq!(missed(&lines, from, at(now)).count(), 3, "{now}");
+        }
     }
 }

@@ -43,6 +43,8 @@ pub struct ResultOf<'a> {
     pub task: Option<&'a Name>,
     /// This node.
     pub node: &'a Name,
+    /// How many PROBLEMs in a row are hard.
+    pub max_attempts: u32,
 }
 
 impl ResultOf<'_> {
@@ -80,7 +82,7 @@ impl ResultOf<'_> {
         now: DateTime<Utc>,
     ) -> RunResult {
         let (outcome, state) = reason.verdict();
-        let (attempt, hard) = status.attempt_after(outcome, Some(reason));
+        let (attempt, hard) = status.attempt_after(outcome, Some(reason), self.max_attempts);
         RunResult {
             id: run.id,
             host: self.host.clone(),
@@ -114,7 +116,7 @@ impl ResultOf<'_> {
     fn ran(&self, run: &OpenRun, ending: Ending, task: &Task, stopping: bool, status: &PairStatus) -> RunResult {
         let Verdict { outcome, state, reason, message, exit_code, signal, perfdata } =
             verdict::of(&ending, task, self.host, stopping);
-        let (attempt, hard) = status.attempt_after(outcome, reason);
+        let (attempt, hard) = status.attempt_after(outcome, reason, self.max_attempts);
         RunResult {
             started_at: ending.started_at.map(Timestamp::from),
             finished_at: ending.finished_at.into(),
@@ -150,11 +152,11 @@ pub fn unsent(
     OpenRun { id, task_version, schedule, trigger, by: None, group: None, scheduled_at, due_at: scheduled_at }
 }
 
-/// The instant that a run's Result settles; none for a run that somebody started.
+/// Up to when a run's Result settles what was due; none for a run that no instant made due.
 pub(super) fn instant_of(run: &OpenRun) -> Option<Timestamp> {
     match run.trigger {
-        Trigger::Schedule | Trigger::CatchUp => Some(run.scheduled_at),
-        Trigger::Manual => None,
+        Trigger::Schedule | Trigger::CatchUp => Some(run.due_at),
+        Trigger::Manual | Trigger::Retry => None,
     }
 }
 

@@ -34,10 +34,12 @@ mod places;
 pub mod plan;
 mod programs;
 mod reconnect;
+mod retry;
 mod rotation;
 mod run;
 mod saving;
 mod start;
+mod turns;
 mod verdict;
 
 #[cfg(test)]

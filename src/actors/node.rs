@@ -172,7 +172,7 @@ impl NodeActor {
                 if task.as_ref().is_some_and(|task| linked.contains(&(host.clone(), task.clone()))) {
                     continue;
                 }
-                let of = ResultOf { host: &host, task: task.as_ref(), node: &self.parts.node };
+                let of = ResultOf { host: &host, task: task.as_ref(), node: &self.parts.node, max_attempts: 1 };
                 let message = "Alf stopped or crashed in the middle of the run, and its task is not linked any more";
                 let end = RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() };
                 let result = of.ended(&run, end, &PairStatus::default(), self.parts.clock.now());

@@ -18,7 +18,7 @@ use super::link::{Failure, Link};
 use super::parts::NodeParts;
 use super::places::{Place, Places};
 use super::plan::PairPlan;
-use crate::model::{Given, Host, Name, Reason, Trigger};
+use crate::model::{Given, Host, Name, Overlap, Reason, Trigger};
 use crate::ssh::End;
 use crate::store::OpenRun;
 
@@ -64,7 +64,8 @@ impl Job {
         let start_within = self.plan.task.start_within.get();
         let waited = self.waited();
         if waited > start_within {
-            return self.late("could not be claimed");
+            let queued = self.plan.task.overlap == Overlap::Queue;
+            return self.late(if queued { "did not get its turn" } else { "could not be claimed" });
         }
         let deadline = Instant::now() + (start_within - waited);
         loop {
@@ -108,11 +109,12 @@ impl Job {
         self.run.task_version.map(|_| &self.plan.task.meta.name)
     }
 
-    /// How long it has waited for its start. What is caught up with was late when it was claimed: it waits since then.
+    /// How long it has waited for its start. What is caught up with was late from the beginning: its time begins now.
     fn waited(&self) -> Duration {
         let since = match self.run.trigger {
-            Trigger::CatchUp => self.run.id.millis(),
-            Trigger::Schedule | Trigger::Manual => self.run.due_at.millis(),
+            // Those of one pair run one after the other, however long that takes.
+            Trigger::CatchUp => return Duration::ZERO,
+            Trigger::Schedule | Trigger::Manual | Trigger::Retry => self.run.due_at.millis(),
         };
         let now = self.parts.clock.now().timestamp_millis();
         Duration::from_millis(u64::try_from(now - since).unwrap_or_default())

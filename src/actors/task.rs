@@ -3,7 +3,7 @@
 //!
 //! Every due instant is claimed in the store before anything is sent, and leaves exactly one Result.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use super::order::Order;
 use super::parts::NodeParts;
 use super::plan::PairPlan;
 use super::supervision::{ActorHealth, Obituary, supervised};
-use crate::model::{Given, Instants, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
+use super::turns::{Turn, Waiting};
+use crate::model::{Given, Instants, Name, Outcome, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
 use crate::store::{OpenRun, StoreError, Write, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
@@ -29,7 +30,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const WHILE_FULL: Duration = Duration::from_secs(1);
 
 /// What a claim came to.
-type Claimed = Result<Vec<Written>, StoreError>;
+pub(super) type Claimed = Result<Vec<Written>, StoreError>;
 
 /// A person wants the task run now.
 #[derive(Debug, Message)]
@@ -93,19 +94,24 @@ pub struct TaskBirth {
 
 /// One linked (host, task).
 pub struct TaskActor {
-    host: Name,
-    plan: PairPlan,
-    parts: Arc<NodeParts>,
-    runner: Recipient<StartRun>,
+    pub(super) host: Name,
+    pub(super) plan: PairPlan,
+    pub(super) parts: Arc<NodeParts>,
+    pub(super) runner: Recipient<StartRun>,
     alive: HashSet<RunId>,
     parent: CancellationToken,
-    status: PairStatus,
+    pub(super) status: PairStatus,
     /// Every instant up to this one has been dealt with, or is being.
-    cursor: DateTime<Utc>,
+    pub(super) cursor: DateTime<Utc>,
     /// Instants after the cursor may have passed while nobody looked.
     behind: bool,
     next: Option<Due>,
-    in_flight: HashSet<RunId>,
+    /// What goes, and what was given to it.
+    pub(super) in_flight: HashMap<RunId, Arc<Given>>,
+    /// What waits for it.
+    pub(super) waiting: VecDeque<Waiting>,
+    /// What goes with the next attempt.
+    pub(super) retry_given: Arc<Given>,
     timer: Option<SpawnHandle>,
     _obituary: Obituary,
 }
@@ -125,29 +131,45 @@ impl TaskActor {
             cursor: now,
             behind: false,
             next: None,
-            in_flight: HashSet::new(),
+            in_flight: HashMap::new(),
+            waiting: VecDeque::new(),
+            retry_given: Arc::default(),
             timer: None,
             _obituary: birth.obituary,
         }
     }
 
-    fn task(&self) -> &Name {
+    pub(super) fn task(&self) -> &Name {
         &self.plan.task.meta.name
     }
 
-    fn open_run(&self, trigger: Trigger, schedule: Option<Name>, at: Timestamp, by: Option<Name>) -> OpenRun {
+    pub(super) fn open_run(
+        &self,
+        trigger: Trigger,
+        schedule: Option<Name>,
+        at: Timestamp,
+        by: Option<Name>,
+    ) -> OpenRun {
         let id = self.parts.ids.next(self.parts.clock.now().into());
         OpenRun { by, ..unsent(id, Some(self.plan.task.meta.version), schedule, trigger, at) }
     }
 
-    /// Sets the timer to the next instant.
+    /// A run that this instant makes due.
+    fn due_run(&self, trigger: Trigger, due: Due) -> OpenRun {
+        let run = self.open_run(trigger, Some(due.schedule), due.at.into(), None);
+        OpenRun { due_at: due.due_at.into(), ..run }
+    }
+
+    /// Sets the timer to the next instant, or to the next attempt before it.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         self.look();
-        let at = self.next.as_ref().map(|next| Timestamp::from(next.at));
-        self.parts.board.set_next(&self.host, self.task(), at);
-        match &self.next {
-            Some(next) => {
-                let wait = (next.at - self.parts.clock.now()).to_std().unwrap_or_default();
+        let next = self.next.as_ref().map(|next| next.due_at);
+        let attempts = self.plan.task.max_attempts;
+        self.parts.board.set_next(&self.host, self.task(), next.map(Timestamp::from), attempts);
+        let retry = self.status.retry.as_ref().filter(|_| !self.parts.is_stopping()).map(|retry| retry.at.get());
+        match next.into_iter().chain(retry).min() {
+            Some(at) => {
+                let wait = (at - self.parts.clock.now()).to_std().unwrap_or_default();
                 self.sleep(wait.min(LONGEST_SLEEP), ctx);
             }
             None => self.wake(ctx),
@@ -180,7 +202,9 @@ impl TaskActor {
             self.sleep(WHILE_FULL, ctx);
             return;
         }
-        self.deal(self.parts.clock.now(), ctx);
+        let now = self.parts.clock.now();
+        self.deal(now, ctx);
+        self.try_again(now, ctx);
         self.arm(ctx);
     }
 
@@ -188,19 +212,19 @@ impl TaskActor {
     fn deal(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
         self.look();
         // Longer than any load explains: the machine was suspended, its clock set forward, or the store away.
-        let asleep = self.next.as_ref().is_some_and(|next| now - next.at > due::ASLEEP);
+        let asleep = self.next.as_ref().is_some_and(|next| now - next.due_at > due::ASLEEP);
         if std::mem::take(&mut self.behind) || asleep {
             self.catch_up(now, ctx);
         }
-        while let Some(next) = self.next.take_if(|next| next.at <= now) {
-            self.cursor = next.at;
-            self.fire(Trigger::Schedule, next.schedule, next.at.into(), ctx);
+        while let Some(next) = self.next.take_if(|next| next.due_at <= now) {
+            self.cursor = next.due_at;
+            self.fire(Trigger::Schedule, next, ctx);
             self.look();
         }
     }
 
-    /// Deals with instants that passed while nobody looked: by the rule `last`, the newest runs if it is young enough,
-    /// the others leave a SKIPPED each, the oldest folded into one.
+    /// Deals with instants that passed while nobody looked: by the schedule's `missed` they run or leave a SKIPPED each,
+    /// the oldest folded into one.
     fn catch_up(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
         if self.next.is_none() {
             return;
@@ -212,41 +236,39 @@ impl TaskActor {
         self.cursor = last;
         if let Some((first, last, count)) = missed.folded {
             let instants = Instants { from: first.into(), until: last.at.into(), count };
-            let run = self.open_run(Trigger::Schedule, Some(last.schedule), instants.until, None);
+            let run = self.due_run(Trigger::Schedule, last);
             let message = format!("{count} instants passed while Alf was away");
             self.skip(run, Reason::Missed, message, (count > 1).then_some(instants));
         }
-        for due in missed.skipped {
-            let run = self.open_run(Trigger::Schedule, Some(due.schedule), due.at.into(), None);
-            self.skip(run, Reason::Missed, "the instant passed while Alf was away".to_owned(), None);
-        }
-        if let Some(due) = missed.run {
-            self.fire(Trigger::CatchUp, due.schedule, due.at.into(), ctx);
+        for (due, runs) in missed.told {
+            if runs {
+                self.fire(Trigger::CatchUp, due, ctx);
+            } else {
+                let run = self.due_run(Trigger::Schedule, due);
+                self.skip(run, Reason::Missed, "the instant passed while Alf was away".to_owned(), None);
+            }
         }
         self.look();
     }
 
-    /// One instant has come: claim it and run it, or skip it while the last run is still going.
-    fn fire(&mut self, trigger: Trigger, schedule: Name, at: Timestamp, ctx: &mut Context<Self>) {
-        let run = self.open_run(trigger, Some(schedule), at, None);
-        if let Some(other) = self.in_flight.iter().next() {
-            let message = format!("run {other} is still going");
-            self.skip(run, Reason::Overlap, message, None);
-            return;
+    /// One instant has come: claim it and run it, now or when those before it have ended, or skip it.
+    fn fire(&mut self, trigger: Trigger, due: Due, ctx: &mut Context<Self>) {
+        let run = self.due_run(trigger, due);
+        match self.turn_of(trigger) {
+            Turn::Never(other) => {
+                let doing = if self.in_flight.contains_key(&other) { "is still going" } else { "waits for its turn" };
+                self.skip(run, Reason::Overlap, format!("run {other} {doing}"), None);
+            }
+            turn => self.begin(run, Arc::default(), turn, ctx),
         }
-        let claimed = self.claim(&run, Some(at));
-        ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
-            // Whatever it came to is in the ledger: nobody waits here to be told.
-            let _ = actor.claimed(run, Arc::default(), answer);
-        }));
     }
 
-    /// Claims a run: nothing is sent without it on disk.
-    fn claim(&mut self, run: &OpenRun, until: Option<Timestamp>) -> impl Future<Output = Claimed> + use<> {
-        self.in_flight.insert(run.id);
-        self.parts.board.open(&self.host, Some(self.task()), run.clone());
-        let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
-        self.parts.writer.write(vec![Write::Claim { host, task, until, open }])
+    /// Claims a run and lets it go; nobody waits to be told what the claim came to: it is in the ledger.
+    pub(super) fn begin(&mut self, run: OpenRun, given: Arc<Given>, turn: Turn, ctx: &mut Context<Self>) {
+        let claimed = self.claim(&run, &given, turn);
+        ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
+            let _ = actor.claimed(run, given, answer);
+        }));
     }
 
     /// Hands a run that is claimed to the host.
@@ -262,7 +284,7 @@ impl TaskActor {
                 if let Some(until) = instant_of(&run) {
                     self.parts.board.set_claimed(&self.host, self.task(), until);
                 }
-                self.runner.do_send(StartRun { plan: self.plan.clone(), run, given });
+                self.go(run, given);
                 Ok(())
             }
             Err(error) if instant_of(&run).is_some() => {
@@ -280,29 +302,47 @@ impl TaskActor {
     /// A run that came to nothing, and leaves nothing.
     fn withdraw(&mut self, run: &OpenRun) {
         self.in_flight.remove(&run.id);
+        self.waiting.retain(|waiting| waiting.id() != run.id);
         self.parts.board.withdraw(run.id);
+        self.next_turn();
     }
 
     /// Stores a Result for an instant at which nothing is executed.
     fn skip(&mut self, run: OpenRun, reason: Reason, message: String, instants: Option<Instants>) {
-        let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
-        let of = ResultOf { host: &host, task: Some(&task), node: &parts.node };
-        let result = of.skipped(&run, reason, message, instants, &self.status, parts.clock.now());
+        let result = self.result_of(|of, status, now| of.skipped(&run, reason, message, instants, status, now));
         self.save(&run, result);
     }
 
-    fn ended(&mut self, run: &OpenRun, end: RunEnd) {
-        let (parts, host, task) = (Arc::clone(&self.parts), self.host.clone(), self.task().clone());
-        let of = ResultOf { host: &host, task: Some(&task), node: &parts.node };
-        let result = of.ended(run, end, &self.status, parts.clock.now());
+    pub(super) fn ended(&mut self, run: &OpenRun, end: RunEnd) {
+        let result = self.result_of(|of, status, now| of.ended(run, end, status, now));
         self.save(run, result);
+    }
+
+    fn result_of(&self, make: impl FnOnce(&ResultOf<'_>, &PairStatus, DateTime<Utc>) -> RunResult) -> RunResult {
+        let max_attempts = self.plan.task.max_attempts;
+        let of = ResultOf { host: &self.host, task: Some(self.task()), node: &self.parts.node, max_attempts };
+        make(&of, &self.status, self.parts.clock.now())
     }
 
     /// Takes a Result into the status and sends it to the store; the saving outlives this actor. The Result settles its
     /// instant even where a claim went before it: that one may have got lost with an actor.
-    fn save(&mut self, run: &OpenRun, result: RunResult) {
-        self.in_flight.remove(&run.id);
-        self.status.take(&result);
+    fn save(&mut self, run: &OpenRun, mut result: RunResult) {
+        let given = self.in_flight.remove(&run.id).unwrap_or_default();
+        self.waiting.retain(|waiting| waiting.id() != run.id);
+        // One dead host is one event: until it is UP again the states of its tasks stay.
+        let host_is_down = self.parts.board.is_down(&self.host);
+        let counts = !host_is_down && !result.reason.is_some_and(Reason::leaves_state);
+        if !counts && result.outcome != Outcome::Ok {
+            (result.attempt, result.hard) = self.status.standing();
+        }
+        self.status.take(&result, host_is_down);
+        if run.trigger == Trigger::Retry {
+            // Of a life before this one: it is not tried yet another time.
+            self.status.retry = None;
+        }
+        if counts {
+            self.plan_retry(run, &result, given);
+        }
         let until = instant_of(run);
         if let Some(until) = until {
             self.parts.board.set_claimed(&self.host, self.task(), until);
@@ -317,6 +357,7 @@ impl TaskActor {
             return;
         }
         let until = Timestamp::from(now);
+        self.plan.lines.iter_mut().for_each(|line| line.since = Some(until));
         self.parts.board.set_claimed(&self.host, self.task(), until);
         super::saving::send(
             &self.parts,
@@ -333,7 +374,11 @@ impl Actor for TaskActor {
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
         let (status, mut claimed_until) = self.parts.board.link(&self.host, self.task());
         self.status = status;
-        self.in_flight.clone_from(&self.alive);
+        self.keep_retry();
+        self.in_flight = self.alive.iter().map(|id| (*id, Arc::default())).collect();
+        // A definition from a time when the clock was wrong keeps nothing from being due.
+        let now = Timestamp::from(self.parts.clock.now());
+        self.plan.lines.iter_mut().for_each(|line| line.since = line.since.min(Some(now)));
         for (_, orphan) in self.parts.board.orphans(&self.host, Some(self.task()), &self.alive) {
             let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
             self.ended(&orphan, RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() });
@@ -352,14 +397,16 @@ supervised!(TaskActor);
 impl Handler<RunNow> for TaskActor {
     type Result = ResponseActFuture<Self, Result<RunId, AlfError>>;
 
-    fn handle(&mut self, request: RunNow, _: &mut Context<Self>) -> Self::Result {
-        if let Some(other) = self.in_flight.iter().next() {
-            return Box::pin(actix::fut::ready(Err(AlfError::Overlap(*other))));
+    fn handle(&mut self, request: RunNow, ctx: &mut Context<Self>) -> Self::Result {
+        let turn = self.turn_of(Trigger::Manual);
+        if let Turn::Never(other) = turn {
+            return Box::pin(actix::fut::ready(Err(AlfError::Overlap(other))));
         }
         let Order { by, group, given } = request.order;
         let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), by);
         let run = OpenRun { group, ..run };
-        let claimed = self.claim(&run, None);
+        let claimed = self.claim(&run, &given, turn);
+        self.arm(ctx);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;
             actor.claimed(run, given, answer).map(|()| id)
@@ -370,8 +417,10 @@ impl Handler<RunNow> for TaskActor {
 impl Handler<RunEnded> for TaskActor {
     type Result = ();
 
-    fn handle(&mut self, ended: RunEnded, _: &mut Context<Self>) {
+    fn handle(&mut self, ended: RunEnded, ctx: &mut Context<Self>) {
         self.ended(&ended.run, ended.end);
+        self.next_turn();
+        self.arm(ctx);
     }
 }
 
@@ -379,16 +428,20 @@ impl Handler<Replan> for TaskActor {
     type Result = ();
 
     fn handle(&mut self, Replan(plan): Replan, ctx: &mut Context<Self>) {
-        let other_lines = plan.lines != self.plan.lines;
-        if other_lines {
+        let (old, new) = (&self.plan.lines, &plan.lines);
+        let same_lines = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.is_due_like(new));
+        if same_lines {
+            let lines = std::mem::take(&mut self.plan.lines);
+            self.plan = PairPlan { lines, ..plan };
+        } else {
             let now = self.parts.clock.now();
             // What came before the change came by the old lines.
             self.deal(now, ctx);
             self.plan = plan;
             self.start_watching(now);
-        } else {
-            self.plan = plan;
         }
+        self.status.retry.take_if(|_| !self.plan.task.enabled);
+        self.next_turn();
         self.arm(ctx);
     }
 }
@@ -397,6 +450,7 @@ impl Handler<StopFiring> for TaskActor {
     type Result = ();
 
     fn handle(&mut self, _: StopFiring, ctx: &mut Context<Self>) {
+        self.next_turn();
         self.arm(ctx);
     }
 }
@@ -407,7 +461,7 @@ impl Handler<TaskHealth> for TaskActor {
     fn handle(&mut self, _: TaskHealth, _: &mut Context<Self>) -> Self::Result {
         let mut health = ActorHealth::up("task", self.task().as_str()).with("runs_in_flight", self.in_flight.len());
         if let Some(next) = &self.next {
-            health = health.with("next_run_at", Timestamp::from(next.at)).with("schedule", &next.schedule);
+            health = health.with("next_run_at", Timestamp::from(next.due_at)).with("schedule", &next.schedule);
         }
         actix::MessageResult(health)
     }

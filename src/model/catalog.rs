@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use rpds::RedBlackTreeMapSync;
 
 use super::definition::Definition;
 use super::{
-    Credential, Fault, Host, HostTask, Hosts, Key, Name, Noun, Program, Reference, Schedule, Task, TaskSchedule, When,
+    Credential, CronLine, DueRules, Fault, Host, HostTask, Hosts, Key, LineZone, Meta, Name, Noun, Program, Reference,
+    Schedule, Task, TaskSchedule, Timestamp, Timezone, When,
 };
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
@@ -199,11 +201,13 @@ impl Catalog {
             .filter(|link| applies(link))
             .filter_map(|link| match &link.when {
                 When::Inline { cron, timezone } => {
-                    Some(PairLine { schedule: link.meta.name.clone(), cron: cron.clone(), timezone: *timezone })
+                    Some(PairLine::of(&link.meta, cron, *timezone, &DueRules::default(), host, task))
                 }
                 When::Schedule(name) => {
                     let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
-                    Some(PairLine { schedule: name.clone(), cron: schedule.cron.clone(), timezone: schedule.timezone })
+                    let Schedule { meta, cron, timezone, rules, .. } = &**schedule;
+                    let line = PairLine::of(meta, cron, *timezone, rules, host, task);
+                    Some(PairLine { since: line.since.max(link.meta.updated_at), ..line })
                 }
             })
             .collect()
@@ -216,7 +220,31 @@ pub struct PairLine {
     /// The schedule, or the task-schedule where the line stands there.
     pub schedule: Name,
     /// The line.
-    pub cron: super::CronLine,
+    pub cron: CronLine,
     /// The zone whose wall clock it follows.
-    pub timezone: super::Timezone,
+    pub timezone: Timezone,
+    /// How its instants are taken.
+    pub rules: DueRules,
+    /// How far this pair is from the line's instants.
+    pub offset: TimeDelta,
+    /// Since when it is so: earlier instants came by another definition, or by none.
+    pub since: Option<Timestamp>,
+}
+
+impl PairLine {
+    fn of(meta: &Meta, cron: &CronLine, zone: LineZone, rules: &DueRules, host: &Host, task: &Name) -> Self {
+        Self {
+            schedule: meta.name.clone(),
+            cron: cron.clone(),
+            timezone: zone.on(host.timezone),
+            offset: rules.splay.offset(cron, &host.meta.name, task),
+            rules: rules.clone(),
+            since: meta.updated_at,
+        }
+    }
+
+    /// Whether a pair is due by the other line when it is due by this one.
+    pub fn is_due_like(&self, other: &Self) -> bool {
+        *self == Self { since: self.since, ..other.clone() }
+    }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::check_user;
 use super::definition::{Defaults, Definition, Meta, ReadOnly, Secrets, document};
-use super::{Catalog, Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference};
+use super::{Catalog, Env, Fault, Faults, HostKeyPolicy, Name, Noun, PublicKey, Reference, Timezone};
 
 /// A machine reached over SSH.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,10 @@ pub struct Host {
     pub keys: Vec<PublicKey>,
     /// What its sshd allows on one connection (`MaxSessions`).
     pub max_sessions: u32,
+    /// How many connects in a row must fail before it is DOWN beyond doubt.
+    pub max_attempts: u32,
+    /// The zone whose wall clock schedules follow that are in the host's own time.
+    pub timezone: Timezone,
     /// Variables for every task there.
     pub env: Env,
     /// Whether anything runs there.
@@ -69,6 +73,10 @@ document! {
         pub host_key: Option<HostKeyDocument>,
         /// Sessions at once on the connection.
         pub max_sessions: Option<u32>,
+        /// How many connects in a row must fail before it is hard DOWN.
+        pub max_attempts: Option<u32>,
+        /// An IANA zone name: that of schedules with `timezone: host`.
+        pub timezone: Option<Timezone>,
         /// Variables for every task there.
         pub env: Option<Env>,
         /// Whether anything runs there.
@@ -88,7 +96,7 @@ impl Definition for Host {
         &mut self.meta
     }
 
-    fn check(mut document: HostDocument, _: &Secrets, _: &Defaults) -> Result<Self, Vec<Fault>> {
+    fn check(mut document: HostDocument, _: &Secrets, defaults: &Defaults) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
         let meta = document.take_meta(Noun::Host, None, &mut faults);
         if let Some(address) = &document.address {
@@ -102,6 +110,10 @@ impl Definition for Host {
         if !(1..=1000).contains(&max_sessions) {
             faults.add("/max_sessions", "must be from 1 to 1000");
         }
+        let max_attempts = document.max_attempts.unwrap_or(3);
+        if !(1..=1000).contains(&max_attempts) {
+            faults.add("/max_attempts", "must be from 1 to 1000");
+        }
         let host_key = document.host_key.unwrap_or_default();
         let host = meta.map(|meta| Self {
             address: document.address.filter(|address| address != meta.name.as_str()),
@@ -113,6 +125,8 @@ impl Definition for Host {
             policy: host_key.policy.unwrap_or_default(),
             keys: host_key.keys.unwrap_or_default(),
             max_sessions,
+            max_attempts,
+            timezone: document.timezone.unwrap_or(defaults.timezone),
             env: document.env.unwrap_or_default(),
             enabled: document.enabled.unwrap_or(true),
         });
@@ -132,6 +146,8 @@ impl Definition for Host {
                 learned: ReadOnly(Some(Vec::new())),
             }),
             max_sessions: Some(self.max_sessions),
+            max_attempts: Some(self.max_attempts),
+            timezone: Some(self.timezone),
             env: Some(self.env.clone()),
             enabled: Some(self.enabled),
             ..HostDocument::with_meta(&self.meta)
@@ -175,11 +191,11 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once() {
         let document: HostDocument = serde_json::from_str(
-            r#"{"name":"a@b","address":"me@web1","port":0,"user":"a b","max_sessions":0,"title":"a\nb"}"#,
+            r#"{"name":"a@b","address":"me@web1","port":0,"user":"a b","max_sessions":0,"max_attempts":0,"title":"a\nb"}"#,
         )
         .unwrap();
         let faults = Host::check(document, &Secrets::new(), &Defaults::default()).unwrap_err();
         let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/name", "/title", "/address", "/port", "/user", "/max_sessions"]);
+        assert_eq!(pointers, ["/name", "/title", "/address", "/port", "/user", "/max_sessions", "/max_attempts"]);
     }
 }

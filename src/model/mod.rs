@@ -6,6 +6,7 @@ pub mod definition;
 pub mod nagios;
 
 mod credential;
+mod due_rules;
 mod duration;
 mod env;
 mod expect;
@@ -36,6 +37,7 @@ pub use catalog::{AnyDefinition, Catalog, Catalogued, PairLine};
 pub use credential::{Credential, CredentialDocument, Proof};
 pub use cron::{CronError, CronLine};
 pub use definition::{Defaults, Definition, Meta, ReadOnly, Secrets};
+pub use due_rules::{DueRules, MissedRule, Splay};
 pub use duration::{DurationError, Limit, Span};
 pub use env::Env;
 pub use expect::{Expect, ExpectDocument, Pattern, Plugin, Search};
@@ -58,10 +60,10 @@ pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{SecretField, SecretText};
 pub use selector::{Selector, SelectorError};
 pub use status::{
-    HostState, HostStatus, LAST_KEPT, LastResult, MAX_ATTEMPTS, PairStatus, RunRow, RunState, StatusRow, StatusSummary,
+    HostState, HostStatus, LAST_KEPT, LastResult, PairStatus, Retry, RunRow, RunState, StatusRow, StatusSummary,
 };
-pub use task::{Task, TaskDocument};
+pub use task::{Overlap, Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use timestamp::Timestamp;
-pub use timezone::Timezone;
+pub use timezone::{LineZone, Timezone};
 pub use work::{ProgramCallDocument, ScriptDocument, Work};

@@ -96,6 +96,8 @@ pub enum Trigger {
     Manual,
     /// A schedule whose instant had passed while Alf was away.
     CatchUp,
+    /// A soft PROBLEM, `retry_interval` after it.
+    Retry,
 }
 
 impl fmt::Display for Trigger {

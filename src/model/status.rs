@@ -42,27 +42,47 @@ pub struct PairStatus {
     pub skipped_in_row: u32,
     /// The newest Results first.
     pub last: Vec<LastResult>,
+    /// The next attempt of a soft PROBLEM.
+    pub retry: Option<Retry>,
 }
 
-/// How many PROBLEMs in a row make it hard. Retries come with the ledger; until then the first one counts.
-pub const MAX_ATTEMPTS: u32 = 1;
+/// A soft PROBLEM's next attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// When.
+    pub at: Timestamp,
+    /// The instant that it tries again.
+    pub scheduled_at: Timestamp,
+    /// The schedule that made it due.
+    pub schedule: Option<Name>,
+    /// Whether the run was given something (variables, arguments, input): that is not kept beyond a restart, and
+    /// without it it would be another run.
+    pub given: bool,
+}
 
 impl PairStatus {
-    /// The attempt number and hardness that a Result with this verdict has.
-    pub fn attempt_after(&self, outcome: Outcome, reason: Option<Reason>) -> (u32, bool) {
+    /// The attempt number and hardness that a Result with this verdict has; so many PROBLEMs in a row are hard.
+    pub fn attempt_after(&self, outcome: Outcome, reason: Option<Reason>, max_attempts: u32) -> (u32, bool) {
         match outcome {
             Outcome::Ok => (1, true),
-            Outcome::Problem if reason.is_some_and(Reason::leaves_state) => (self.attempt.max(1), self.hard),
-            Outcome::Problem => {
-                let attempt = (self.attempt + 1).min(MAX_ATTEMPTS);
-                (attempt, attempt >= MAX_ATTEMPTS)
+            Outcome::Problem if !reason.is_some_and(Reason::leaves_state) => {
+                let attempt = (self.attempt + 1).min(max_attempts);
+                // One that was hard stays so, though more attempts are allowed now.
+                let stays = self.hard && self.attempt > 0;
+                (attempt, stays || attempt >= max_attempts)
             }
-            Outcome::Skipped => (self.attempt.max(1), self.hard),
+            Outcome::Problem | Outcome::Skipped => self.standing(),
         }
     }
 
-    /// Takes a Result in: what `last` shows always, the state only where the Result speaks for the task.
-    pub fn take(&mut self, result: &RunResult) {
+    /// The attempt number and hardness of a Result that changes neither.
+    pub fn standing(&self) -> (u32, bool) {
+        (self.attempt.max(1), self.hard)
+    }
+
+    /// Takes a Result in: what `last` shows always, the state only where the Result speaks for the task and its host is
+    /// not down.
+    pub fn take(&mut self, result: &RunResult, host_is_down: bool) {
         self.last.insert(
             0,
             LastResult {
@@ -81,7 +101,7 @@ impl PairStatus {
             self.skipped_in_row = 0;
             self.last_executed_at = result.started_at;
         }
-        if result.reason.is_some_and(Reason::leaves_state) {
+        if host_is_down || result.reason.is_some_and(Reason::leaves_state) {
             return;
         }
         if self.state != result.state {
@@ -144,6 +164,8 @@ pub struct HostStatus {
     pub host: Name,
     /// Null before the first connect.
     pub state: Option<HostState>,
+    /// Whether the state is beyond doubt: UP always, DOWN after the host's `max_attempts` failed connects in a row.
+    pub hard: bool,
     /// Failed connects in a row.
     pub attempt: u32,
     /// Since when it has this state.

@@ -1,5 +1,7 @@
 //! Tasks: what to run.
 
+use serde::{Deserialize, Serialize};
+
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::expect::{Expect, ExpectDocument, Plugin};
 use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
@@ -11,6 +13,8 @@ const LONGEST_PATH: usize = 4096;
 const LONGEST_USER: usize = 64;
 /// Most bytes that are ever kept of a stream.
 const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
+/// Most attempts before a PROBLEM is hard.
+const MOST_ATTEMPTS: u32 = 1000;
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +43,27 @@ pub struct Task {
     pub plugin: Plugin,
     /// What it must do to be OK.
     pub expect: Expect,
+    /// What becomes of a run that is due while the last one is still going.
+    pub overlap: Overlap,
+    /// How many PROBLEMs in a row make it hard.
+    pub max_attempts: u32,
+    /// Between a soft PROBLEM and the next attempt.
+    pub retry_interval: Span,
     /// Whether it is run by schedules.
     pub enabled: bool,
+}
+
+/// What becomes of a run that is due while the last one is still going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// It is skipped.
+    #[default]
+    Skip,
+    /// One waits; more are skipped.
+    Queue,
+    /// It runs beside the other.
+    Allow,
 }
 
 document! {
@@ -72,6 +95,12 @@ document! {
         pub plugin: Option<Plugin>,
         /// What it must do to be OK.
         pub expect: Option<Box<ExpectDocument>>,
+        /// While the last run is still going: `skip`, `queue` or `allow`.
+        pub overlap: Option<Overlap>,
+        /// How many PROBLEMs in a row make it hard.
+        pub max_attempts: Option<u32>,
+        /// Between a soft PROBLEM and the next attempt.
+        pub retry_interval: Option<Span>,
         /// Whether it is run by schedules.
         pub enabled: Option<bool>,
     }
@@ -122,6 +151,14 @@ impl Definition for Task {
             faults.add("/output_limit", format!("must be from 0 to {MOST_OUTPUT} bytes (64 MiB)"));
         }
         let expect = Expect::check(document.expect.map(|it| *it).unwrap_or_default(), plugin, &mut faults);
+        let max_attempts = document.max_attempts.unwrap_or(1);
+        if !(1..=MOST_ATTEMPTS).contains(&max_attempts) {
+            faults.add("/max_attempts", format!("must be from 1 to {MOST_ATTEMPTS}"));
+        }
+        let retry_interval = document.retry_interval.unwrap_or(Span::seconds(10));
+        if retry_interval.get().is_zero() {
+            faults.add("/retry_interval", "must be longer than 0");
+        }
         let task = meta.zip(work).map(|(meta, work)| Self {
             meta,
             work,
@@ -135,6 +172,9 @@ impl Definition for Task {
             output_limit,
             plugin,
             expect,
+            overlap: document.overlap.unwrap_or_default(),
+            max_attempts,
+            retry_interval,
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(task)
@@ -156,6 +196,9 @@ impl Definition for Task {
             output_limit: Some(self.output_limit),
             plugin: Some(self.plugin),
             expect: Some(Box::new(self.expect.document())),
+            overlap: Some(self.overlap),
+            max_attempts: Some(self.max_attempts),
+            retry_interval: Some(self.retry_interval),
             enabled: Some(self.enabled),
             ..TaskDocument::with_meta(&self.meta)
         }

@@ -1,7 +1,7 @@
 //! Task-schedules: when a task runs on its hosts.
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{CronLine, Fault, Faults, Hosts, Name, Noun, Reference, Selector, Timezone};
+use super::{CronLine, Fault, Faults, Hosts, LineZone, Name, Noun, Reference, Selector};
 
 /// When a task runs on its hosts.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ pub enum When {
         /// The line.
         cron: CronLine,
         /// The zone whose wall clock the line follows.
-        timezone: Timezone,
+        timezone: LineZone,
     },
 }
 
@@ -41,8 +41,8 @@ document! {
         pub schedule: Option<Name>,
         /// A line in place of a schedule.
         pub cron: Option<CronLine>,
-        /// The zone of `cron`.
-        pub timezone: Option<Timezone>,
+        /// The zone of `cron`: an IANA name, or `host`.
+        pub timezone: Option<LineZone>,
         /// On this host only.
         pub host: Option<Name>,
         /// On these hosts only.
@@ -79,7 +79,9 @@ impl Definition for TaskSchedule {
         }
         let when = match (document.schedule, document.cron) {
             (Some(schedule), None) => Some(When::Schedule(schedule)),
-            (None, Some(cron)) => Some(When::Inline { cron, timezone: document.timezone.unwrap_or(defaults.timezone) }),
+            (None, Some(cron)) => {
+                Some(When::Inline { cron, timezone: document.timezone.unwrap_or(LineZone::Named(defaults.timezone)) })
+            }
             _ => {
                 faults.add("", "exactly one of schedule and cron must be given");
                 None

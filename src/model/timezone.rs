@@ -46,6 +46,44 @@ impl fmt::Display for Timezone {
     }
 }
 
+/// The zone of a line: one by name, or that of each host, written `host`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum LineZone {
+    /// This one.
+    Named(Timezone),
+    /// Each host's own.
+    Host,
+}
+
+impl LineZone {
+    /// The zone on a host whose own one this is.
+    #[must_use]
+    pub fn on(self, host: Timezone) -> Timezone {
+        match self {
+            Self::Named(zone) => zone,
+            Self::Host => host,
+        }
+    }
+}
+
+impl TryFrom<String> for LineZone {
+    type Error = UnknownTimezone;
+
+    fn try_from(text: String) -> Result<Self, UnknownTimezone> {
+        if text == "host" { Ok(Self::Host) } else { text.parse().map(Self::Named) }
+    }
+}
+
+impl From<LineZone> for String {
+    fn from(zone: LineZone) -> Self {
+        match zone {
+            LineZone::Named(zone) => zone.into(),
+            LineZone::Host => "host".to_owned(),
+        }
+    }
+}
+
 /// A text that names no time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown time zone {shown}{} (IANA names, e.g. UTC, Europe/Madrid)", hint(.meant))]

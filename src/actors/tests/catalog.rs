@@ -113,7 +113,7 @@ async fn what_is_in_use_stays_unless_its_links_may_go_too() {
     alf.delete(Noun::Task, "check", true).await.unwrap();
     assert!(alf.get(Noun::TaskSchedule, "often").is_none());
     let nouns: Vec<_> = alf.store().load().await.unwrap().definitions.iter().map(|row| row.noun).collect();
-    assert_eq!(nouns, [Noun::Credential, Noun::Host]);
+    assert_eq!(nouns, [Noun::Credential, Noun::Host, Noun::Schedule]);
     alf.delete(Noun::Host, "web2", false).await.unwrap();
     alf.delete(Noun::Credential, "deploy", false).await.unwrap();
     alf.end().await;

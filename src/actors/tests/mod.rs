@@ -12,4 +12,5 @@ mod rotation;
 mod store;
 mod supervision;
 mod task;
+mod turns;
 mod work;

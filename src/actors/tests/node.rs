@@ -30,7 +30,8 @@ async fn a_selector_follows_the_hosts() {
         r#"{"hosts": [{"name": "db1", "labels": {"role": "db"}}, {"name": "web1", "labels": {"role": "web"}}],
             "tasks": [{"name": "check", "command": "check"}],
             "host_tasks": [{"name": "web", "task": "check", "selector": "role=web"}],
-            "task_schedules": [{"name": "often", "task": "check", "cron": "@every 10s"}]}"#,
+            "schedules": [{"name": "often", "cron": "@every 10s", "splay": "0s"}],
+            "task_schedules": [{"task": "check", "schedule": "often"}]}"#,
     )
     .await;
     alf.settle().await;

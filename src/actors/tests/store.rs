@@ -26,8 +26,8 @@ async fn nothing_is_lost_while_the_store_is_away() {
         r#"{"hosts": [{"name": "web1"}, {"name": "web2"}],
             "tasks": [{"name": "check", "command": "check"}, {"name": "long", "command": "long"}],
             "host_tasks": [{"name": "all", "task": "check", "selector": "*"}, {"task": "long", "host": "web1"}],
-            "task_schedules": [{"name": "often", "task": "check", "cron": "@every 10s"},
-                               {"name": "rarely", "task": "long", "cron": "@every 5m"}]}"#,
+            "schedules": [{"name": "often", "cron": "@every 10s", "splay": "0s"}, {"name": "rarely", "cron": "@every 5m", "splay": "0s"}],
+            "task_schedules": [{"task": "check", "schedule": "often"}, {"task": "long", "schedule": "rarely"}]}"#,
     )
     .await;
     alf.hosts().on_command("long", FakeExec::exit(0).stdout("done").after(seconds(60)));
@@ -102,8 +102,8 @@ async fn a_write_that_is_refused_for_good_stops_no_other() {
     let alf = Alf::with(
         r#"{"hosts": [{"name": "web1"}], "tasks": [{"name": "bad", "command": "x"}, {"name": "good", "command": "x"}],
             "host_tasks": [{"task": "bad", "host": "web1"}, {"task": "good", "host": "web1"}],
-            "task_schedules": [{"name": "b", "task": "bad", "cron": "@every 10s"},
-                               {"name": "g", "task": "good", "cron": "@every 10s"}]}"#,
+            "schedules": [{"name": "often", "cron": "@every 10s", "splay": "0s"}],
+            "task_schedules": [{"task": "bad", "schedule": "often"}, {"task": "good", "schedule": "often"}]}"#,
     )
     .await;
     alf.settle().await;

@@ -17,8 +17,8 @@ const SECOND: TimeDelta = TimeDelta::seconds(1);
 const BUSY: &str = r#"{"hosts": [{"name": "web1"}, {"name": "web2"}],
     "tasks": [{"name": "check", "command": "check"}, {"name": "long", "command": "long"}],
     "host_tasks": [{"name": "c", "task": "check", "selector": "*"}, {"name": "l", "task": "long", "selector": "*"}],
-    "task_schedules": [{"name": "often", "task": "check", "cron": "@every 1s"},
-                       {"name": "rarely", "task": "long", "cron": "@every 5m"}]}"#;
+    "schedules": [{"name": "often", "cron": "@every 1s", "splay": "0s"}, {"name": "rarely", "cron": "@every 5m", "splay": "0s"}],
+    "task_schedules": [{"task": "check", "schedule": "often"}, {"task": "long", "schedule": "rarely"}]}"#;
 
 async fn busy() -> Alf {
     let alf = Alf::with(BUSY).await;

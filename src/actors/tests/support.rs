@@ -45,12 +45,13 @@ pub(super) const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// The task `check` on the host `web1`, by this line.
+/// The task `check` on the host `web1`, by this line, on the instant.
 pub(super) fn one(cron: &str) -> String {
     format!(
         r#"{{"hosts": [{{"name": "web1"}}], "tasks": [{{"name": "check", "command": "check"}}],
             "host_tasks": [{{"task": "check", "host": "web1"}}],
-            "task_schedules": [{{"name": "often", "task": "check", "cron": "{cron}"}}]}}"#
+            "schedules": [{{"name": "often", "cron": "{cron}", "splay": "0s"}}],
+            "task_schedules": [{{"name": "often", "task": "check", "schedule": "often"}}]}}"#
     )
 }
 
@@ -263,11 +264,16 @@ impl Alf {
     }
 }
 
+/// Whether no instant, or one that has its Result already, is behind a run.
+fn is_another(trigger: Trigger) -> bool {
+    matches!(trigger, Trigger::Manual | Trigger::Retry)
+}
+
 /// No instant of a pair has two Results.
 #[track_caller]
 fn every_instant_once(results: &[RunResult]) {
     let mut seen = HashSet::new();
-    for result in results.iter().filter(|result| result.trigger != Trigger::Manual && result.instants.is_none()) {
+    for result in results.iter().filter(|result| !is_another(result.trigger) && result.instants.is_none()) {
         let instant = (result.host.clone(), result.task.clone(), result.scheduled_at);
         assert!(seen.insert(instant), "an instant has two Results: {result:?}");
     }
@@ -294,7 +300,7 @@ pub(super) fn told(results: &[RunResult], step: TimeDelta, until: DateTime<Utc>)
 /// The instants that Results tell of, oldest first.
 pub(super) fn instants(results: &[RunResult], step: TimeDelta) -> Vec<DateTime<Utc>> {
     let mut all = Vec::new();
-    for result in results.iter().filter(|result| result.trigger != Trigger::Manual) {
+    for result in results.iter().filter(|result| !is_another(result.trigger)) {
         match result.instants {
             None => all.push(result.scheduled_at.get()),
             Some(folded) => {

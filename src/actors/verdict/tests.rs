@@ -42,7 +42,7 @@ fn judge_as(task: &Arc<Task>, end: End, stdout: &[u8], stderr: &[u8]) -> RunResu
         kill: None,
         leader: None,
     };
-    let of = ResultOf { host: &name, task: Some(&name), node: &name };
+    let of = ResultOf { host: &name, task: Some(&name), node: &name, max_attempts: 1 };
     let end = RunEnd::Ran { ending: Box::new(ending), task: Arc::clone(task), stopping: false };
     of.ended(&run, end, &PairStatus::default(), now)
 }

@@ -110,3 +110,15 @@ fn a_user_is_one_that_sudo_takes_for_a_user() {
         assert!(of(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn attempts_and_overlap_come_back_as_they_were() {
+    let plain = check(r#"{"name":"t","command":"c"}"#).unwrap();
+    assert_eq!((plain.overlap, plain.max_attempts, plain.retry_interval), (Overlap::Skip, 1, Span::seconds(10)));
+    let task = check(r#"{"name":"t","command":"c","overlap":"queue","max_attempts":3,"retry_interval":"1m"}"#).unwrap();
+    assert_eq!((task.overlap, task.max_attempts, task.retry_interval), (Overlap::Queue, 3, Span::seconds(60)));
+    assert_eq!(again(&task), task);
+    let wrong = r#"{"name":"t","command":"c","max_attempts":0,"retry_interval":"0s"}"#;
+    assert_eq!(pointers(wrong), ["/max_attempts", "/retry_interval"]);
+    assert!(serde_json::from_str::<TaskDocument>(r#"{"overlap":"maybe"}"#).is_err());
+}

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use super::must;
 use crate::model::nagios::{Metric, perfdata};
 use crate::model::{
-    Captured, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, RunId, RunIds, RunResult,
-    State, Timestamp, Trigger,
+    Captured, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, Retry, RunId, RunIds,
+    RunResult, State, Timestamp, Trigger,
 };
 use crate::store::{OpenRun, Write};
 
@@ -146,6 +146,7 @@ fn make_status() -> PairStatus {
         since: Some(at(-DAY)),
         last_executed_at: Some(at(5)),
         skipped_in_row: 17,
+        retry: Some(Retry { at: at(20), scheduled_at: at(3), schedule: None, given: true }),
         last: last
             .map(|(i, (outcome, state))| LastResult {
                 id: id(-i),

@@ -1,0 +1,55 @@
+//! Other attempts of a soft PROBLEM. The next one is part of the pair's status, which is stored with each Result: so it
+//! outlives a restart.
+
+use std::sync::Arc;
+
+use actix::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::due;
+use super::task::TaskActor;
+use super::turns::Turn;
+use crate::model::{Given, Outcome, Retry, RunResult, Trigger};
+use crate::store::OpenRun;
+
+impl TaskActor {
+    /// After a Result that counted: when to try again. Not once the state is hard, not while something of the run may
+    /// be left on the host, not on or after the next instant, which tries again by itself.
+    pub(super) fn plan_retry(&mut self, run: &OpenRun, result: &RunResult, given: Arc<Given>) {
+        self.status.retry = None;
+        let gone = result.kill.as_ref().is_none_or(|kill| kill.gone == Some(true));
+        if result.outcome != Outcome::Problem || result.hard || !gone || !self.plan.task.enabled {
+            return;
+        }
+        let Ok(interval) = TimeDelta::from_std(self.plan.task.retry_interval.get()) else { return };
+        let now = self.parts.clock.now();
+        let Some(at) = now.checked_add_signed(interval) else { return };
+        if due::next(&self.plan.lines, self.cursor).is_some_and(|next| next.due_at <= at) {
+            return;
+        }
+        self.status.retry = Some(Retry {
+            at: at.into(),
+            scheduled_at: run.scheduled_at,
+            schedule: run.schedule.clone(),
+            given: *given != Given::default(),
+        });
+        self.retry_given = given;
+    }
+
+    /// Tries again if it is time; a run that somebody started meanwhile is an attempt of its own.
+    pub(super) fn try_again(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
+        let Some(retry) = self.status.retry.take_if(|retry| retry.at.get() <= now) else { return };
+        if self.turn_of(Trigger::Retry) != Turn::Now || self.parts.is_stopping() {
+            return;
+        }
+        let run = self.open_run(Trigger::Retry, retry.schedule, retry.scheduled_at, None);
+        let run = OpenRun { due_at: retry.at, ..run };
+        let given = std::mem::take(&mut self.retry_given);
+        self.begin(run, given, Turn::Now, ctx);
+    }
+
+    /// After a restart: what was given to a run is not known any more, and without it it would be another one.
+    pub(super) fn keep_retry(&mut self) {
+        self.status.retry.take_if(|retry| retry.given);
+    }
+}

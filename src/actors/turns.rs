@@ -1,0 +1,122 @@
+//! A pair's runs beside one another: who goes now, who waits for those before it, who is skipped.
+//!
+//! What waits is claimed already, so that a crash leaves its Result too.
+
+use std::sync::Arc;
+
+use actix::{Context, Handler, Message};
+
+use super::host::StartRun;
+use super::ledger::RunEnd;
+use super::task::{Claimed, TaskActor};
+use crate::model::{Given, Overlap, Reason, RunId, Trigger};
+use crate::store::{OpenRun, Write};
+
+/// What a run that is wanted now gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It goes at once.
+    Now,
+    /// It waits until those before it have ended.
+    Later,
+    /// It does not run: this one is still going, or waits already.
+    Never(RunId),
+}
+
+/// A run that waits for those before it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    run: OpenRun,
+    given: Arc<Given>,
+    claimed: bool,
+}
+
+impl Waiting {
+    /// The run.
+    pub(super) fn id(&self) -> RunId {
+        self.run.id
+    }
+}
+
+/// Ends a run that waits for its turn; false if it is not one of those that do.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub(super) struct CancelWaiting(pub(super) RunId);
+
+impl TaskActor {
+    /// What a run gets that is wanted now. What is caught up with was due one after the other and runs so.
+    pub(super) fn turn_of(&self, trigger: Trigger) -> Turn {
+        let going = self.in_flight.keys().next();
+        let Some(before) = going.or(self.waiting.front().map(|waiting| &waiting.run.id)) else { return Turn::Now };
+        let queued = self.waiting.iter().find(|waiting| waiting.run.trigger != Trigger::CatchUp);
+        match (self.plan.task.overlap, queued) {
+            (Overlap::Allow, _) => Turn::Now,
+            (Overlap::Skip | Overlap::Queue, _) if trigger == Trigger::CatchUp => Turn::Later,
+            (Overlap::Queue, None) => Turn::Later,
+            (Overlap::Queue, Some(queued)) => Turn::Never(queued.run.id),
+            (Overlap::Skip, _) => Turn::Never(*before),
+        }
+    }
+
+    /// Claims a run: nothing is sent without it on disk. It waits where its turn is later.
+    pub(super) fn claim(
+        &mut self,
+        run: &OpenRun,
+        given: &Arc<Given>,
+        turn: Turn,
+    ) -> impl Future<Output = Claimed> + use<> {
+        let given = Arc::clone(given);
+        match turn {
+            Turn::Later => self.waiting.push_back(Waiting { run: run.clone(), given, claimed: false }),
+            Turn::Now | Turn::Never(_) => drop(self.in_flight.insert(run.id, given)),
+        }
+        // Another attempt of a run before this one would be one too many.
+        self.status.retry = None;
+        self.parts.board.open(&self.host, Some(self.task()), run.clone());
+        let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
+        let until = super::ledger::instant_of(run);
+        self.parts.writer.write(vec![Write::Claim { host, task, until, open }])
+    }
+
+    /// A run is claimed: it goes to the host, or waits on.
+    pub(super) fn go(&mut self, run: OpenRun, given: Arc<Given>) {
+        match self.waiting.iter_mut().find(|waiting| waiting.run.id == run.id) {
+            Some(waiting) => {
+                waiting.claimed = true;
+                self.next_turn();
+            }
+            None => self.runner.do_send(StartRun { plan: self.plan.clone(), run, given }),
+        }
+    }
+
+    /// Hands the first that waits to the host when nothing goes any more; ends all that wait when Alf is stopping.
+    pub(super) fn next_turn(&mut self) {
+        let stopping = self.parts.is_stopping();
+        while stopping || self.in_flight.is_empty() || self.plan.task.overlap == Overlap::Allow {
+            let Some(Waiting { run, given, .. }) = self.waiting.pop_front_if(|waiting| waiting.claimed) else { return };
+            if stopping {
+                let message = "Alf stopped before it could start".to_owned();
+                self.ended(&run, RunEnd::NotRun { reason: Reason::Aborted, message });
+            } else {
+                self.in_flight.insert(run.id, Arc::clone(&given));
+                self.runner.do_send(StartRun { plan: self.plan.clone(), run, given });
+            }
+        }
+    }
+}
+
+impl Handler<CancelWaiting> for TaskActor {
+    type Result = bool;
+
+    fn handle(&mut self, CancelWaiting(id): CancelWaiting, _: &mut Context<Self>) -> bool {
+        // One that is being claimed has not come to wait yet: who cancels asks again.
+        let Some(place) = self.waiting.iter().position(|waiting| waiting.claimed && waiting.run.id == id) else {
+            return false;
+        };
+        if let Some(waiting) = self.waiting.remove(place) {
+            let message = "cancelled before it started".to_owned();
+            self.ended(&waiting.run, RunEnd::NotRun { reason: Reason::Cancelled, message });
+        }
+        true
+    }
+}
