@@ -282,6 +282,17 @@ mod tests {
     }
 
     #[test]
+    fn no_pattern_takes_long() {
+        let text = "ab".repeat(SEARCHED).into_bytes();
+        for hostile in [r"(a|b)*a(a|b){60}c", r"(?:a?){200}(?:a){200}c", r"(.*)*(.*)*=", r"(?s).*\w{3}.*\w{3}.*="] {
+            let begun = std::time::SystemTime::now();
+            let pattern = Pattern::parse(hostile);
+            let found = pattern.as_ref().map(|pattern| pattern.search(&text));
+            println!("TIMED {hostile} {found:?} {:?}", begun.elapsed());
+        }
+    }
+
+    #[test]
     fn of_a_huge_text_the_ends_are_searched() {
         let mut text = vec![b'.'; 4 * SEARCHED];
         text[100..105].copy_from_slice(b"first");
