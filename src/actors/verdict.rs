@@ -134,7 +134,7 @@ fn output_fault(ending: &Ending, task: &Task) -> Option<String> {
             Search::Found => {}
             Search::NotFound => return Some(with("stdout does not match stdout_regex".to_owned(), wrote())),
             Search::NotInParts => {
-                let why = if cut { lost() } else { "only its first and last 512 KiB are searched".to_owned() };
+                let why = if cut { lost() } else { "only its first and last 128 KiB are searched".to_owned() };
                 return Some(format!("stdout_regex was not found in stdout: {why}"));
             }
         }

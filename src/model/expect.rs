@@ -14,7 +14,7 @@ const LONGEST_PATTERN: usize = 4096;
 /// Largest compiled regular expression, in bytes: its size times that of the text is what matching takes at most.
 const LARGEST_PATTERN: usize = 256 * 1024;
 /// Bytes at each end of a longer text that a regular expression is tried on.
-const SEARCHED: usize = 512 * 1024;
+const SEARCHED: usize = 128 * 1024;
 /// Bytes next to a cut that no match may touch: a look at the characters beside it (`\b`, `$`) must not see past the
 /// cut, and a stream may have been cut up to three bytes earlier, at a character's edge.
 const EDGE: usize = 8;
@@ -65,12 +65,12 @@ impl Pattern {
         self.0.as_str()
     }
 
-    /// Searches a text. Of one longer than 1 MiB only the first and last 512 KiB are searched, each by itself.
+    /// Searches a text. Of one longer than 256 KiB only the first and last 128 KiB are searched, each by itself.
     pub fn search(&self, text: &[u8]) -> Search {
         if text.len() <= 2 * SEARCHED { self.whole(text) } else { self.parts(text, text) }
     }
 
-    /// Searches what is left of a text whose middle was dropped, at most the first and last 512 KiB of it.
+    /// Searches what is left of a text whose middle was dropped, at most the first and last 128 KiB of it.
     pub fn search_halves(&self, head: &[u8], tail: &[u8]) -> Search {
         self.parts(head, tail)
     }
