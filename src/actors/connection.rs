@@ -28,6 +28,8 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(600);
 const BRISK: Duration = Duration::from_secs(2);
 /// How often a host is looked after while runs wait there, or while it has more than one connection.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long after a kill that got no answer its run is looked for again.
+const SWEEP: Duration = Duration::from_secs(10);
 /// A connection beyond the first is closed when nobody has used it for so long.
 const SPARE: Duration = Duration::from_secs(60);
 
@@ -61,6 +63,8 @@ pub(super) struct Connection {
     pub(super) way_back: Option<SpawnHandle>,
     /// The next look at the places.
     looking: bool,
+    /// The next look for leftovers.
+    sweeping: bool,
     /// The next look at whether anybody still uses it.
     idle_timer: Option<SpawnHandle>,
     pub(super) reconnect: Reconnect,
@@ -78,6 +82,7 @@ impl Default for Connection {
             timer: None,
             way_back: None,
             looking: false,
+            sweeping: false,
             idle_timer: None,
             reconnect: Reconnect::default(),
         }
@@ -208,6 +213,7 @@ impl HostActor {
         }
         self.look_later(ctx);
         self.watch_idle(ctx);
+        self.sweep_later(ctx);
     }
 
     fn failed(&mut self, failure: Failure, ctx: &mut Context<Self>) {
@@ -301,6 +307,29 @@ impl HostActor {
                 actor.look_later(ctx);
             });
         }
+    }
+
+    /// Looks again for what could not be looked for although the connection holds: the host was stuck for a while.
+    pub(super) fn sweep_later(&mut self, ctx: &mut Context<Self>) {
+        if !self.connection.leftovers.are_there() || std::mem::replace(&mut self.connection.sweeping, true) {
+            return;
+        }
+        ctx.run_later(SWEEP, |actor, ctx| {
+            let leftovers = actor.connection.leftovers.clone();
+            let (session, host, parts) = (actor.places.first(), actor.name().clone(), Arc::clone(&actor.parts));
+            let swept = async move {
+                if let Some(session) = session {
+                    leftovers.sweep(&session, &host, &parts).await;
+                }
+            };
+            ctx.spawn(swept.into_actor(actor).map(|(), actor, ctx| {
+                actor.connection.sweeping = false;
+                // Without a connection the next one looks for them.
+                if actor.connection.is_up() {
+                    actor.sweep_later(ctx);
+                }
+            }));
+        });
     }
 
     /// Closes the connection when nobody has used it for `ssh.idle_timeout` and nobody will for as long.

@@ -298,6 +298,7 @@ impl HostActor {
         ctx.spawn(job.run().into_actor(self).map(move |end, actor, ctx| {
             actor.runs.remove(&run.id);
             actor.connect_if_wanted(ctx);
+            actor.sweep_later(ctx);
             actor.deliver(RunEnded::new(run, end), task.as_ref(), ctx);
         }));
     }

@@ -19,6 +19,8 @@ use crate::store::Write;
 const MOST: usize = 1000;
 /// For how long they are a reason of their own to connect; afterwards they wait until somebody else connects.
 const URGENT: Duration = Duration::from_secs(10 * 60);
+/// How often one is looked for on a host that gives no answer to that.
+const TRIES: u32 = 4;
 /// How long they may keep other runs waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,6 +32,8 @@ pub(super) struct Leftovers(Arc<Mutex<VecDeque<Left>>>);
 struct Left {
     run: RunId,
     since: Instant,
+    /// How often it could not be looked for although there was a connection.
+    tries: u32,
     what: Leftover,
 }
 
@@ -52,7 +56,7 @@ impl Leftovers {
                 run_as: exec.run_as.clone(),
                 kill_grace: exec.kill_grace,
             };
-            self.put(Left { run, since: Instant::now(), what });
+            self.put(Left { run, since: Instant::now(), tries: 0, what });
         }
     }
 
@@ -62,6 +66,11 @@ impl Leftovers {
             all.pop_front();
         }
         all.push_back(left);
+    }
+
+    /// Whether there are any.
+    pub(super) fn are_there(&self) -> bool {
+        !self.all().is_empty()
     }
 
     /// Whether they are a reason to connect.
@@ -81,8 +90,9 @@ impl Leftovers {
                 (self.clone(), Arc::clone(session), host.clone(), Arc::clone(parts));
             async move {
                 let report = session.sweep(left.what.clone()).await;
-                if report.gone.is_none() && session.is_lost() {
-                    leftovers.put(left);
+                let tries = left.tries + u32::from(!session.is_lost());
+                if report.gone.is_none() && tries < TRIES {
+                    leftovers.put(Left { tries, ..left });
                 } else {
                     tell(&parts, &host, left.run, report);
                 }

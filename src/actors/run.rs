@@ -88,13 +88,10 @@ impl Job {
                     continue;
                 }
                 End::ConnectionLost(_) | End::TimedOut | End::Cancelled => {
-                    let lost = turn.place.session.is_lost();
-                    if lost {
+                    if turn.place.session.is_lost() {
                         turn.place.condemn();
                     }
-                    if lost || matches!(ending.end, End::ConnectionLost(_)) {
-                        self.leftovers.note(self.run.id, &exec, &ending);
-                    }
+                    self.leftovers.note(self.run.id, &exec, &ending);
                 }
                 _ => {}
             }

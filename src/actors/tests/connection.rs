@@ -120,3 +120,22 @@ async fn what_a_lost_connection_left_behind_is_looked_for_before_anything_else_s
     assert_eq!((alf.hosts().swept("web1").len(), alf.hosts().connects("web1")), (1, 2), "once is enough");
     alf.end().await;
 }
+
+#[actix_rt::test]
+async fn a_kill_that_got_no_answer_is_looked_after_on_the_same_connection() {
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "web1"}], "tasks": [{"name": "check", "command": "check", "timeout": "5s"}],
+            "host_tasks": [{"task": "check", "host": "web1"}]}"#,
+    )
+    .await;
+    alf.hosts().on_exec("web1", FakeExec::hang().kill_finds(None));
+    let result = alf.run_to_end("web1", "check").await;
+    assert_eq!((result.reason, result.kill.unwrap().gone), (Some(Reason::Timeout), None));
+    alf.until(|alf| alf.hosts().swept("web1").len() == 1).await;
+    alf.settle().await;
+    let kill = alf.handle.result(result.id).await.unwrap().unwrap().kill.unwrap();
+    assert_eq!((kill.gone, alf.hosts().connects("web1")), (Some(true), 1));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(alf.hosts().swept("web1").len(), 1, "once is enough");
+    alf.end().await;
+}
