@@ -114,7 +114,8 @@ fn a_host_that_does_not_resolve_or_refuses_is_told_with_its_cause() {
         assert_eq!((&result["outcome"], &result["state"]), (&json!("PROBLEM"), &json!("UNKNOWN")));
         let status = service.get(&format!("status/{name}"));
         assert_eq!((&status["state"], &status["reason"]), (&json!("DOWN"), &json!(reason)));
-        assert_eq!(status["message"], result["message"]);
+        let (told, cause) = (result["message"].as_str().unwrap(), status["message"].as_str().unwrap());
+        assert_eq!(told, format!("no connection to {name}: {cause}"));
     }
     service.send("POST", "host-tasks", &json!({"task": "t", "host": "nowhere"})).expect(201);
     let table = until("the table tells", || Some(service.cli(&["status"])).filter(|out| !out.stderr.is_empty()));

@@ -82,7 +82,7 @@ async fn the_doctor_speaks_plainly_and_its_exit_code_tells_failures_only() {
 async fn a_rotation_says_how_many_were_sealed_anew() {
     let server = FakeServer::start(vec![json("POST /api/v1/rotate-key", 200, r#"{"resealed":12}"#)]);
     let done = World::of(&server).alf(&["secret", "rotate-key"]).await;
-    assert!(done.code == 0 && done.out().is_empty() && done.stderr.contains("12 definitions"), "{done:?}");
+    assert!(done.code == 0 && done.out().is_empty() && done.stderr.contains("encrypted anew: 12"), "{done:?}");
     let done = World::of(&server).alf(&["secret", "rotate-key", "-o", "json"]).await;
     assert!(done.out().contains("\"resealed\": 12"), "{done:?}");
 }
