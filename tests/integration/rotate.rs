@@ -49,7 +49,7 @@ fn after_a_rotation_everything_is_read_with_the_new_key_and_nothing_with_the_old
 
     let done = service.cli(&["secret", "rotate-key"]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success() && said.contains("2 definitions"), "the credential and the admin key: {said}");
+    assert!(done.status.success() && said.contains("encrypted anew: 2"), "the credential and the admin key: {said}");
     let new = std::fs::read_to_string(&file).unwrap();
     assert!(new != old && new.lines().count() == 1);
     assert_eq!(files_with(&service.data_dir(), &mark(&old)), 0, "what was sealed with the old key is not overwritten");
