@@ -9,8 +9,6 @@ use super::exec::sudo_password;
 use super::host::HostActor;
 use crate::ssh::doctor::{Check, Expected, Finding, Verdict};
 
-const JUMP: &str = "see what ails its jump host: alf host doctor with that one's name";
-
 /// Looks the host over.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Finding>")]
@@ -25,10 +23,14 @@ impl Handler<ExamineHost> for HostActor {
         let sudo_password = sudo_password(&self.parts, &self.plan.host);
         let expected = Expected { max_sessions: self.plan.host.max_sessions, run_as, sudo_password };
         let (target, connector) = (self.target_by_its_way(), Arc::clone(&self.parts.connector));
+        let jump = self.plan.host.jump.as_ref().map(ToString::to_string).unwrap_or_default();
         Box::pin(async move {
             match target.await {
                 Ok((target, _way)) => connector.examine(target, expected).await,
-                Err(no_way) => vec![Finding::new(Check::Connect, Verdict::Failed, no_way.message(), JUMP)],
+                Err(no_way) => {
+                    let remedy = format!("see what ails its jump host: alf host doctor {jump}");
+                    vec![Finding::new(Check::Connect, Verdict::Failed, no_way.message(), remedy)]
+                }
             }
         })
     }

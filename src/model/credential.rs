@@ -90,6 +90,11 @@ impl Definition for Credential {
         let password = take_secret("password", document.password, kept, &mut faults);
         let key = take_secret("private_key", document.private_key, kept, &mut faults);
         let passphrase = take_secret("passphrase", document.passphrase, kept, &mut faults);
+        for (pointer, secret) in [("/password", &password), ("/passphrase", &passphrase)] {
+            if secret.as_ref().is_some_and(|secret| secret.reveal().is_empty() || secret.reveal().contains('\0')) {
+                faults.add(pointer, "must not be empty nor hold a NUL byte");
+            }
+        }
         let sudo_password = take_secret("sudo_password", document.sudo_password, kept, &mut faults);
         if sudo_password.as_ref().is_some_and(|password| !is_one_line(password.reveal())) {
             faults.add("/sudo_password", "must be one line and not empty: sudo reads no further");
