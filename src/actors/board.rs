@@ -10,8 +10,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::figures::Figures;
 use crate::model::{
-    Host, HostState, HostStatus, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState, State,
-    StatusRow, StatusSummary, Timestamp,
+    Host, HostState, HostStatus, LastResults, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState,
+    State, StatusRow, StatusSummary, Timestamp,
 };
 use crate::ssh::output::LiveOutput;
 use crate::store::{HostKeyRecord, OpenRun, PairRecord};
@@ -22,9 +22,12 @@ pub struct Board(RwLock<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    pairs: BTreeMap<(Name, Name), Pair>,
+    /// By host and task.
+    pairs: BTreeMap<Name, BTreeMap<Name, Pair>>,
     hosts: BTreeMap<Name, HostRow>,
     runs: HashMap<RunId, Run>,
+    /// Which of the runs are on a host: nobody looks through those of all hosts.
+    of_host: HashMap<Name, HashSet<RunId>>,
     figures: Figures,
 }
 
@@ -77,11 +80,11 @@ impl Board {
         let mut inner = self.write();
         for record in pairs {
             for open in record.open {
-                inner.runs.insert(open.id, Run::new(&record.host, record.task.as_ref(), open));
+                inner.begin(Run::new(&record.host, record.task.as_ref(), open));
             }
             let Some(task) = record.task else { continue };
             let pair = Pair { status: record.status, claimed_until: record.claimed_until, ..Pair::default() };
-            inner.pairs.insert((record.host, task), pair);
+            inner.pairs.entry(record.host).or_default().insert(task, pair);
         }
         for record in host_keys {
             let name = record.host.clone();
@@ -92,30 +95,35 @@ impl Board {
     /// A pair is linked: shown in Status from now on. Answers what the ledger knows of it.
     pub(super) fn link(&self, host: &Name, task: &Name) -> (PairStatus, Option<Timestamp>) {
         let mut inner = self.write();
-        let Inner { pairs, runs, .. } = &mut *inner;
-        let pair = pairs.entry((host.clone(), task.clone())).or_default();
-        pair.linked = true;
         // Of a life before this one, or begun before the pair was linked.
-        let running = runs.values().filter(|run| !run.storing && run.is_of(host, task));
-        pair.running = running.map(|run| run.open.id).collect();
+        let running = inner.runs_of(host).filter(|run| !run.storing && run.task.as_ref() == Some(task));
+        let running = running.map(|run| run.open.id).collect();
+        let pair = inner.pairs.entry(host.clone()).or_default().entry(task.clone()).or_default();
+        pair.linked = true;
+        pair.running = running;
         (pair.status.clone(), pair.claimed_until)
     }
 
     /// A pair is linked no more: its row goes.
     pub(super) fn unlink(&self, host: &Name, task: &Name) {
-        self.write().pairs.remove(&(host.clone(), task.clone()));
+        let mut inner = self.write();
+        let Some(of_host) = inner.pairs.get_mut(host) else { return };
+        of_host.remove(task);
+        if of_host.is_empty() {
+            inner.pairs.remove(host);
+        }
     }
 
     /// When a pair is due next, and how many PROBLEMs in a row are hard.
     pub(super) fn set_next(&self, host: &Name, task: &Name, next: Option<Timestamp>, max_attempts: u32) {
-        if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
+        if let Some(pair) = self.write().pair_mut(host, Some(task)) {
             (pair.next_run_at, pair.max_attempts) = (next, max_attempts);
         }
     }
 
     /// How far the ledger of a pair has come: it never goes back.
     pub(super) fn set_claimed(&self, host: &Name, task: &Name, until: Timestamp) {
-        if let Some(pair) = self.write().pairs.get_mut(&(host.clone(), task.clone())) {
+        if let Some(pair) = self.write().pair_mut(host, Some(task)) {
             pair.claimed_until = pair.claimed_until.max(Some(until));
         }
     }
@@ -126,7 +134,7 @@ impl Board {
         if let Some(pair) = inner.pair_mut(host, task) {
             pair.running.insert(open.id);
         }
-        inner.runs.insert(open.id, Run::new(host, task, open));
+        inner.begin(Run::new(host, task, open));
     }
 
     /// A run's command has started, and what it writes comes here.
@@ -174,9 +182,8 @@ impl Board {
     ) -> Vec<(Option<Name>, OpenRun)> {
         let inner = self.read();
         let mut orphans: Vec<_> = inner
-            .runs
-            .values()
-            .filter(|run| run.host == *host && task.is_none_or(|task| run.is_of(host, task)))
+            .runs_of(host)
+            .filter(|run| task.is_none_or(|task| run.task.as_ref() == Some(task)))
             .filter(|run| !run.storing && !alive.contains(&run.open.id))
             .map(|run| (run.task.clone(), run.open.clone()))
             .collect();
@@ -186,17 +193,18 @@ impl Board {
 
     /// Whether a pair has runs on the board, those on their way to the store left out.
     pub(super) fn has_runs(&self, host: &Name, task: &Name) -> bool {
-        self.read().runs.values().any(|run| !run.storing && run.is_of(host, task))
+        self.read().runs_of(host).any(|run| !run.storing && run.task.as_ref() == Some(task))
     }
 
     /// All hosts that have runs on the board.
     pub(super) fn hosts_with_runs(&self) -> HashSet<Name> {
-        self.read().runs.values().map(|run| run.host.clone()).collect()
+        self.read().of_host.keys().cloned().collect()
     }
 
     /// All pairs the ledger knows, linked or not.
     pub(super) fn pairs(&self) -> Vec<(Name, Name)> {
-        self.read().pairs.keys().cloned().collect()
+        let inner = self.read();
+        inner.pairs.iter().flat_map(|(host, tasks)| tasks.keys().map(|task| (host.clone(), task.clone()))).collect()
     }
 
     /// All hosts something is known of.
@@ -245,7 +253,7 @@ impl Board {
 
     /// When a pair is due next.
     pub(super) fn next_run(&self, host: &Name, task: &Name) -> Option<Timestamp> {
-        self.read().pairs.get(&(host.clone(), task.clone()))?.next_run_at
+        self.read().pairs.get(host)?.get(task)?.next_run_at
     }
 
     /// A host is new or another one: nothing is known of it.
@@ -326,17 +334,16 @@ impl Board {
         self.read().runs.len()
     }
 
-    /// How all linked pairs stand, by host and task.
-    pub fn status(&self, last: usize) -> Vec<StatusRow> {
+    /// How all linked pairs stand, by host and task; their last Results apart, as few of them are ever shown.
+    pub fn status(&self) -> Vec<(StatusRow, LastResults)> {
         let inner = self.read();
-        inner.pairs.iter().filter(|(_, pair)| pair.linked).map(|(key, pair)| pair.row(key, last)).collect()
+        inner.linked().map(|(host, task, pair)| (pair.row(host, task, 0), pair.status.last.clone())).collect()
     }
 
     /// How one linked pair stands.
     pub fn pair_status(&self, host: &Name, task: &Name, last: usize) -> Option<StatusRow> {
         let inner = self.read();
-        let key = (host.clone(), task.clone());
-        inner.pairs.get(&key).filter(|pair| pair.linked).map(|pair| pair.row(&key, last))
+        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| pair.row(host, task, last))
     }
 
     /// How a host stands.
@@ -358,7 +365,7 @@ impl Board {
     pub fn summary(&self) -> StatusSummary {
         let inner = self.read();
         let mut summary = StatusSummary::default();
-        for pair in inner.pairs.values().filter(|pair| pair.linked) {
+        for (_, _, pair) in inner.linked() {
             summary.total += 1;
             summary.running += u64::from(!pair.running.is_empty());
             *match pair.status.state {
@@ -393,11 +400,31 @@ impl Board {
 
 impl Inner {
     fn pair_mut(&mut self, host: &Name, task: Option<&Name>) -> Option<&mut Pair> {
-        self.pairs.get_mut(&(host.clone(), task?.clone()))
+        self.pairs.get_mut(host)?.get_mut(task?)
+    }
+
+    fn linked(&self) -> impl Iterator<Item = (&Name, &Name, &Pair)> {
+        let all = self.pairs.iter().flat_map(|(host, tasks)| tasks.iter().map(move |(task, pair)| (host, task, pair)));
+        all.filter(|(_, _, pair)| pair.linked)
+    }
+
+    fn runs_of(&self, host: &Name) -> impl Iterator<Item = &Run> {
+        self.of_host.get(host).into_iter().flatten().filter_map(|id| self.runs.get(id))
+    }
+
+    fn begin(&mut self, run: Run) {
+        self.of_host.entry(run.host.clone()).or_default().insert(run.open.id);
+        self.runs.insert(run.open.id, run);
     }
 
     fn forget(&mut self, id: RunId) {
         if let Some(run) = self.runs.remove(&id) {
+            if let Some(of_host) = self.of_host.get_mut(&run.host) {
+                of_host.remove(&id);
+                if of_host.is_empty() {
+                    self.of_host.remove(&run.host);
+                }
+            }
             if let Some(pair) = self.pair_mut(&run.host, run.task.as_ref()) {
                 pair.running.remove(&id);
             }
@@ -409,7 +436,7 @@ impl Inner {
 }
 
 impl Pair {
-    fn row(&self, (host, task): &(Name, Name), last: usize) -> StatusRow {
+    fn row(&self, host: &Name, task: &Name, last: usize) -> StatusRow {
         let status = &self.status;
         StatusRow {
             host: host.clone(),
@@ -424,7 +451,7 @@ impl Pair {
             next_run_at: self.next_run_at,
             last_executed_at: status.last_executed_at,
             skipped_in_row: status.skipped_in_row,
-            last: status.last.iter().take(last).cloned().collect(),
+            last: status.last.iter().take(last).collect(),
         }
     }
 }
@@ -440,10 +467,6 @@ impl Run {
             waiting: Vec::new(),
             output: watch::Sender::default(),
         }
-    }
-
-    fn is_of(&self, host: &Name, task: &Name) -> bool {
-        self.host == *host && self.task.as_ref() == Some(task)
     }
 
     fn row(&self) -> RunRow {
@@ -464,24 +487,4 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_behind_one_that_is_down_is_unreachable_and_no_attempt_of_its_own() {
-        let board = Board::default();
-        let (host, at) = (Name::parse("inner").unwrap(), |second: i64| Timestamp::from_millis(second * 1000).unwrap());
-        board.host_up(&host, at(1));
-        for second in [2, 3] {
-            board.host_unreachable(&host, at(second), "its jump host bastion is down");
-        }
-        let status = board.host_status(&host).unwrap();
-        assert_eq!((status.state, status.attempt), (Some(HostState::Unreachable), 0));
-        assert_eq!((status.since, status.reason), (Some(at(2)), Some(Reason::Unreachable)));
-        assert_eq!(status.message.as_deref(), Some("its jump host bastion is down"));
-        let summary = board.summary();
-        assert_eq!((summary.hosts_unreachable, summary.hosts_down, summary.hosts_up), (1, 0, 0));
-        board.host_up(&host, at(4));
-        assert_eq!(board.host_status(&host).unwrap().since, Some(at(4)));
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun,
+    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, LastResults, Name, Noun,
     ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, RunRow, SecretText, StatusRow,
     StatusSummary, Timestamp,
 };
@@ -268,9 +268,9 @@ impl AlfHandle {
         Ok(self.store.results(query).await?)
     }
 
-    /// How all linked pairs stand, by host and task; each with its newest `last` Results.
-    pub fn status(&self, last: usize) -> Vec<StatusRow> {
-        self.board.status(last)
+    /// How all linked pairs stand, by host and task; their last Results apart.
+    pub fn status(&self) -> Vec<(StatusRow, LastResults)> {
+        self.board.status()
     }
 
     /// How one pair stands.

@@ -43,9 +43,10 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
                 host.is_some_and(|host| selector.matches(row.host.as_str(), &host.meta.labels))
             })
     };
-    let rows = call.handle().status(last).into_iter().filter(chosen);
+    let rows = call.handle().status().into_iter().filter(|(row, _)| chosen(row));
     // No name holds NUL, so the keys sort as the pairs do.
-    let page = wanted.cut(rows, |row| format!("{}\0{}", row.host, row.task));
+    let page = wanted.cut(rows, |(row, _)| format!("{}\0{}", row.host, row.task));
+    let page = page.map(|(row, all)| StatusRow { last: all.iter().take(last).collect(), ..row });
     call.page(("statuses", "status"), &page)
 }
 

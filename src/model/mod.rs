@@ -18,6 +18,7 @@ mod host_task;
 mod jump;
 mod key;
 mod labels;
+mod last_results;
 mod name;
 mod noun;
 mod outcome;
@@ -48,6 +49,7 @@ pub use host_key::{HostKeyPolicy, PublicKey, PublicKeyError};
 pub use host_task::{HostTask, HostTaskDocument, Hosts};
 pub use key::{Key, KeyDigest, KeyDocument, Role};
 pub use labels::Labels;
+pub use last_results::{LAST_KEPT, LastResults};
 pub use name::{Name, NameError};
 pub use noun::{Noun, Reference};
 pub use outcome::{Outcome, Reason, State};
@@ -59,9 +61,7 @@ pub use result::{
 pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{SecretField, SecretText};
 pub use selector::{Selector, SelectorError};
-pub use status::{
-    HostState, HostStatus, LAST_KEPT, LastResult, PairStatus, Retry, RunRow, RunState, StatusRow, StatusSummary,
-};
+pub use status::{HostState, HostStatus, LastResult, PairStatus, Retry, RunRow, RunState, StatusRow, StatusSummary};
 pub use task::{Overlap, Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use timestamp::Timestamp;

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Outcome, Reason, RunId, RunResult, State, Timestamp};
-
-/// How many of its last Results a pair keeps at hand.
-pub const LAST_KEPT: usize = 50;
+use super::{LastResults, Name, Outcome, Reason, RunId, RunResult, State, Timestamp};
 
 /// One of a pair's last Results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +38,7 @@ pub struct PairStatus {
     /// How many instants in a row executed nothing.
     pub skipped_in_row: u32,
     /// The newest Results first.
-    pub last: Vec<LastResult>,
+    pub last: LastResults,
     /// The next attempt of a soft PROBLEM.
     pub retry: Option<Retry>,
 }
@@ -83,17 +80,13 @@ impl PairStatus {
     /// Takes a Result in: what `last` shows always, the state only where the Result speaks for the task and its host is
     /// not down.
     pub fn take(&mut self, result: &RunResult, host_is_down: bool) {
-        self.last.insert(
-            0,
-            LastResult {
-                id: result.id,
-                outcome: result.outcome,
-                state: result.state,
-                finished_at: result.finished_at,
-                duration_ms: result.duration_ms(),
-            },
-        );
-        self.last.truncate(LAST_KEPT);
+        self.last.add(&LastResult {
+            id: result.id,
+            outcome: result.outcome,
+            state: result.state,
+            finished_at: result.finished_at,
+            duration_ms: result.duration_ms(),
+        });
         if result.outcome == Outcome::Skipped {
             let more = result.instants.map_or(1, |instants| u32::try_from(instants.count).unwrap_or(u32::MAX));
             self.skipped_in_row = self.skipped_in_row.saturating_add(more);

@@ -61,7 +61,7 @@ async fn an_ad_hoc_run_has_no_task_no_status_and_no_overlap() {
     }
     let env = &alf.hosts().execs("web1")[0].env;
     assert!(env.contains(&("ALF_TASK".to_owned(), String::new())), "{env:?}");
-    assert_eq!(alf.handle.status(9).len(), 1, "only the linked pair");
+    assert_eq!(alf.handle.status().len(), 1, "only the linked pair");
     assert_eq!(alf.status("web1", "check").unwrap().state, None, "it is still as it was");
     assert!(alf.store().pairs().iter().all(|pair| pair.task.is_some()), "nothing of them is kept but Results");
     let of_task = ResultQuery { task: Some(name("ad-hoc")), limit: 10, ..ResultQuery::default() };

@@ -1,43 +1,42 @@
-//! A pair's status in its row: JSON, but for its last Results, which are many and all alike: 33 bytes each.
+//! A pair's status in its row: JSON, but for its last Results, which are many and all alike, and packed.
 
 use super::fault::Fault;
 use super::read;
-use crate::model::{LastResult, Outcome, PairStatus, State};
+use crate::model::{LastResult, LastResults, Outcome, PairStatus, RunId, State, Timestamp};
 
 /// In front of the last Results, so that another form can follow.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
-/// Each: the run's id (16), when it was over (8), how long it ran (8), outcome and state (1).
+/// The form before: 33 bytes each, namely the run's id (16), when it was over (8), how long it ran (8), outcome and
+/// state (1).
+const FIRST_FORM: u8 = 1;
 const EACH: usize = 33;
-
-/// Stands for "not executed" where a duration would be.
 const NOT_EXECUTED: i64 = i64::MIN;
 
 /// The two columns of a status.
 pub(super) fn write(mut status: PairStatus) -> Result<(String, Vec<u8>), Fault> {
     let last = std::mem::take(&mut status.last);
-    let mut packed = Vec::with_capacity(1 + last.len() * EACH);
+    let mut packed = Vec::with_capacity(1 + last.as_bytes().len());
     packed.push(FORM);
-    for one in last {
-        packed.extend_from_slice(one.id.as_bytes());
-        packed.extend_from_slice(&one.finished_at.millis().to_be_bytes());
-        packed.extend_from_slice(&one.duration_ms.unwrap_or(NOT_EXECUTED).to_be_bytes());
-        packed.push(outcome_code(one.outcome) << 4 | state_code(one.state));
-    }
+    packed.extend_from_slice(last.as_bytes());
     Ok((read::to_json("a status", &status)?, packed))
 }
 
 /// A status from its two columns.
 pub(super) fn read(json: &str, last: &[u8]) -> Result<PairStatus, Fault> {
     let mut status: PairStatus = read::json("a status", json)?;
-    let malformed = || Fault::Unreadable("the last Results of a status are malformed".to_owned());
-    let (form, packed) = last.split_first().ok_or_else(malformed)?;
-    let (each, rest) = packed.as_chunks::<EACH>();
-    if *form != FORM || !rest.is_empty() {
-        return Err(malformed());
-    }
-    status.last = each.iter().map(one).collect::<Option<_>>().ok_or_else(malformed)?;
+    let last = match last.split_first() {
+        Some((&FORM, packed)) => LastResults::from_bytes(packed),
+        Some((&FIRST_FORM, packed)) => of_first_form(packed),
+        _ => None,
+    };
+    status.last = last.ok_or_else(|| Fault::Unreadable("the last Results of a status are malformed".to_owned()))?;
     Ok(status)
+}
+
+fn of_first_form(packed: &[u8]) -> Option<LastResults> {
+    let (each, rest) = packed.as_chunks::<EACH>();
+    if rest.is_empty() { each.iter().map(one).collect() } else { None }
 }
 
 fn one(packed: &[u8; EACH]) -> Option<LastResult> {
@@ -46,39 +45,37 @@ fn one(packed: &[u8; EACH]) -> Option<LastResult> {
     let (duration, rest) = rest.split_first_chunk::<8>()?;
     let [verdict] = rest else { return None };
     let duration = i64::from_be_bytes(*duration);
+    let outcomes = [Outcome::Ok, Outcome::Problem, Outcome::Skipped];
+    let states = [Some(State::Ok), Some(State::Warning), Some(State::Critical), Some(State::Unknown), None];
     Some(LastResult {
-        id: crate::model::RunId::from_bytes(*id),
-        outcome: outcome_of(verdict >> 4)?,
-        state: state_of(verdict & 0x0F)?,
-        finished_at: crate::model::Timestamp::from_millis(i64::from_be_bytes(*finished_at))?,
+        id: RunId::from_bytes(*id),
+        outcome: *outcomes.get(usize::from(verdict >> 4))?,
+        state: *states.get(usize::from(verdict & 0x0F))?,
+        finished_at: Timestamp::from_millis(i64::from_be_bytes(*finished_at))?,
         duration_ms: (duration != NOT_EXECUTED).then_some(duration),
     })
 }
 
-fn outcome_code(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Ok => 0,
-        Outcome::Problem => 1,
-        Outcome::Skipped => 2,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_has_written_is_read() {
+        let id = RunId::from_bytes([1, 0x98, 0, 0, 0, 0, 0x70, 1, 0x80, 2, 3, 4, 5, 6, 7, 8]);
+        let mut packed = vec![FIRST_FORM];
+        for (duration, verdict) in [(250_i64, 0x12_u8), (NOT_EXECUTED, 0x24)] {
+            packed.extend_from_slice(id.as_bytes());
+            packed.extend_from_slice(&1_780_000_000_250_i64.to_be_bytes());
+            packed.extend_from_slice(&duration.to_be_bytes());
+            packed.push(verdict);
+        }
+        let status = read("{}", &packed).unwrap();
+        let told: Vec<_> = status.last.iter().map(|one| (one.id, one.outcome, one.state, one.duration_ms)).collect();
+        let critical = (id, Outcome::Problem, Some(State::Critical), Some(250));
+        assert_eq!(told, [critical, (id, Outcome::Skipped, None, None)]);
+        let (json, now) = write(status.clone()).unwrap();
+        assert_eq!((now[0], read(&json, &now).unwrap()), (FORM, status));
+        assert!(read("{}", &[]).is_err() && read("{}", &[3]).is_err() && read("{}", &packed[..40]).is_err());
     }
-}
-
-fn outcome_of(code: u8) -> Option<Outcome> {
-    [Outcome::Ok, Outcome::Problem, Outcome::Skipped].into_iter().find(|outcome| outcome_code(*outcome) == code)
-}
-
-fn state_code(state: Option<State>) -> u8 {
-    match state {
-        Some(State::Ok) => 0,
-        Some(State::Warning) => 1,
-        Some(State::Critical) => 2,
-        Some(State::Unknown) => 3,
-        None => 4,
-    }
-}
-
-fn state_of(code: u8) -> Option<Option<State>> {
-    [Some(State::Ok), Some(State::Warning), Some(State::Critical), Some(State::Unknown), None]
-        .into_iter()
-        .find(|state| state_code(*state) == code)
 }
