@@ -24,7 +24,7 @@ use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
 use crate::http::{self, HttpConfig};
-use crate::model::{Defaults, KeyDocument, Name, Role, RunIds, SecretText};
+use crate::model::{Defaults, KeyDocument, Name, Rights, Role, RunIds, SecretText};
 use crate::ssh::Connector;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
@@ -219,7 +219,7 @@ impl App {
         let name = Name::parse("admin").ok();
         let mut document = KeyDocument { name, role: Some(Role::Admin), ..KeyDocument::default() };
         document.set_key(&secret);
-        let put = self.handle.put(Draft::Key(document), Precondition::Absent).await;
+        let put = self.handle.put(Draft::Key(document), Precondition::Absent, Rights::all()).await;
         put.map(|_| Some(kept)).map_err(|error| BuildError::FirstKey(error.to_string()))
     }
 

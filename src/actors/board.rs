@@ -361,11 +361,11 @@ impl Board {
         })
     }
 
-    /// How many pairs and hosts are in each state.
-    pub fn summary(&self) -> StatusSummary {
+    /// How many pairs and hosts are in each state, of the hosts that are counted.
+    pub fn summary(&self, counts: impl Fn(&Name) -> bool) -> StatusSummary {
         let inner = self.read();
         let mut summary = StatusSummary::default();
-        for (_, _, pair) in inner.linked() {
+        for (_, _, pair) in inner.linked().filter(|(host, _, _)| counts(host)) {
             summary.total += 1;
             summary.running += u64::from(!pair.running.is_empty());
             *match pair.status.state {
@@ -376,7 +376,7 @@ impl Board {
                 None => &mut summary.pending,
             } += 1;
         }
-        for host in inner.hosts.values() {
+        for (_, host) in inner.hosts.iter().filter(|(name, _)| counts(name)) {
             *match host.state {
                 Some(HostState::Up) => &mut summary.hosts_up,
                 Some(HostState::Down) => &mut summary.hosts_down,

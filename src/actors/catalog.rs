@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
     AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Fault, Host, HostTask, Key, Noun, Program,
-    ProgramDocument, Reference, Schedule, Secrets, Task, TaskSchedule, Timestamp,
+    ProgramDocument, Reference, Rights, Schedule, Secrets, Task, TaskSchedule, Timestamp,
 };
 use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;
@@ -45,6 +45,8 @@ pub struct Put {
     pub draft: Draft,
     /// What must hold.
     pub condition: Precondition,
+    /// Those of whoever asks for it.
+    pub rights: Rights,
 }
 
 /// [`Put`] for a program whose bytes are new, or may be.
@@ -57,6 +59,8 @@ pub struct PutProgram {
     pub bytes: Bytes,
     /// What must hold.
     pub condition: Precondition,
+    /// Those of whoever asks for it.
+    pub rights: Rights,
 }
 
 /// What a `Put` came to.
@@ -80,6 +84,8 @@ pub struct Delete {
     pub condition: Precondition,
     /// The links that name it are deleted too.
     pub cascade: bool,
+    /// Those of whoever asks for it.
+    pub rights: Rights,
 }
 
 /// To the node: definitions changed, the new snapshot is published.
@@ -211,8 +217,9 @@ impl Handler<PutProgram> for CatalogActor {
 
     fn handle(&mut self, program: PutProgram, _: &mut Context<Self>) -> Self::Result {
         let parts = Arc::clone(&self.parts);
-        let put = Put { draft: Draft::Program(program.document), condition: program.condition };
-        AtomicResponse::new(Box::pin(async move { parts.put(put, Some(program.bytes)).await }.into_actor(self)))
+        let PutProgram { document, bytes, condition, rights } = program;
+        let put = Put { draft: Draft::Program(document), condition, rights };
+        AtomicResponse::new(Box::pin(async move { parts.put(put, Some(bytes)).await }.into_actor(self)))
     }
 }
 
@@ -232,6 +239,7 @@ impl CatalogParts {
             let definition = put.draft.clone().check(&catalog, &self.defaults).map_err(AlfError::Invalid)?;
             let reference = definition.reference();
             let previous = catalog.get(reference.noun, &reference.name);
+            put.rights.check_change(previous.as_ref(), Some(&definition), &catalog)?;
             holds(&put.condition, &reference, previous.as_ref().map(AnyDefinition::version))?;
             let now = Timestamp::from(self.clock.now());
             let (version, created_at) = match &previous {
@@ -263,6 +271,7 @@ impl CatalogParts {
             let Some(previous) = catalog.get(what.noun, &what.name) else {
                 return Err(AlfError::NotFound(what.clone()));
             };
+            delete.rights.check_change(Some(&previous), None, &catalog)?;
             holds(&delete.condition, what, Some(previous.version()))?;
             let users = catalog.users_of(what);
             let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.is_link());

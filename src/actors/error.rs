@@ -1,6 +1,6 @@
 //! What an actor may answer instead of what was asked for.
 
-use crate::model::{Fault, Noun, Reference, RunId};
+use crate::model::{Denied, Fault, Noun, Reference, RunId};
 
 /// Why a request was not done. `http/problem.rs` alone knows which status code each is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,9 @@ pub enum AlfError {
     /// The file with the encryption key cannot be changed.
     #[error("{0}")]
     KeyFile(String),
+    /// It is not for whoever asks.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The store is not available.
     #[error("{0}")]
     Store(String),

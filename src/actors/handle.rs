@@ -20,8 +20,8 @@ use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
     AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, LastResults, Name, Noun,
-    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult, RunRow, SecretText, StatusRow,
-    StatusSummary, Timestamp,
+    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunResult, RunRow, SecretText,
+    StatusRow, StatusSummary, Timestamp,
 };
 use crate::store::{Store, StoreCounts};
 
@@ -144,8 +144,8 @@ impl AlfHandle {
     }
 
     /// Creates or replaces a definition.
-    pub async fn put(&self, draft: Draft, condition: Precondition) -> Result<PutDone, AlfError> {
-        self.0.catalog.get().send(Put { draft, condition }).timeout(ANSWER).await?
+    pub async fn put(&self, draft: Draft, condition: Precondition, rights: Rights) -> Result<PutDone, AlfError> {
+        self.0.catalog.get().send(Put { draft, condition, rights }).timeout(ANSWER).await?
     }
 
     /// Creates a program, or replaces its bytes and its document.
@@ -154,11 +154,12 @@ impl AlfHandle {
         mut document: ProgramDocument,
         bytes: Bytes,
         condition: Precondition,
+        rights: Rights,
     ) -> Result<PutDone, AlfError> {
         let hashed = bytes.clone();
         let content = tokio::task::spawn_blocking(move || Content::of(&hashed)).await;
         document.set_content(content.map_err(|error| AlfError::Unavailable(error.to_string()))?);
-        self.0.catalog.get().send(PutProgram { document, bytes, condition }).timeout(LONG_ANSWER).await?
+        self.0.catalog.get().send(PutProgram { document, bytes, condition, rights }).timeout(LONG_ANSWER).await?
     }
 
     /// What is wrong with a document, the things it names included, without storing it.
@@ -167,8 +168,14 @@ impl AlfHandle {
     }
 
     /// Deletes a definition; with `cascade` the links that name it too.
-    pub async fn delete(&self, what: Reference, condition: Precondition, cascade: bool) -> Result<(), AlfError> {
-        self.0.catalog.get().send(Delete { what, condition, cascade }).timeout(ANSWER).await?
+    pub async fn delete(
+        &self,
+        what: Reference,
+        condition: Precondition,
+        cascade: bool,
+        rights: Rights,
+    ) -> Result<(), AlfError> {
+        self.0.catalog.get().send(Delete { what, condition, cascade, rights }).timeout(ANSWER).await?
     }
 
     /// Changes the key that secrets are encrypted with; answers how many definitions were sealed anew.
@@ -181,10 +188,11 @@ impl AlfHandle {
         &self,
         mut document: KeyDocument,
         condition: Precondition,
+        rights: Rights,
     ) -> Result<(PutDone, SecretText), AlfError> {
         let secret = super::keys::new_key();
         document.set_key(&secret);
-        let done = self.put(Draft::Key(document), condition).await?;
+        let done = self.put(Draft::Key(document), condition, rights).await?;
         Ok((done, secret))
     }
 
@@ -289,9 +297,10 @@ impl AlfHandle {
         catalog.hosts.get(host).map(|host| self.board.learned_keys(host)).unwrap_or_default()
     }
 
-    /// How many pairs and hosts are in each state.
-    pub fn summary(&self) -> StatusSummary {
-        self.board.summary()
+    /// How many pairs and hosts are in each state, of the hosts that may be touched.
+    pub fn summary(&self, rights: &Rights) -> StatusSummary {
+        let catalog = self.catalog();
+        self.board.summary(|host| rights.cover_name(host, &catalog))
     }
 
     /// Whether Alf can do its work: nothing, or what is wrong.
@@ -309,12 +318,15 @@ impl AlfHandle {
         wrong
     }
 
-    /// The whole live actor tree.
-    pub async fn health(&self) -> ActorHealth {
+    /// The live actor tree: all of it but the branches of hosts that must not be touched.
+    pub async fn health(&self, rights: &Rights) -> ActorHealth {
         let node = self.0.node.get().send(NodeHealth { host: None }).timeout(ANSWER).await;
         let mut children = vec![self.0.catalog.health("catalog"), self.store_health().await];
         match node {
-            Ok(Some(node)) => {
+            Ok(Some(mut node)) => {
+                let catalog = self.catalog();
+                node.children
+                    .retain(|host| Name::parse(&host.name).is_ok_and(|name| rights.cover_name(&name, &catalog)));
                 let kept = self.0.node.health("node");
                 children.push(ActorHealth { restarts: kept.restarts, last_error: kept.last_error, ..node });
             }
@@ -350,7 +362,7 @@ impl AlfHandle {
             runs_per_minute: self.board.runs_per_minute(self.now()),
             running,
             queued,
-            connections: self.board.summary(),
+            connections: self.board.summary(|_| true),
             lateness_ms: self.board.lateness_ms(),
             store_queue: self.writer.waiting(),
             store: self.store.counts().await?,

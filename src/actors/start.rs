@@ -10,7 +10,7 @@ use super::host::RunTask;
 use super::node::FindHost;
 use super::order::Order;
 use crate::model::{
-    Definition as _, Fault, Given, Name, Noun, Reference, RunId, RunIds, Secrets, Selector, Task, TaskDocument,
+    Definition as _, Fault, Given, Name, Noun, Reference, Rights, RunId, RunIds, Secrets, Selector, Task, TaskDocument,
 };
 
 /// How many hosts are asked at once.
@@ -60,13 +60,13 @@ impl AlfHandle {
         actor.send(RunTask { task, ad_hoc, order }).timeout(ANSWER).await?
     }
 
-    /// Starts the same on all hosts of a selector. That it cannot be started on one of them does not keep it from the
+    /// Starts the same on all hosts of a selector that may be touched. That it cannot be started on one of them does not keep it from the
     /// others; that there is no host is an error.
     pub async fn start_on_many(
         &self,
         selector: &Selector,
+        rights: &Rights,
         what: What,
-        by: Option<Name>,
         given: Arc<Given>,
     ) -> Result<Group, AlfError> {
         let catalog = self.catalog();
@@ -75,13 +75,20 @@ impl AlfHandle {
         {
             return Err(AlfError::NotFound(Reference { noun: Noun::Task, name: name.clone() }));
         }
-        let chosen = catalog.hosts.values().filter(|host| selector.matches(host.meta.name.as_str(), &host.meta.labels));
-        let mut hosts: Vec<Name> = chosen.map(|host| host.meta.name.clone()).collect();
+        let chosen =
+            || catalog.hosts.values().filter(|host| selector.matches(host.meta.name.as_str(), &host.meta.labels));
+        let nothing = || AlfError::Invalid(vec![Fault::new("/selector", "matches no host")]);
+        let mut hosts: Vec<Name> =
+            chosen().filter(|host| rights.cover(host)).map(|host| host.meta.name.clone()).collect();
         if hosts.is_empty() {
-            return Err(AlfError::Invalid(vec![Fault::new("/selector", "matches no host")]));
+            return Err(match chosen().next() {
+                Some(host) => rights.check(&host.meta.name, &catalog).map_or_else(AlfError::Denied, |()| nothing()),
+                None => nothing(),
+            });
         }
         hosts.sort();
         let id = RunIds::default().next(self.now());
+        let by = rights.key().map(|key| key.meta.name.clone());
         let order = Order { by, group: Some(id), given };
         let mut group = Group { id, runs: Vec::new(), refused: Vec::new() };
         let mut answers = futures_util::stream::iter(hosts)

@@ -6,8 +6,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER};
 
 use super::State;
+use super::call::Endpoint;
 use super::problem::{Kind, Problem};
-use crate::model::{Key, Role};
+use super::query::{NO_KEY_HERE, Query};
+use super::route::Hosts;
+use crate::model::{Key, Name, Rights, Role};
 
 /// What a route does, as far as rights are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +56,15 @@ impl Operation {
     }
 }
 
-/// The key behind a request, if the operation needs one and the key may do it.
-pub fn authorise(request: &HttpRequest, state: &State, operation: Operation) -> Result<Option<Arc<Key>>, Problem> {
-    let Some(least) = operation.least_role() else {
+/// The key behind a request, if the operation needs one.
+pub fn authenticate(request: &HttpRequest, state: &State, operation: Operation) -> Result<Option<Arc<Key>>, Problem> {
+    if operation.least_role().is_none() {
         return Ok(None);
-    };
+    }
     let Some(shown) = shown_key(request) else {
-        return Err(Problem::unauthorized("show a key: Authorization: Bearer KEY, or X-Api-Key: KEY"));
+        let in_url = Query::decode(request.query_string()).is_ok_and(|query| query.holds_key());
+        let header = "show a key: Authorization: Bearer KEY, or X-Api-Key: KEY";
+        return Err(Problem::unauthorized(if in_url { NO_KEY_HERE } else { header }));
     };
     let Some(key) = state.handle.authenticate(shown) else {
         let from = request.peer_addr().map(|peer| peer.ip());
@@ -71,21 +76,36 @@ pub fn authorise(request: &HttpRequest, state: &State, operation: Operation) -> 
             }
         });
     };
-    if key.role < least {
-        let word = |role: Role| match role {
-            Role::Viewer => "viewer",
-            Role::Operator => "operator",
-            Role::Admin => "admin",
-        };
-        let detail =
-            format!("this needs the role {}; the key \"{}\" has {}", word(least), key.meta.name, word(key.role));
+    if let Some(end) = key.expires_at.filter(|_| key.has_expired(state.handle.now())) {
+        return Err(Problem::unauthorized(&format!("the key \"{}\" expired at {end}", key.meta.name)));
+    }
+    Ok(Some(key))
+}
+
+/// Refuses what a key may not do: by its role, and by the hosts it is for. What is left for the handler to decide, it is
+/// given the rights for.
+pub fn authorise(key: &Arc<Key>, endpoint: Endpoint, request: &HttpRequest, state: &State) -> Result<(), Problem> {
+    if let Some(least) = endpoint.operation.least_role().filter(|least| key.role < *least) {
+        let detail = format!("this needs the role {least}; the key \"{}\" has {}", key.meta.name, key.role);
         return Err(Problem::new(Kind::Forbidden, detail));
     }
-    if operation == Operation::Exec && !key.exec {
+    if endpoint.operation == Operation::Exec && !key.exec {
         let detail = format!("this needs the role admin or a key with exec; the key \"{}\" has it not", key.meta.name);
         return Err(Problem::new(Kind::Forbidden, detail));
     }
-    Ok(Some(key))
+    let rights = Rights::of(Arc::clone(key));
+    match endpoint.hosts {
+        Hosts::None | Hosts::Covered => Ok(()),
+        Hosts::All => Ok(rights.check_all()?),
+        Hosts::Named => {
+            let catalog = state.handle.catalog();
+            match Name::parse(request.match_info().query("host")) {
+                Ok(host) if catalog.hosts.contains_key(&host) => Ok(rights.check(&host, &catalog)?),
+                // There is none of this name, and so the handler will say.
+                _ => Ok(()),
+            }
+        }
+    }
 }
 
 /// The key a request shows, in one of its two headers; never in its URL.

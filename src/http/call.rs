@@ -1,7 +1,6 @@
 //! One request, from its arrival to its answer: id, key, form, query, body, handler, log line. Every route goes
 //! through [`serve`], so nothing of this can be forgotten on one of them.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::State;
-use super::auth::{Operation, authorise};
+use super::auth::{Operation, authenticate, authorise};
 use super::condition::Conditions;
 use super::format::excerpt;
 use super::intake::{Bounds, Intake};
@@ -23,6 +22,7 @@ use super::page::{CURSOR, Page};
 use super::problem::{Kind, Problem};
 use super::query::{FORMAT, Query};
 use super::reply::Reply;
+use super::route::{Handler, Hosts};
 use crate::actors::handle::AlfHandle;
 use crate::model::{Fault, Key, Name, Noun};
 
@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub operation: Operation,
     /// The query parameters it knows beside `format`.
     pub query: Option<&'static [&'static str]>,
+    /// Which hosts it reaches.
+    pub hosts: Hosts,
 }
 
 /// A request that may be served: its key, form, query and body are checked.
@@ -111,11 +113,7 @@ impl Call {
 }
 
 /// Serves one request.
-pub async fn serve<F, Fut>(endpoint: Endpoint, handler: F, request: HttpRequest, payload: web::Payload) -> HttpResponse
-where
-    F: FnOnce(Call) -> Fut,
-    Fut: Future<Output = Result<Reply, Problem>>,
-{
+pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let started = Instant::now();
     let id = request_id(&request);
     let mut intake = Intake::new(payload);
@@ -156,25 +154,24 @@ where
 }
 
 /// Checks a request in the order in which a client can mend it, and hands it to its handler.
-async fn answer<F, Fut>(
+async fn answer(
     endpoint: Endpoint,
-    handler: F,
+    handler: Handler,
     request: &HttpRequest,
     intake: &mut Intake,
     query: Result<Query, Problem>,
     format: Result<Format, Problem>,
     by: &mut Option<Name>,
-) -> Result<Reply, Problem>
-where
-    F: FnOnce(Call) -> Fut,
-    Fut: Future<Output = Result<Reply, Problem>>,
-{
+) -> Result<Reply, Problem> {
     let state = request
         .app_data::<web::Data<State>>()
         .cloned()
         .ok_or_else(|| Problem::internal("the HTTP service was set up without its state"))?;
-    let key = authorise(request, &state, endpoint.operation)?;
+    let key = authenticate(request, &state, endpoint.operation)?;
     *by = key.as_ref().map(|key| key.meta.name.clone());
+    if let Some(key) = &key {
+        authorise(key, endpoint, request, &state)?;
+    }
     let query = query?;
     let format = format?;
     if let Some(known) = endpoint.query {

@@ -13,13 +13,13 @@ use super::page::Wanted;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::actors::handle::{AnyDraft, Error, If};
-use crate::model::{AnyDefinition, Fault, Name, Reference, SecretText, Selector};
+use crate::model::{AnyDefinition, Fault, Name, Reference, Rights, SecretText, Selector};
 
 /// How often a patch that lost a race is made anew.
 pub(super) const TRIES: usize = 5;
 
 /// `GET /NOUNS`.
-pub async fn list<T: Served>(call: Call) -> Result<Reply, Problem> {
+pub async fn list<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let mut query = call.query.reader();
     let wanted = Wanted::read(&mut query, T::NOUN.plural());
     let selector: Option<Selector> = query.take("selector");
@@ -29,7 +29,8 @@ pub async fn list<T: Served>(call: Call) -> Result<Reply, Problem> {
     let chosen = T::map(&catalog).values().filter(|one| {
         let meta = one.meta();
         let holds = |field: &str| text.as_ref().is_none_or(|text| field.to_lowercase().contains(text));
-        selector.as_ref().is_none_or(|selector| selector.matches(meta.name.as_str(), &meta.labels))
+        rights.show(one, &catalog)
+            && selector.as_ref().is_none_or(|selector| selector.matches(meta.name.as_str(), &meta.labels))
             && (holds(meta.name.as_str()) || holds(meta.title()) || holds(&meta.description))
     });
     let page = wanted.cut(chosen, |one| one.meta().name.to_string()).map(|one| one.shown(call.handle()));
@@ -37,10 +38,11 @@ pub async fn list<T: Served>(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `GET /NOUNS/NAME`.
-pub async fn get<T: Served>(call: Call) -> Result<Reply, Problem> {
+pub async fn get<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let name = call.name("name", T::NOUN)?;
     let catalog = call.handle().catalog();
     let one = T::map(&catalog).get(&name).ok_or_else(|| Error::NotFound(reference::<T>(&name)))?;
+    rights.check_shown(one, &catalog)?;
     let tag = etag(one.meta(), one.beside(call.handle()), call.format);
     let reply = if call.conditions()?.has(&tag) {
         Reply::empty(StatusCode::NOT_MODIFIED)
@@ -52,31 +54,32 @@ pub async fn get<T: Served>(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `POST /NOUNS`.
-pub async fn create<T: Served>(call: Call) -> Result<Reply, Problem> {
+pub async fn create<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let draft = body::read::<T::Document>(&call, T::NOUN.singular())?;
     let document = checked::<T>(&call, draft)?;
     match T::draft(document) {
         AnyDraft::Key(document) => {
-            let (done, key) = call.handle().create_key(document, If::Absent).await?;
+            let (done, key) = call.handle().create_key(document, If::Absent, rights).await?;
             created::<T>(&call, done.definition, Some(&key))
         }
-        draft => created::<T>(&call, call.handle().put(draft, If::Absent).await?.definition, None),
+        draft => created::<T>(&call, call.handle().put(draft, If::Absent, rights).await?.definition, None),
     }
 }
 
 /// `PUT /NOUNS/NAME`.
-pub async fn replace<T: Served>(call: Call) -> Result<Reply, Problem> {
+pub async fn replace<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let draft = body::read::<T::Document>(&call, T::NOUN.singular())?;
     let (name, draft) = named::<T>(&call, draft);
     let catalog = call.handle().catalog();
     let now = name.as_ref().and_then(|name| T::map(&catalog).get(name));
+    now.map_or(Ok(()), |now| rights.check_shown(now, &catalog))?;
     let condition = match &name {
         Some(name) => call.conditions()?.for_write(&reference::<T>(name), now.map(|one| one.meta()))?,
         None => If::None,
     };
     let absent = condition == If::Absent;
     let document = checked::<T>(&call, draft)?;
-    let done = call.handle().put(T::draft(document), condition).await.map_err(|error| match error {
+    let done = call.handle().put(T::draft(document), condition, rights).await.map_err(|error| match error {
         // Somebody else made it since the condition was looked at.
         Error::Taken(reference) if absent => Error::Precondition { reference, version: None },
         other => other,
@@ -89,7 +92,7 @@ pub async fn replace<T: Served>(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `PATCH /NOUNS/NAME`.
-pub async fn patch<T: Served>(call: Call) -> Result<Reply, Problem> {
+pub async fn patch<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let name = call.name("name", T::NOUN)?;
     let mut patch = body::patch(&call)?;
     T::leave_out(&mut patch);
@@ -100,6 +103,7 @@ pub async fn patch<T: Served>(call: Call) -> Result<Reply, Problem> {
         tries += 1;
         let catalog = call.handle().catalog();
         let now = T::map(&catalog).get(&name).ok_or_else(|| Error::NotFound(what.clone()))?;
+        rights.check_shown(now, &catalog)?;
         let asked = conditions.for_write(&what, Some(now.meta()))?;
         let mut document =
             serde_json::to_value(now.document()).map_err(|error| Problem::internal(error.to_string()))?;
@@ -109,7 +113,7 @@ pub async fn patch<T: Served>(call: Call) -> Result<Reply, Problem> {
         let document = checked::<T>(&call, draft)?;
         // Patched was this version, whatever the client asked for.
         let condition = if asked == If::Absent { asked } else { If::Version(vec![now.meta().version]) };
-        match call.handle().put(T::draft(document), condition).await {
+        match call.handle().put(T::draft(document), condition, rights.clone()).await {
             Err(Error::Precondition { .. }) if tries < TRIES && !conditions.names_version() => {}
             outcome => return answered::<T>(&call, StatusCode::OK, outcome?.definition),
         }
@@ -117,7 +121,7 @@ pub async fn patch<T: Served>(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `DELETE /NOUNS/NAME`.
-pub async fn delete<T: Served>(call: Call) -> Result<Reply, Problem> {
+pub async fn delete<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let name = call.name("name", T::NOUN)?;
     let mut query = call.query.reader();
     let cascade = query.flag("cascade");
@@ -125,8 +129,9 @@ pub async fn delete<T: Served>(call: Call) -> Result<Reply, Problem> {
     let what = reference::<T>(&name);
     let catalog = call.handle().catalog();
     let now = T::map(&catalog).get(&name).ok_or_else(|| Error::NotFound(what.clone()))?;
+    rights.check_shown(now, &catalog)?;
     let condition = call.conditions()?.for_write(&what, Some(now.meta()))?;
-    call.handle().delete(what, condition, cascade).await?;
+    call.handle().delete(what, condition, cascade, rights).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::model::Noun;
+use crate::model::{Noun, Rights};
 
 #[derive(Serialize)]
 struct Health {
@@ -28,8 +28,8 @@ pub async fn ready(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `GET /health/actors`: the whole tree.
-pub async fn actors(call: Call) -> Result<Reply, Problem> {
-    call.document("health", &call.handle().health().await)
+pub async fn actors(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    call.document("health", &call.handle().health(&rights).await)
 }
 
 /// `GET /health/actors/HOST`: one host's branch.

@@ -13,9 +13,9 @@ use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use super::call::Call;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
-use super::runs::{has_ended, id};
+use super::runs::{has_ended, open};
 use crate::actors::handle::{Followed, Follower, Piece, Stream};
-use crate::model::{Encoding, Outcome, Reason, RunId, RunResult, State};
+use crate::model::{Encoding, Outcome, Reason, Rights, RunId, RunResult, State};
 
 /// The type of the answer.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -27,8 +27,8 @@ const STUCK: Duration = Duration::from_secs(30);
 const WAITING: usize = 4;
 
 /// `GET /runs/ID/output`.
-pub async fn output(call: Call) -> Result<Reply, Problem> {
-    let id = id(&call)?;
+pub async fn output(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let id = open(&call, &rights).await?.id;
     let from = match call.header("last-event-id") {
         Some(text) => offsets(text).ok_or_else(|| {
             Problem::new(Kind::Malformed, "Last-Event-ID must be OUT.ERR, the next offsets of both streams in bytes")

@@ -1,6 +1,6 @@
-//! The HTTP API: the whole URL tree is [`configure`], on one screen.
+//! The HTTP API: the whole URL tree is [`routes`], on one screen.
 //!
-//! * `route.rs`        a path, its methods, and what answers the others
+//! * `route.rs`        a path, its methods, which hosts each reaches, and what answers the others
 //! * `call.rs`         one request from its arrival to its answer; `intake.rs` its body, `reply.rs` its answer
 //! * `auth.rs`         operations and the roles they need; `bad_keys.rs` who shows too many bad keys
 //! * `negotiate.rs`    JSON or XML; `format/` reading and writing them; `body.rs` a body as a document, all its faults
@@ -54,7 +54,7 @@ use bad_keys::BadKeys;
 use definitions as d;
 use nouns::Served;
 use page::{CURSOR, LIMIT};
-use route::{At, at, at_root, nothing};
+use route::{API, At, Reach, all_hosts, at, at_root, no_host, nothing, the_host, within};
 pub use server::{HttpConfig, server};
 
 /// What all workers share.
@@ -71,83 +71,95 @@ impl State {
     }
 }
 
-/// The URL tree. What stands first is matched first. Reading is for every role; what a route does beyond that is said.
-pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
+/// The URL tree, which [`configure`] is built from. What stands first is matched first. Each method says what it does, by
+/// which it has its role ([`auth::Operation`]; reading is for every role), and which hosts it reaches ([`route::Hosts`]).
+pub fn routes() -> Vec<At> {
     const RESULTS: &[&str] =
         &["host", "task", "outcome", "state", "reason", "trigger", "group", "since", "until", LIMIT, CURSOR];
     const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "n", LIMIT, CURSOR];
-    let api = web::scope("/api/v1")
-        .service(at("").get(&[], root::describe).end())
-        .service(at("/").get(&[], root::describe).end())
-        .service(at("/schedules/preview").get(&["cron", "timezone", "from", "count"], preview::preview).end())
-        .service(at("/hosts/{host}/host-key").on(Method::GET, Ask, &[], host_key::show).end())
-        .service(at("/hosts/{host}/doctor").on(Method::POST, Ask, &[], doctor::examine).end())
-        .service(at("/hosts/{host}/trust").on(Method::POST, Write, &[], host_key::trust).end())
-        .service(at("/hosts/{host}/forget-key").on(Method::POST, Write, &[], host_key::forget).end())
-        .service(at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], start::task).end())
-        .service(at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], start::exec).end())
-        .service(at("/tasks/{task}/run").on(Method::POST, Run, &[], start::task_on_many).end())
-        .service(at("/exec").on(Method::POST, Exec, &[], start::exec_on_many).end())
-        .service(all::<Credential>().end())
-        .service(one::<Credential>().end())
-        .service(all::<Host>().end())
-        .service(one::<Host>().end())
-        .service(listed::<Program>().on(Method::POST, Upload, &[], programs::create).end())
-        .service(kept::<Program>().on(Method::PUT, Upload, &[], programs::replace).end())
-        .service(all::<Task>().end())
-        .service(one::<Task>().end())
-        .service(all::<Schedule>().end())
-        .service(one::<Schedule>().end())
-        .service(all::<HostTask>().end())
-        .service(one::<HostTask>().end())
-        .service(all::<TaskSchedule>().end())
-        .service(one::<TaskSchedule>().end())
-        .service(all::<Key>().end())
-        .service(one::<Key>().end())
-        .service(at("/rotate-key").on(Method::POST, Write, &[], rotate_key::rotate).end())
-        .service(at("/runs").get(&[LIMIT, CURSOR], runs::list).end())
-        .service(at("/runs/{id}").get(&[], runs::get).on(Method::DELETE, Run, &[], runs::cancel).end())
-        .service(at("/runs/{id}/output").on(Method::GET, Follow, &[], live::output).end())
-        .service(at("/results").get(RESULTS, results::list).end())
-        .service(at("/results/{id}").get(&[], results::get).end())
-        .service(at("/results/{id}/stdout").on(Method::GET, Download, &[], results::stdout).end())
-        .service(at("/results/{id}/stderr").on(Method::GET, Download, &[], results::stderr).end())
-        .service(at("/status").get(STATUS, status::list).end())
-        .service(at("/status/summary").get(&[], status::summary).end())
-        .service(at("/status/{host}").get(&[], status::host).end())
-        .service(at("/status/{host}/{task}").get(&["n"], status::pair).end())
-        .service(at("/stats").get(&[], stats::stats).end())
-        .default_service(nothing(Nothing));
-    app.app_data(state)
-        .service(api)
-        .service(at_root("/health/live").on(Method::GET, Probe, &[], health::live).end())
-        .service(at_root("/health/ready").on(Method::GET, Probe, &[], health::ready).end())
-        .service(at_root("/health/actors").get(&[], health::actors).end())
-        .service(at_root("/health/actors/{host}").get(&[], health::host).end())
-        .default_service(nothing(NothingPublic));
+    vec![
+        at("").get(&[], no_host(root::describe)),
+        at("/").get(&[], no_host(root::describe)),
+        at("/schedules/preview").get(&["cron", "timezone", "from", "count"], no_host(preview::preview)),
+        at("/hosts/{host}/host-key").on(Method::GET, Ask, &[], the_host(host_key::show)),
+        at("/hosts/{host}/doctor").on(Method::POST, Ask, &[], the_host(doctor::examine)),
+        at("/hosts/{host}/trust").on(Method::POST, Write, &[], the_host(host_key::trust)),
+        at("/hosts/{host}/forget-key").on(Method::POST, Write, &[], the_host(host_key::forget)),
+        at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], the_host(start::task)),
+        at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], the_host(start::exec)),
+        at("/tasks/{task}/run").on(Method::POST, Run, &[], within(start::task_on_many)),
+        at("/exec").on(Method::POST, Exec, &[], within(start::exec_on_many)),
+        all::<Credential>(),
+        one::<Credential>(),
+        all::<Host>(),
+        one::<Host>(),
+        listed::<Program>().on(Method::POST, Upload, &[], all_hosts(programs::create)),
+        kept::<Program>().on(Method::PUT, Upload, &[], change::<Program>(within(programs::replace))),
+        all::<Task>(),
+        one::<Task>(),
+        all::<Schedule>(),
+        one::<Schedule>(),
+        all::<HostTask>(),
+        one::<HostTask>(),
+        all::<TaskSchedule>(),
+        one::<TaskSchedule>(),
+        all::<Key>(),
+        one::<Key>(),
+        at("/rotate-key").on(Method::POST, Write, &[], all_hosts(rotate_key::rotate)),
+        at("/runs").get(&[LIMIT, CURSOR], within(runs::list)),
+        at("/runs/{id}").get(&[], within(runs::get)).on(Method::DELETE, Run, &[], within(runs::cancel)),
+        at("/runs/{id}/output").on(Method::GET, Follow, &[], within(live::output)),
+        at("/results").get(RESULTS, within(results::list)),
+        at("/results/{id}").get(&[], within(results::get)),
+        at("/results/{id}/stdout").on(Method::GET, Download, &[], within(results::stdout)),
+        at("/results/{id}/stderr").on(Method::GET, Download, &[], within(results::stderr)),
+        at("/status").get(STATUS, within(status::list)),
+        at("/status/summary").get(&[], within(status::summary)),
+        at("/status/{host}").get(&[], the_host(status::host)),
+        at("/status/{host}/{task}").get(&["n"], the_host(status::pair)),
+        at("/stats").get(&[], all_hosts(stats::stats)),
+        at_root("/health/live").on(Method::GET, Probe, &[], no_host(health::live)),
+        at_root("/health/ready").on(Method::GET, Probe, &[], no_host(health::ready)),
+        at_root("/health/actors").get(&[], within(health::actors)),
+        at_root("/health/actors/{host}").get(&[], the_host(health::host)),
+    ]
+}
+
+/// Puts the URL tree into an actix-web application.
+pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
+    let (root, api): (Vec<At>, Vec<At>) = routes().into_iter().partition(At::is_at_root);
+    let api = api.into_iter().fold(web::scope(API), |scope, at| scope.service(at.resource()));
+    app.app_data(state).service(api.default_service(nothing(Nothing)));
+    for at in root {
+        app.service(at.resource());
+    }
+    app.default_service(nothing(NothingPublic));
 }
 
 /// `/NOUNS`.
 fn all<T: Served>() -> At {
-    listed::<T>().on(Method::POST, Write, &[], d::create::<T>)
+    listed::<T>().on(Method::POST, Write, &[], change::<T>(within(d::create::<T>)))
 }
 
 /// `/NOUNS` without what creates.
 fn listed<T: Served>() -> At {
-    at(&format!("/{}", T::NOUN.url())).get(&["selector", "q", LIMIT, CURSOR], d::list::<T>)
+    at(&format!("/{}", T::NOUN.url())).get(&["selector", "q", LIMIT, CURSOR], within(d::list::<T>))
+}
+
+/// What changes a noun: where none of it is for one host alone, a key must be for all of them.
+fn change<T: Served>(reach: Reach) -> Reach {
+    if T::NOUN.may_concern_one_host() { reach } else { reach.of_all() }
 }
 
 /// `/NOUNS/NAME`.
 fn one<T: Served>() -> At {
-    kept::<T>().on(Method::PUT, Write, &[], d::replace::<T>)
+    kept::<T>().on(Method::PUT, Write, &[], change::<T>(within(d::replace::<T>)))
 }
 
 /// `/NOUNS/NAME` without what replaces.
 fn kept<T: Served>() -> At {
-    at(&format!("/{}/{{name}}", T::NOUN.url())).get(&[], d::get::<T>).on(Method::PATCH, Write, &[], d::patch::<T>).on(
-        Method::DELETE,
-        Write,
-        &["cascade"],
-        d::delete::<T>,
-    )
+    at(&format!("/{}/{{name}}", T::NOUN.url()))
+        .get(&[], within(d::get::<T>))
+        .on(Method::PATCH, Write, &[], change::<T>(within(d::patch::<T>)))
+        .on(Method::DELETE, Write, &["cascade"], change::<T>(within(d::delete::<T>)))
 }

@@ -8,7 +8,7 @@ use super::format::{FormatError, to_xml_ns};
 use super::negotiate::Format;
 use super::reply::Reply;
 use crate::actors::handle::Error;
-use crate::model::Fault;
+use crate::model::{Denied, Fault};
 
 /// The name space of problems in XML (RFC 9457, appendix B).
 const NAME_SPACE: &str = "urn:ietf:rfc:7807";
@@ -201,6 +201,7 @@ impl From<Error> for Problem {
             | Error::HostKey(_)
             | Error::KeyFile(_)
             | Error::NotForThis(_) => Self::new(Kind::Conflict, words),
+            Error::Denied(denied) => denied.into(),
             Error::Precondition { .. } => Self::new(Kind::PreconditionFailed, words),
             Error::QueueFull(_) | Error::Unavailable(_) => Self::unavailable(words),
             // Paths and statements are nobody's business; that the store is down is.
@@ -208,6 +209,12 @@ impl From<Error> for Problem {
                 Self { inside: Some(words), ..Self::unavailable("the store is not available; /health/ready says more") }
             }
         }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(Kind::Forbidden, denied.to_string())
     }
 }
 

@@ -9,14 +9,14 @@ use super::format::excerpt;
 use super::problem::{Kind, Problem};
 use super::reply::Reply;
 use crate::actors::handle::{Error, If};
-use crate::model::{Definition as _, Fault, Name, Program, ProgramDocument};
+use crate::model::{Definition as _, Fault, Name, Program, ProgramDocument, Rights};
 
 /// The type of a file's body.
 const FILE: &str = "application/octet-stream";
 
 /// `PUT /programs/NAME`: creates the program, or puts other bytes in the place of its own; title, labels and description
 /// stay.
-pub async fn replace(call: Call) -> Result<Reply, Problem> {
+pub async fn replace(call: Call, rights: Rights) -> Result<Reply, Problem> {
     check_type(&call)?;
     if call.body.is_empty() {
         return Err(Problem::invalid(vec![Fault::new("", "the body is empty: send the bytes of the file")]));
@@ -34,7 +34,7 @@ pub async fn replace(call: Call) -> Result<Reply, Problem> {
         // What stays is that of this version.
         let condition = now.map_or(If::Absent, |now| If::Version(vec![now.meta.version]));
         let document = ProgramDocument::replacing(now.map(AsRef::as_ref), Some(name.clone()));
-        match call.handle().put_program(document, call.body.clone(), condition).await {
+        match call.handle().put_program(document, call.body.clone(), condition, rights.clone()).await {
             Err(Error::Precondition { .. } | Error::Taken(_))
                 if tries < TRIES && asked != If::Absent && !conditions.names_version() => {}
             // Somebody else made it since the condition was looked at.

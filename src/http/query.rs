@@ -14,6 +14,12 @@ use crate::model::{Fault, Name};
 /// Understood by every call: which form the answer is to have.
 pub const FORMAT: &str = "format";
 
+/// Names under which clients of other services put a key into the URL.
+const KEYS: [&str; 6] = ["key", "api_key", "apikey", "access_token", "token", "x-api-key"];
+
+/// What is said of a key in a URL.
+pub const NO_KEY_HERE: &str = "a key does not belong in a URL, which logs and histories keep: revoke this one, and show the next in a header (Authorization: Bearer KEY, or X-Api-Key: KEY)";
+
 /// The parameters of a request, decoded, each at most once.
 #[derive(Debug, Default)]
 pub struct Query(Vec<(String, String)>);
@@ -34,12 +40,19 @@ impl Query {
             if name != FORMAT && !allowed.contains(&name.as_str()) {
                 let mut known = allowed.to_vec();
                 known.push(FORMAT);
-                faults.push(Fault::new(pointer, format!("unknown query parameter; allowed: {}", known.join(", "))));
+                let unknown = || format!("unknown query parameter; allowed: {}", known.join(", "));
+                let detail = if is_key(name) { NO_KEY_HERE.to_owned() } else { unknown() };
+                faults.push(Fault::new(pointer, detail));
             } else if self.0.iter().take(place).any(|(earlier, _)| earlier == name) {
                 faults.push(Fault::new(pointer, "the query parameter is given twice"));
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    }
+
+    /// Whether one of them looks like a key to the API.
+    pub fn holds_key(&self) -> bool {
+        self.0.iter().any(|(name, _)| is_key(name))
     }
 
     /// One parameter.
@@ -60,6 +73,10 @@ impl Query {
     pub fn reader(&self) -> Reader<'_> {
         Reader { query: self, faults: Vec::new() }
     }
+}
+
+fn is_key(name: &str) -> bool {
+    KEYS.iter().any(|key| name.eq_ignore_ascii_case(key))
 }
 
 /// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).

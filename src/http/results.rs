@@ -9,7 +9,7 @@ use super::page::{Page, Wanted};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::runs::id;
-use crate::model::{Bodies, ResultQuery, RunId, RunResult};
+use crate::model::{Bodies, ResultQuery, Rights, RunId, RunResult};
 
 /// How output stands in a document of this form.
 pub fn bodies(format: Format) -> Bodies {
@@ -17,14 +17,20 @@ pub fn bodies(format: Format) -> Bodies {
 }
 
 /// `GET /results`: newest first, without output.
-pub async fn list(call: Call) -> Result<Reply, Problem> {
+pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let mut query = call.query.reader();
     let wanted = Wanted::read(&mut query, "results");
     let before: Option<RunId> = wanted.after.as_ref().and_then(|after| {
         after.parse().map_err(|_| query.fault(super::page::CURSOR, "is not a cursor of this list")).ok()
     });
+    let catalog = call.handle().catalog();
+    let host = query.name("host");
+    if let Some(host) = host.as_ref().filter(|host| catalog.hosts.contains_key(*host)) {
+        rights.check(host, &catalog)?;
+    }
     let asked = ResultQuery {
-        host: query.name("host"),
+        among: rights.covered(&catalog),
+        host,
         task: query.name("task"),
         outcome: query.word("outcome"),
         state: query.word("state"),
@@ -47,26 +53,27 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `GET /results/ID`: 404 before the run has ended.
-pub async fn get(call: Call) -> Result<Reply, Problem> {
-    let result = find(&call).await?;
+pub async fn get(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let result = find(&call, &rights).await?;
     call.document("result", &result.document(bodies(call.format)))
 }
 
 /// `GET /results/ID/stdout`: the bytes as they came.
-pub async fn stdout(call: Call) -> Result<Reply, Problem> {
-    let result = find(&call).await?;
+pub async fn stdout(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let result = find(&call, &rights).await?;
     Ok(raw(result.id, "stdout", result.stdout.bytes))
 }
 
 /// `GET /results/ID/stderr`.
-pub async fn stderr(call: Call) -> Result<Reply, Problem> {
-    let result = find(&call).await?;
+pub async fn stderr(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let result = find(&call, &rights).await?;
     Ok(raw(result.id, "stderr", result.stderr.bytes))
 }
 
-async fn find(call: &Call) -> Result<RunResult, Problem> {
+async fn find(call: &Call, rights: &Rights) -> Result<RunResult, Problem> {
     let id = id(call)?;
     if let Some(result) = call.handle().result(id).await? {
+        rights.check(&result.host, &call.handle().catalog())?;
         return Ok(result);
     }
     Err(match call.handle().open_run(id).await {

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::results::bodies;
 use crate::actors::handle::{Group, Order, What};
-use crate::model::{Fault, Given, GivenDocument, Name, Noun, RunId, Selector, Span, TaskDocument};
+use crate::model::{Fault, Given, GivenDocument, Name, Noun, Rights, RunId, Selector, Span, TaskDocument};
 
 /// The longest `wait`.
 const LONGEST_WAIT: Span = Span::seconds(10 * 60);
@@ -81,14 +81,14 @@ pub async fn task(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `POST /tasks/TASK/run`, on all hosts of a selector.
-pub async fn task_on_many(call: Call) -> Result<Reply, Problem> {
+pub async fn task_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let task: Name = call.name("task", Noun::Task)?;
     let mut node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let selector = selector(&mut node, &mut faults);
     let given = given(node, &mut faults);
     match selector {
-        Some(selector) if faults.is_empty() => on_many(&call, &selector, What::Task(task), given).await,
+        Some(selector) if faults.is_empty() => on_many(&call, &rights, &selector, What::Task(task), given).await,
         _ => Err(Problem::invalid(faults)),
     }
 }
@@ -110,13 +110,13 @@ pub async fn exec(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `POST /exec`, on all hosts of a selector.
-pub async fn exec_on_many(call: Call) -> Result<Reply, Problem> {
+pub async fn exec_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let mut node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let selector = selector(&mut node, &mut faults);
     let (what, given) = ad_hoc(&call, node, &mut faults);
     match selector.zip(what) {
-        Some((selector, what)) if faults.is_empty() => on_many(&call, &selector, what, given).await,
+        Some((selector, what)) if faults.is_empty() => on_many(&call, &rights, &selector, what, given).await,
         _ => Err(Problem::invalid(faults)),
     }
 }
@@ -150,8 +150,14 @@ fn ad_hoc(call: &Call, mut node: Node, faults: &mut Vec<Fault>) -> (Option<What>
 }
 
 /// Starts it on all hosts of a selector; where it could not be started is told with why.
-async fn on_many(call: &Call, selector: &Selector, what: What, given: Given) -> Result<Reply, Problem> {
-    let Group { id, runs, refused } = call.handle().start_on_many(selector, what, call.by(), Arc::new(given)).await?;
+async fn on_many(
+    call: &Call,
+    rights: &Rights,
+    selector: &Selector,
+    what: What,
+    given: Given,
+) -> Result<Reply, Problem> {
+    let Group { id, runs, refused } = call.handle().start_on_many(selector, rights, what, Arc::new(given)).await?;
     let started = StartedOnMany {
         group: id,
         runs: runs.into_iter().map(|(host, run)| StartedThere { host, run }).collect(),

@@ -5,7 +5,7 @@ use super::page::Wanted;
 use super::problem::Problem;
 use super::query::Reader;
 use super::reply::Reply;
-use crate::model::{LAST_KEPT, Noun, Outcome, Selector, State, StatusRow};
+use crate::model::{LAST_KEPT, Noun, Outcome, Rights, Selector, State, StatusRow};
 
 /// How many of its last Results a pair shows unless told otherwise.
 const LAST_SHOWN: usize = 20;
@@ -19,7 +19,7 @@ enum Asked {
 }
 
 /// `GET /status`.
-pub async fn list(call: Call) -> Result<Reply, Problem> {
+pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let mut query = call.query.reader();
     let wanted = Wanted::read(&mut query, "statuses");
     let (host, task) = (query.name("host"), query.name("task"));
@@ -29,8 +29,12 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
     let last = last(&mut query);
     query.done()?;
     let catalog = call.handle().catalog();
+    if let Some(host) = host.as_ref().filter(|host| catalog.hosts.contains_key(*host)) {
+        rights.check(host, &catalog)?;
+    }
     let chosen = |row: &StatusRow| {
-        host.as_ref().is_none_or(|host| *host == row.host)
+        rights.cover_name(&row.host, &catalog)
+            && host.as_ref().is_none_or(|host| *host == row.host)
             && task.as_ref().is_none_or(|task| *task == row.task)
             && outcome.is_none_or(|outcome| row.outcome == Some(outcome))
             && match state {
@@ -51,8 +55,8 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
 }
 
 /// `GET /status/summary`.
-pub async fn summary(call: Call) -> Result<Reply, Problem> {
-    call.document("status", &call.handle().summary())
+pub async fn summary(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    call.document("status", &call.handle().summary(&rights))
 }
 
 /// `GET /status/HOST`.

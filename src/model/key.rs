@@ -1,5 +1,7 @@
 //! Keys: who may call the API. Only a hash of a key is kept.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{Fault, Faults, Noun, SecretText};
+use super::{Fault, Faults, Noun, ReadOnly, SecretText, Selector, Timestamp};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +23,16 @@ pub enum Role {
     Admin,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        })
+    }
+}
+
 /// A key to the API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
@@ -30,6 +42,10 @@ pub struct Key {
     pub role: Role,
     /// Whether it may run anything on hosts, not only defined tasks. An admin always may.
     pub exec: bool,
+    /// The hosts it may touch; all where there is none.
+    pub selector: Option<Selector>,
+    /// From when on it is good for nothing.
+    pub expires_at: Option<Timestamp>,
     /// SHA-256 of the key in base64: a key has 256 random bits, so a slow hash would protect nothing.
     hash: SecretText,
 }
@@ -49,6 +65,25 @@ impl Key {
     pub fn is(&self, shown: &KeyDigest) -> bool {
         self.hash.reveal().as_bytes().ct_eq(shown.0.as_bytes()).into()
     }
+
+    /// Whether its time is over.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Refuses a key, made by who has this one, that may do more than it.
+    pub(super) fn check_makes(&self, other: &Self) -> Result<(), String> {
+        let own = &self.meta.name;
+        if other.role > self.role || (other.exec && !self.exec) {
+            return Err(format!("the key \"{own}\" makes no key that may do more than itself: role and exec"));
+        }
+        match self.expires_at {
+            Some(end) if other.expires_at.is_none_or(|other| other > end) => Err(format!(
+                "the key \"{own}\" makes no key that lives longer than itself: expires_at must be at most {end}"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How a key is kept.
@@ -63,6 +98,12 @@ document! {
         pub role: Option<Role>,
         /// Whether it may run anything on hosts, not only defined tasks. An admin always may.
         pub exec: Option<bool>,
+        /// The hosts it may touch; all where there is none.
+        pub selector: Option<Selector>,
+        /// From when on it is good for nothing.
+        pub expires_at: Option<Timestamp>,
+        /// When it was last shown, to the minute.
+        pub last_used_at: ReadOnly<Timestamp>,
         /// The hash of a new key; never on the wire.
         #[serde(skip)]
         pub hash: Option<SecretText>,
@@ -100,12 +141,20 @@ impl Definition for Key {
         if hash.is_none() {
             faults.add("", "a key is made with POST /api/v1/keys, which shows it once");
         }
-        let key = meta.zip(role).zip(hash).map(|((meta, role), hash)| Self { meta, role, exec, hash });
+        let (selector, expires_at) = (document.selector, document.expires_at);
+        let key = meta.zip(role).zip(hash);
+        let key = key.map(|((meta, role), hash)| Self { meta, role, exec, selector, expires_at, hash });
         faults.into_result(key)
     }
 
     fn document(&self) -> KeyDocument {
-        KeyDocument { role: Some(self.role), exec: Some(self.exec), ..KeyDocument::with_meta(&self.meta) }
+        KeyDocument {
+            role: Some(self.role),
+            exec: Some(self.exec),
+            selector: self.selector.clone(),
+            expires_at: self.expires_at,
+            ..KeyDocument::with_meta(&self.meta)
+        }
     }
 
     fn secrets(&self) -> Secrets {

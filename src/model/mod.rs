@@ -24,6 +24,7 @@ mod noun;
 mod outcome;
 mod program;
 mod result;
+mod rights;
 mod schedule;
 mod secret;
 mod selector;
@@ -58,6 +59,7 @@ pub use result::{
     Bodies, Captured, Encoding, Instants, Kill, PAGE_PERFDATA, ResultDocument, ResultPage, ResultQuery, RunId, RunIds,
     RunResult, Trigger,
 };
+pub use rights::{Denied, Rights};
 pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{SecretField, SecretText};
 pub use selector::{Selector, SelectorError};

@@ -81,6 +81,14 @@ impl Noun {
         Self::ALL.into_iter().find(|noun| noun.singular() == text || noun.plural() == text)
     }
 
+    /// Whether one of them may concern a single host: then a key that is for that one alone may change it.
+    pub const fn may_concern_one_host(self) -> bool {
+        match self {
+            Self::Host | Self::HostTask | Self::TaskSchedule => true,
+            Self::Credential | Self::Program | Self::Task | Self::Schedule | Self::Key => false,
+        }
+    }
+
     /// Whether its names may hold `@`.
     pub const fn is_link(self) -> bool {
         matches!(self, Self::HostTask | Self::TaskSchedule)

@@ -362,6 +362,8 @@ fn is_xml_char(c: char) -> bool {
 pub struct ResultQuery {
     /// Of this host.
     pub host: Option<Name>,
+    /// Of these hosts.
+    pub among: Option<Vec<Name>>,
     /// Of this task.
     pub task: Option<Name>,
     /// With this outcome.

@@ -43,6 +43,11 @@ enum Test {
 pub struct SelectorError(String);
 
 impl Selector {
+    /// Whether it chooses all there is, whatever their labels: `*`.
+    pub fn is_all(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     /// Whether a thing of this name and these labels is chosen: all terms must hold. As with Kubernetes, `!=` and
     /// `notin` hold for a label that is not there.
     pub fn matches(&self, name: &str, labels: &Labels) -> bool {

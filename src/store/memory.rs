@@ -251,6 +251,7 @@ fn counted(result: &RunResult) -> RunResult {
 
 fn matches(query: &ResultQuery, result: &RunResult) -> bool {
     query.host.as_ref().is_none_or(|host| *host == result.host)
+        && query.among.as_ref().is_none_or(|among| among.contains(&result.host))
         && query.task.as_ref().is_none_or(|task| result.task.as_ref() == Some(task))
         && query.outcome.is_none_or(|outcome| outcome == result.outcome)
         && query.state.is_none_or(|state| Some(state) == result.state)

@@ -6,7 +6,7 @@ use super::support::{Alf, UNSCHEDULED, World, name, one, seconds, start};
 use crate::actors::definitions::read_rows;
 use crate::actors::error::AlfError;
 use crate::actors::handle::If;
-use crate::model::{AnyDefinition, Defaults, Fault, KeyDocument, Noun, Reference, Role};
+use crate::model::{AnyDefinition, Defaults, Fault, KeyDocument, Noun, Reference, Rights, Role};
 use crate::store::{DefinitionChange, DefinitionRow, Store as _, StoreError};
 
 fn reference(noun: Noun, of: &str) -> Reference {
@@ -55,7 +55,8 @@ async fn preconditions_hold_or_nothing_is_written() {
     assert_eq!(put(two, If::Version(vec![1])).await, Ok(2));
     assert_eq!(put(one, If::Version(vec![1])).await, at(Some(2)), "who changed it meanwhile is not overwritten");
     assert_eq!(put(one, If::Exists).await, Ok(3));
-    let delete = async |condition| alf.handle.delete(reference(Noun::Host, "web1"), condition, false).await;
+    let delete =
+        async |condition| alf.handle.delete(reference(Noun::Host, "web1"), condition, false, Rights::all()).await;
     assert_eq!(delete(If::Version(vec![2])).await.map(|()| 0), at(Some(3)));
     assert_eq!(delete(If::Version(vec![3])).await, Ok(()));
     assert_eq!(delete(If::None).await, Err(AlfError::NotFound(reference(Noun::Host, "web1"))));
@@ -179,7 +180,8 @@ async fn two_alfs_that_write_at_once_both_get_through() {
         let json = format!(r#"{{"name": "a{n}"}}"#);
         let ours = alf.put(Noun::Host, &json, If::Absent);
         let draft = crate::actors::catalog::Draft::read(Noun::Host, &format!(r#"{{"name": "b{n}"}}"#)).unwrap();
-        let theirs = slot.get().send(crate::actors::catalog::Put { draft, condition: If::Absent });
+        let theirs =
+            slot.get().send(crate::actors::catalog::Put { draft, condition: If::Absent, rights: Rights::all() });
         let (ours, theirs) = tokio::join!(ours, theirs);
         assert!(ours.unwrap().created && theirs.unwrap().unwrap().created);
     }
@@ -209,7 +211,7 @@ async fn secrets_never_stand_in_the_clear() {
     alf.define(r#"{"credentials": [{"name": "deploy", "password": "hunter2"}], "hosts": [{"name": "web1", "credential": "deploy"}]}"#)
         .await;
     let document = KeyDocument { name: Some(name("ci")), role: Some(Role::Viewer), ..KeyDocument::default() };
-    let (_, key) = alf.handle.create_key(document, If::Absent).await.unwrap();
+    let (_, key) = alf.handle.create_key(document, If::Absent, Rights::all()).await.unwrap();
     for row in alf.store().load().await.unwrap().definitions {
         let shown = format!("{row:?}");
         assert!(!shown.contains("hunter2") && !shown.contains(key.reveal()), "{shown}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{Alf, World, name, seconds};
-use crate::model::{HostState, Outcome, Reason};
+use crate::model::{HostState, Outcome, Reason, Rights};
 use crate::ssh::fake::{FakeConnect, FakeExec};
 
 /// The task `check` on two hosts behind `bastion`, due by nothing.
@@ -38,7 +38,7 @@ async fn a_host_behind_one_that_is_down_is_unreachable_and_back_as_soon_as_that_
     let told = alf.handle.host_status(&name("in1")).unwrap();
     assert_eq!(told.reason, Some(Reason::Unreachable));
     assert_eq!(told.message.as_deref(), Some("its jump host \"bastion\" is down: bastion does not answer"));
-    assert_eq!(alf.handle.summary().hosts_unreachable, 1);
+    assert_eq!(alf.handle.summary(&Rights::all()).hosts_unreachable, 1);
     alf.until(|alf| state(alf, "bastion") == Some(HostState::Up)).await;
     let up = alf.now();
     let result = alf.handle.wait(run, seconds(600)).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use super::support::{Alf, UNSCHEDULED, at, name, one, seconds, start, verdict};
 use crate::actors::error::AlfError;
 use crate::actors::handle::{If, Order};
 use crate::app::Ended;
-use crate::model::{Noun, Outcome, PairStatus, PublicKey, Reason, RunIds, State, Trigger};
+use crate::model::{Noun, Outcome, PairStatus, PublicKey, Reason, Rights, RunIds, State, Trigger};
 use crate::ssh::fake::{FakeConnect, FakeExec};
 use crate::store::{HostKeyRecord, OpenRun, Store as _, StoreError, Write};
 
@@ -193,7 +193,7 @@ async fn deleting_a_host_ends_its_runs_and_forgets_it() {
     assert_eq!(alf.handle.result(unlinked).await.unwrap().unwrap().reason, Some(Reason::Cancelled));
     assert_eq!((pairs(&alf), alf.handle.host_status(&name("web1"))), (Vec::new(), None));
     assert_eq!((alf.store().pairs(), alf.store().host_key("web1")), (Vec::new(), None));
-    assert_eq!(alf.handle.summary(), crate::model::StatusSummary::default());
+    assert_eq!(alf.handle.summary(&Rights::all()), crate::model::StatusSummary::default());
     assert_eq!(alf.hosts().open("web1"), 0);
     assert!(alf.health(&["node"]).await.children.is_empty());
     tokio::time::sleep(seconds(60)).await;
@@ -409,7 +409,7 @@ async fn the_tree_of_actors_tells_how_they_stand() {
     .await;
     alf.hosts().on_command("check", FakeExec::exit(0).after(seconds(60)));
     alf.until(|alf| alf.hosts().running("web1") == 1).await;
-    let whole = alf.handle.health().await;
+    let whole = alf.handle.health(&Rights::all()).await;
     assert_eq!((whole.kind.as_str(), whole.name.as_str(), whole.state.as_str()), ("alf", "here", "up"));
     let kinds: Vec<_> = whole.children.iter().map(|child| (child.kind.as_str(), child.state.as_str())).collect();
     assert_eq!(kinds, [("catalog", "up"), ("store", "up"), ("node", "up")]);

@@ -5,7 +5,7 @@ use std::fs;
 use super::support::{Alf, World, name};
 use crate::actors::error::AlfError;
 use crate::actors::handle::If;
-use crate::model::{AnyDefinition, Noun, Proof};
+use crate::model::{AnyDefinition, Noun, Proof, Rights};
 use crate::store::{DefinitionRow, Store as _, StoreError};
 use crate::vault::Vault;
 
@@ -119,7 +119,11 @@ async fn changes_at_the_same_time_are_not_lost() {
     let alf = Alf::with(DEFINITIONS).await;
     let puts = (0..30).map(|n| {
         let json = format!(r#"{{"name": "c{n}", "password": "secret{n}"}}"#);
-        let put = alf.handle.put(crate::actors::catalog::Draft::read(Noun::Credential, &json).unwrap(), If::Absent);
+        let put = alf.handle.put(
+            crate::actors::catalog::Draft::read(Noun::Credential, &json).unwrap(),
+            If::Absent,
+            Rights::all(),
+        );
         async move { put.await.map(|_| 0) }
     });
     let rotations = (0..3).map(|_| alf.handle.rotate_key());

@@ -8,7 +8,7 @@ use super::support::{Alf, UNSCHEDULED, name, one, seconds, told, verdict};
 use crate::actors::host::CrashTask;
 use crate::actors::node::FindHost;
 use crate::actors::supervision::Crash;
-use crate::model::{Outcome, Reason, State};
+use crate::model::{Outcome, Reason, Rights, State};
 use crate::ssh::fake::FakeExec;
 
 const SECOND: TimeDelta = TimeDelta::seconds(1);
@@ -151,7 +151,7 @@ async fn a_run_without_link_is_aborted_with_its_host_actor() {
 async fn a_node_actor_that_panics_comes_back_with_all_its_hosts() {
     let alf = busy().await;
     assert!(alf.handle.node().get().send(Crash).await.is_err());
-    assert_eq!(alf.handle.health().await.children[2].state, "restarting");
+    assert_eq!(alf.handle.health(&Rights::all()).await.children[2].state, "restarting");
     tokio::time::sleep(seconds(60)).await;
     all_told(&alf);
     for host in ["web1", "web2"] {
@@ -214,6 +214,7 @@ async fn a_catalog_actor_that_panics_comes_back_with_all_definitions() {
         crate::model::Reference { noun: crate::model::Noun::Host, name: name("web1") },
         crate::actors::handle::If::None,
         false,
+        Rights::all(),
     );
     assert_eq!(refused.await.unwrap_err().to_string(), "the part of Alf that does this is being restarted");
     tokio::time::sleep(seconds(1)).await;

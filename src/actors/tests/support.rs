@@ -15,7 +15,8 @@ use crate::actors::supervision::ActorHealth;
 use crate::app::{self, App, Ended, Parts, Setup};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Defaults, Name, Noun, Outcome, Reason, Reference, RunId, RunResult, State, StatusRow, Trigger,
+    AnyDefinition, Defaults, Name, Noun, Outcome, Reason, Reference, Rights, RunId, RunResult, State, StatusRow,
+    Trigger,
 };
 use crate::ssh::Connector;
 use crate::ssh::fake::FakeConnector;
@@ -141,7 +142,7 @@ impl Alf {
     }
 
     pub(super) async fn put(&self, noun: Noun, json: &str, condition: Precondition) -> Result<PutDone, AlfError> {
-        self.handle.put(Draft::read(noun, json).unwrap(), condition).await
+        self.handle.put(Draft::read(noun, json).unwrap(), condition, Rights::all()).await
     }
 
     /// What a fresh handle to the definition shows.
@@ -150,7 +151,7 @@ impl Alf {
     }
 
     pub(super) async fn delete(&self, noun: Noun, of: &str, cascade: bool) -> Result<(), AlfError> {
-        self.handle.delete(Reference { noun, name: name(of) }, Precondition::None, cascade).await
+        self.handle.delete(Reference { noun, name: name(of) }, Precondition::None, cascade, Rights::all()).await
     }
 
     pub(super) async fn run(&self, host: &str, task: &str) -> Result<RunId, AlfError> {
@@ -209,7 +210,7 @@ impl Alf {
 
     /// The branch of the health tree at this path, below `alf`.
     pub(super) async fn health(&self, path: &[&str]) -> ActorHealth {
-        path.iter().fold(self.handle.health().await, |health, part| {
+        path.iter().fold(self.handle.health(&Rights::all()).await, |health, part| {
             let names: Vec<_> = health.children.iter().map(|child| child.name.clone()).collect();
             let child = health.children.into_iter().find(|child| child.name == *part || child.kind == *part);
             child.unwrap_or_else(|| panic!("no {part} among {names:?}"))

@@ -6,7 +6,7 @@ use super::support::{Alf, UNSCHEDULED, World, name};
 use crate::actors::catalog::PutDone;
 use crate::actors::error::AlfError;
 use crate::actors::handle::If;
-use crate::model::{AnyDefinition, ContentHash, Noun, ProgramDocument};
+use crate::model::{AnyDefinition, ContentHash, Noun, ProgramDocument, Rights};
 use crate::ssh::{Exec, Login, Work};
 use crate::store::Store as _;
 
@@ -14,7 +14,7 @@ use crate::store::Store as _;
 async fn put(alf: &Alf, of: &str, bytes: &'static [u8], condition: If) -> Result<PutDone, AlfError> {
     let now = alf.handle.catalog().programs.get(&name(of)).cloned();
     let document = ProgramDocument::replacing(now.as_deref(), Some(name(of)));
-    alf.handle.put_program(document, Bytes::from_static(bytes), condition).await
+    alf.handle.put_program(document, Bytes::from_static(bytes), condition, Rights::all()).await
 }
 
 /// What the host was told to run last.

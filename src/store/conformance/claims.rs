@@ -70,7 +70,12 @@ pub(super) async fn ad_hoc(store: &dyn Store) {
     assert_eq!(total(query.clone()).await, 2, "the host has them");
     assert_eq!(total(ResultQuery { group: Some(group), ..query.clone() }).await, 2, "the group has them");
     assert_eq!(total(ResultQuery { group: Some(id(9)), ..query.clone() }).await, 0);
-    assert_eq!(total(ResultQuery { task: Some(task.clone()), ..query }).await, 0, "no task has them");
+    let among =
+        |hosts: &[&str]| ResultQuery { among: Some(hosts.iter().copied().map(name).collect()), ..query.clone() };
+    assert_eq!(total(among(&["nobody", host.as_str()])).await, 2, "one of these hosts has them");
+    assert_eq!(total(among(&["nobody"])).await, 0);
+    assert_eq!(total(among(&[])).await, 0, "no host has none");
+    assert_eq!(total(ResultQuery { task: Some(task.clone()), ..query.clone() }).await, 0, "no task has them");
 }
 
 /// A claim that is repeated, because its answer got lost, is still ours; once its run ended it opens nothing.

@@ -57,6 +57,10 @@ fn everywhere(connection: &Connection, query: &ResultQuery) -> Result<Option<Con
             conditions.add(term, id);
         }
     }
+    if let Some(among) = &query.among {
+        let names = read::to_json("names of hosts", among)?;
+        conditions.add("host IN (SELECT id FROM names WHERE name IN (SELECT value FROM json_each(?)))", names);
+    }
     // What a partial index is about must be said again in its own words for SQLite to use it.
     if let Some(outcome) = query.outcome {
         let term = if outcome == Outcome::Ok { "outcome = ?" } else { "outcome = ? AND outcome <> 'OK'" };

@@ -51,6 +51,7 @@ async fn what_is_rare_is_found_by_an_index() {
     let queries = [
         ("_pair", ResultQuery { host: Some(name("host")), ..open.clone() }),
         ("_pair", ResultQuery { host: Some(name("host")), task: Some(name("task")), ..open.clone() }),
+        ("_pair", ResultQuery { among: Some(vec![name("host")]), ..open.clone() }),
         ("_outcome", ResultQuery { outcome: Some(Outcome::Problem), ..open.clone() }),
         ("_state", ResultQuery { state: Some(State::Warning), ..open.clone() }),
         ("_reason", ResultQuery { reason: Some(Reason::Timeout), ..open.clone() }),

@@ -1,0 +1,241 @@
+//! Rights: what whoever asks may touch. Which hosts a thing concerns is said here, once for every noun.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{AnyDefinition, Catalog, Catalogued, Host, Hosts, Key, Name, Noun, Selector};
+
+/// What whoever asks may touch: everything where it is Alf itself, else what a key may.
+#[derive(Debug, Clone)]
+pub struct Rights(Option<Arc<Key>>);
+
+/// Why something is not for whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Denied(String);
+
+/// Which hosts a definition concerns.
+enum Concern<'a> {
+    /// It is this host.
+    Host(&'a Host),
+    /// The host of this name alone.
+    Named(&'a Name),
+    /// More than can be said.
+    All,
+}
+
+impl Concern<'_> {
+    fn of(definition: &AnyDefinition) -> Concern<'_> {
+        match definition {
+            AnyDefinition::Host(host) => Concern::Host(host),
+            AnyDefinition::HostTask(link) => Concern::on(Some(&link.on)),
+            AnyDefinition::TaskSchedule(link) => Concern::on(link.on.as_ref()),
+            AnyDefinition::Credential(_)
+            | AnyDefinition::Program(_)
+            | AnyDefinition::Task(_)
+            | AnyDefinition::Schedule(_)
+            | AnyDefinition::Key(_) => Concern::All,
+        }
+    }
+
+    fn on(hosts: Option<&Hosts>) -> Concern<'_> {
+        match hosts {
+            Some(Hosts::Named(name)) => Concern::Named(name),
+            Some(Hosts::Selected(_)) | None => Concern::All,
+        }
+    }
+}
+
+impl Rights {
+    /// Alf's own.
+    pub const fn all() -> Self {
+        Self(None)
+    }
+
+    /// Those of a key.
+    pub fn of(key: Arc<Key>) -> Self {
+        Self(Some(key))
+    }
+
+    /// The key whose they are.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.0.as_ref()
+    }
+
+    /// The hosts they end at; none if they are for all hosts.
+    pub fn limit(&self) -> Option<&Selector> {
+        self.0.as_ref()?.selector.as_ref().filter(|selector| !selector.is_all())
+    }
+
+    /// Whether a host may be touched.
+    pub fn cover(&self, host: &Host) -> bool {
+        self.limit().is_none_or(|selector| selector.matches(host.meta.name.as_str(), &host.meta.labels))
+    }
+
+    /// Whether the host of this name may be touched; one that is not there (any more) is nobody's.
+    pub fn cover_name(&self, name: &Name, catalog: &Catalog) -> bool {
+        self.limit().is_none() || catalog.hosts.get(name).is_some_and(|host| self.cover(host))
+    }
+
+    /// The hosts that may be touched; none if they are all there ever were.
+    pub fn covered(&self, catalog: &Catalog) -> Option<Vec<Name>> {
+        self.limit()?;
+        let covered = catalog.hosts.values().filter(|host| self.cover(host));
+        Some(covered.map(|host| host.meta.name.clone()).collect())
+    }
+
+    /// Refuses a host that must not be touched.
+    pub fn check(&self, host: &Name, catalog: &Catalog) -> Result<(), Denied> {
+        if self.cover_name(host, catalog) { Ok(()) } else { Err(self.denied(format_args!("host \"{host}\""))) }
+    }
+
+    /// Refuses what concerns all hosts.
+    pub fn check_all(&self) -> Result<(), Denied> {
+        if self.limit().is_none() { Ok(()) } else { Err(self.denied("this, which concerns others as well,")) }
+    }
+
+    /// Whether a definition may be read: all but hosts that must not be touched, and links that name one.
+    pub fn show<T: Catalogued>(&self, one: &Arc<T>, catalog: &Catalog) -> bool {
+        self.limit().is_none()
+            || match Concern::of(&T::any(Arc::clone(one))) {
+                Concern::Host(host) => self.cover(host),
+                Concern::Named(name) => self.cover_name(name, catalog),
+                Concern::All => true,
+            }
+    }
+
+    /// Refuses a definition that must not be read.
+    pub fn check_shown<T: Catalogued>(&self, one: &Arc<T>, catalog: &Catalog) -> Result<(), Denied> {
+        if self.show(one, catalog) {
+            return Ok(());
+        }
+        Err(self.denied(T::any(Arc::clone(one)).reference()))
+    }
+
+    /// Refuses a change that must not be made: what was there before and what is there afterwards must both be within
+    /// reach, and nobody makes a key that may do more than their own.
+    pub fn check_change(
+        &self,
+        before: Option<&AnyDefinition>,
+        after: Option<&AnyDefinition>,
+        catalog: &Catalog,
+    ) -> Result<(), Denied> {
+        for definition in [before, after].into_iter().flatten() {
+            let covered = match Concern::of(definition) {
+                Concern::Host(host) => self.cover(host),
+                Concern::Named(name) => self.cover_name(name, catalog),
+                Concern::All => self.limit().is_none(),
+            };
+            if !covered {
+                return Err(self.denied(definition.reference()));
+            }
+        }
+        match (before, after) {
+            (before, Some(AnyDefinition::Host(host))) => {
+                let was = before.and_then(|before| match before {
+                    AnyDefinition::Host(before) => before.jump.as_ref(),
+                    _ => None,
+                });
+                // A way through a host uses that one's connection.
+                match &host.jump {
+                    Some(jump) if was != Some(jump) => self.check(jump, catalog),
+                    _ => Ok(()),
+                }
+            }
+            (_, Some(AnyDefinition::Key(key))) => match &self.0 {
+                Some(own) => own.check_makes(key).map_err(Denied),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn denied(&self, what: impl fmt::Display) -> Denied {
+        let own = self.0.as_ref().zip(self.limit());
+        let (name, hosts) = own.map_or(("", String::new()), |(key, hosts)| (key.meta.name.as_str(), hosts.to_string()));
+        Denied(format!("{what} is not for the {} \"{name}\", which is for the hosts of \"{hosts}\"", Noun::Key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Defaults, Definition, SecretText, Secrets};
+
+    fn make<T: Catalogued>(json: &str) -> Arc<T> {
+        let document = serde_json::from_str(json).unwrap();
+        Arc::new(T::check(document, &Secrets::new(), &Defaults::default()).unwrap())
+    }
+
+    fn key(json: &str) -> Arc<Key> {
+        let mut document: <Key as Definition>::Document = serde_json::from_str(json).unwrap();
+        document.set_key(&SecretText::new("alf_x".to_owned()));
+        Arc::new(Key::check(document, &Secrets::new(), &Defaults::default()).unwrap())
+    }
+
+    fn catalog() -> Catalog {
+        let mut catalog = Catalog::default();
+        for host in [r#"{"name": "web1", "labels": {"role": "web"}}"#, r#"{"name": "db1", "labels": {"role": "db"}}"#] {
+            catalog.insert(Host::any(make(host)));
+        }
+        catalog
+    }
+
+    fn of_web() -> Rights {
+        Rights::of(key(r#"{"name": "ops", "role": "admin", "selector": "role=web"}"#))
+    }
+
+    #[test]
+    fn only_hosts_within_and_links_that_name_one_are_changed_both_before_and_after() {
+        let (rights, catalog) = (of_web(), catalog());
+        let web: AnyDefinition = Host::any(make(r#"{"name": "web9", "labels": {"role": "web"}}"#));
+        let db = Host::any(make(r#"{"name": "web9", "labels": {"role": "db"}}"#));
+        assert_eq!(rights.check_change(None, Some(&web), &catalog), Ok(()));
+        assert_eq!(rights.check_change(Some(&web), None, &catalog), Ok(()));
+        for (before, after) in [(None, Some(&db)), (Some(&db), Some(&web)), (Some(&web), Some(&db)), (Some(&db), None)]
+        {
+            let told = rights.check_change(before, after, &catalog).unwrap_err().to_string();
+            assert_eq!(told, "host \"web9\" is not for the key \"ops\", which is for the hosts of \"role=web\"");
+        }
+        let link = |on: &str| HostTask::any(make(&format!(r#"{{"name": "l", "task": "t", {on}}}"#)));
+        use crate::model::HostTask;
+        assert_eq!(rights.check_change(None, Some(&link(r#""host": "web1""#)), &catalog), Ok(()));
+        for on in [r#""host": "db1""#, r#""host": "gone""#, r#""selector": "role=web""#] {
+            assert!(rights.check_change(None, Some(&link(on)), &catalog).is_err(), "{on}");
+        }
+        let through = |jump: &str| {
+            Host::any(make(&format!(r#"{{"name": "web9", "labels": {{"role": "web"}}, "jump": "{jump}"}}"#)))
+        };
+        assert_eq!(rights.check_change(None, Some(&through("web1")), &catalog), Ok(()));
+        assert!(rights.check_change(Some(&web), Some(&through("db1")), &catalog).is_err());
+        assert_eq!(rights.check_change(Some(&through("db1")), Some(&through("db1")), &catalog), Ok(()));
+        let task = crate::model::Task::any(make(r#"{"name": "t", "command": "true"}"#));
+        assert!(rights.check_change(Some(&task), None, &catalog).is_err());
+        assert_eq!(Rights::all().check_change(Some(&task), Some(&db), &catalog), Ok(()));
+    }
+
+    #[test]
+    fn a_selector_that_chooses_all_is_no_limit() {
+        let all = Rights::of(key(r#"{"name": "all", "role": "viewer", "selector": "*"}"#));
+        assert!(all.limit().is_none() && all.check_all().is_ok());
+        assert!(of_web().check_all().is_err());
+    }
+
+    #[test]
+    fn nobody_makes_a_key_that_may_do_more_than_their_own() {
+        let change = |own: &str, other: &str| {
+            Rights::of(key(own)).check_change(None, Some(&Key::any(key(other))), &Catalog::default())
+        };
+        let (admin, later) = (r#"{"name": "a", "role": "admin"}"#, r#""expires_at": "2031-01-01T00:00:00Z"}"#);
+        let until = |at: &str| format!(r#"{{"name": "b", "role": "admin", "expires_at": "{at}T00:00:00Z"}}"#);
+        assert_eq!(change(admin, admin), Ok(()));
+        assert_eq!(change(admin, &until("2030-01-01")), Ok(()));
+        assert_eq!(change(&until("2030-01-01"), &until("2029-12-31")), Ok(()));
+        assert!(change(&until("2030-01-01"), admin).is_err());
+        assert!(change(&until("2030-01-01"), &format!(r#"{{"name": "c", "role": "viewer", {later}"#)).is_err());
+        let operator = r#"{"name": "o", "role": "operator"}"#;
+        assert!(change(operator, admin).is_err());
+        assert!(change(operator, r#"{"name": "e", "role": "operator", "exec": true}"#).is_err());
+        assert!(change(r#"{"name": "w", "role": "admin", "selector": "role=web"}"#, operator).is_err());
+    }
+}
