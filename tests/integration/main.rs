@@ -24,6 +24,7 @@ mod life;
 mod live_output;
 mod plugins;
 mod programs;
+mod rights;
 mod rotate;
 mod runs;
 mod ssh_certificate;

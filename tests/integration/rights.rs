@@ -1,0 +1,305 @@
+//! Who may do what: the whole URL tree, called with every kind of key.
+
+use std::net::TcpListener;
+
+use alf::http::auth::Operation;
+use alf::http::route::{Hosts, Served};
+use alf::http::routes;
+use alf::model::Role;
+use serde_json::{Value, json};
+
+use crate::support::http::{Answer, request};
+use crate::support::service::Service;
+
+/// The id of no run.
+const NOWHERE: &str = "01a20867-2305-7000-a80f-36c3e8703ee2";
+
+/// Makes a key and answers it.
+fn key(service: &Service, document: &Value) -> String {
+    service.send("POST", "keys", document).expect(201).json()["key"].as_str().unwrap().to_owned()
+}
+
+fn call(service: &Service, key: &str, method: &str, path: &str, body: &Value) -> Answer {
+    let body = matches!(method, "POST" | "PUT" | "PATCH").then(|| body.to_string());
+    let headers = [("X-Api-Key", key), ("Content-Type", "application/json")];
+    let headers = if key.is_empty() { &headers[1..] } else { &headers[..] };
+    request(&service.address, method, path, headers, body.as_deref().map(str::as_bytes))
+}
+
+/// Every method of every path.
+fn every() -> Vec<(String, Served)> {
+    let of = |at: alf::http::route::At| {
+        let path = at.path();
+        at.methods.into_iter().map(move |served| (path.clone(), served))
+    };
+    let all: Vec<_> = routes().into_iter().flat_map(of).collect();
+    assert!(all.len() > 60, "this is no walk through the whole tree");
+    all
+}
+
+/// The path with its variable parts filled in.
+#[track_caller]
+fn filled(path: &str, parts: &[(&str, &str)]) -> String {
+    let filled = parts.iter().fold(path.to_owned(), |path, (part, text)| path.replace(&format!("{{{part}}}"), text));
+    assert!(!filled.contains('{'), "{path}: this test does not know what to put there");
+    filled
+}
+
+#[test]
+fn every_call_of_the_tree_has_its_role_and_lets_in_nobody_below_it() {
+    let service = Service::start();
+    let expired = json!({"name": "expired", "role": "admin", "expires_at": "2020-01-01T00:00:00Z"});
+    let of = |name: &str, role: &str, exec: bool| key(&service, &json!({"name": name, "role": role, "exec": exec}));
+    let nobody = [(String::new(), "no key"), (key(&service, &expired), "an expired key")];
+    let keys = [
+        (of("viewer", "viewer", false), Role::Viewer, false),
+        (of("operator", "operator", false), Role::Operator, false),
+        (of("runner", "operator", true), Role::Operator, true),
+        (service.key.clone(), Role::Admin, true),
+    ];
+    for (path, served) in every() {
+        let operation = served.endpoint.operation;
+        // An event stream goes on and on; its head tells who may have it.
+        let method = if operation == Operation::Follow { "HEAD" } else { served.method.as_str() };
+        let parts = [("host", "none"), ("task", "none"), ("name", "none"), ("id", NOWHERE)];
+        let url = filled(&path, &parts);
+        for (key, words) in &nobody {
+            let status = call(&service, key, method, &url, &json!({})).status;
+            assert_eq!(status == 401, operation.least_role().is_some(), "{method} {path} with {words}: {status}");
+        }
+        for (key, role, exec) in &keys {
+            let may =
+                operation.least_role().is_none_or(|least| *role >= least) && (*exec || operation != Operation::Exec);
+            let status = call(&service, key, method, &url, &json!({})).status;
+            assert_eq!(![401, 403].contains(&status), may, "{method} {path} as {role}: {status}");
+            assert!(status < 500, "{method} {path} as {role}: {status}");
+        }
+    }
+    let told = call(&service, &nobody[1].0, "GET", "/api/v1/hosts", &json!({})).expect(401).text();
+    assert!(told.contains("expired at 2020-01-01T00:00:00.000Z"), "{told}");
+}
+
+/// What a key that is for other hosts comes to.
+enum Foreign {
+    /// It is refused.
+    Refused(Value),
+    /// It sees all but what is of the other hosts.
+    Filtered,
+    /// It is served: this concerns no host.
+    Shown,
+}
+
+/// What is known of the calls whose handlers go by the rights themselves.
+#[track_caller]
+fn foreign(method: &str, path: &str) -> Foreign {
+    let path = path.trim_start_matches("/api/v1");
+    match (method, path) {
+        ("GET", "/runs" | "/results" | "/status" | "/status/summary" | "/health/actors") => Foreign::Filtered,
+        ("GET" | "DELETE", "/runs/{id}")
+        | ("GET", "/runs/{id}/output" | "/results/{id}" | "/results/{id}/stdout" | "/results/{id}/stderr")
+        | ("GET" | "PUT" | "PATCH" | "DELETE", "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}") => {
+            Foreign::Refused(json!({}))
+        }
+        ("POST", "/hosts") => Foreign::Refused(json!({"name": "db9", "labels": {"role": "db"}})),
+        ("POST", "/host-tasks") => Foreign::Refused(json!({"name": "l", "task": "t", "host": "db1"})),
+        ("POST", "/task-schedules") => {
+            Foreign::Refused(json!({"name": "l", "task": "t", "cron": "@daily", "host": "db1"}))
+        }
+        ("POST", "/tasks/{task}/run") => Foreign::Refused(json!({"selector": "role=db"})),
+        ("POST", "/exec") => Foreign::Refused(json!({"selector": "role=db", "command": "true"})),
+        ("GET", path) if path.ends_with("/{name}") => Foreign::Shown,
+        ("GET", path) if path.rfind('/') == Some(0) => Foreign::Filtered,
+        _ => panic!("{method} {path}: this test does not know what a key for other hosts comes to there"),
+    }
+}
+
+/// Two hosts with the same task each; nobody answers at either.
+struct TwoHosts {
+    service: Service,
+    /// Of an ended run on `db1`.
+    result: String,
+    _listeners: [TcpListener; 2],
+}
+
+impl TwoHosts {
+    fn start() -> Self {
+        let service = Service::start();
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        service.send("PUT", "credentials/c", &json!({"user": "u", "password": "p"})).expect(201);
+        service.send("PUT", "tasks/t", &json!({"command": "true"})).expect(201);
+        for (host, role, listener) in [("web1", "web", &listeners[0]), ("db1", "db", &listeners[1])] {
+            let port = listener.local_addr().unwrap().port();
+            let document = json!({"address": "127.0.0.1", "port": port, "credential": "c", "labels": {"role": role}});
+            service.send("PUT", &format!("hosts/{host}"), &document).expect(201);
+            service.send("POST", "host-tasks", &json!({"task": "t", "host": host})).expect(201);
+            let daily = json!({"name": format!("daily-{host}"), "task": "t", "cron": "@daily", "host": host});
+            service.send("POST", "task-schedules", &daily).expect(201);
+        }
+        let mut hosts = Self { service, result: String::new(), _listeners: listeners };
+        hosts.result = hosts.ended("db1");
+        hosts
+    }
+
+    /// Begins a run, which waits for its host to answer.
+    fn run(&self, host: &str) -> String {
+        let run = self.service.send("POST", &format!("hosts/{host}/tasks/t/run"), &json!({})).expect(202).json();
+        run["run"].as_str().unwrap().to_owned()
+    }
+
+    /// The Result of a run that was cancelled.
+    fn ended(&self, host: &str) -> String {
+        let run = self.run(host);
+        self.service.call("DELETE", &format!("/api/v1/runs/{run}"), &[], None).expect(204);
+        crate::support::service::until("the cancelled run's Result", || {
+            let found = self.service.call("GET", &format!("/api/v1/results/{run}"), &[], None);
+            (found.status == 200).then(|| run.clone())
+        })
+    }
+}
+
+#[test]
+fn a_key_for_some_hosts_reaches_no_other_one_by_any_call() {
+    let hosts = TwoHosts::start();
+    let service = &hosts.service;
+    let web = key(service, &json!({"name": "web", "role": "admin", "selector": "role=web"}));
+    let running = hosts.run("db1");
+    for (path, served) in every() {
+        let method = served.method.as_str();
+        let name = match path.trim_start_matches("/api/v1/").split('/').next().unwrap() {
+            "hosts" => "db1",
+            "host-tasks" => "t@db1",
+            "task-schedules" => "daily-db1",
+            "tasks" => "t",
+            "credentials" => "c",
+            "keys" => "admin",
+            _ => "none",
+        };
+        let id = if path.contains("/runs/") { &running } else { &hosts.result };
+        let url = filled(&path, &[("host", "db1"), ("task", "t"), ("name", name), ("id", id)]);
+        let refused = |body: &Value| {
+            let answer = call(service, &web, method, &url, body);
+            assert_eq!(answer.status, 403, "{method} {url}: {}", answer.text());
+            assert!(answer.text().contains("role=web"), "{method} {url} does not say why: {}", answer.text());
+        };
+        match served.endpoint.hosts {
+            Hosts::All => refused(&json!({})),
+            Hosts::Named => {
+                assert!(path.contains("{host}"), "{path} names no host");
+                refused(&json!({}));
+            }
+            Hosts::None => assert_ne!(call(service, &web, method, &url, &json!({})).status, 403, "{method} {url}"),
+            Hosts::Covered => match foreign(method, &path) {
+                Foreign::Refused(body) => refused(&body),
+                Foreign::Shown => assert!([200, 404].contains(&call(service, &web, method, &url, &json!({})).status)),
+                Foreign::Filtered => {
+                    let text = call(service, &web, method, &url, &json!({})).expect(200).text();
+                    assert!(!text.contains("db1"), "{method} {url}: {text}");
+                }
+            },
+        }
+    }
+    let kept = service.get("hosts/db1");
+    assert_eq!(kept["version"], 1, "nothing of it came to anything");
+    assert_eq!(service.get("host-tasks")["total"], 2);
+}
+
+#[test]
+fn a_key_for_some_hosts_works_on_those_and_follows_their_labels() {
+    let hosts = TwoHosts::start();
+    let service = &hosts.service;
+    let web = key(service, &json!({"name": "web", "role": "admin", "selector": "role=web"}));
+    let ask = |method: &str, path: &str, body: Value| call(service, &web, method, &format!("/api/v1/{path}"), &body);
+    let total = |path: &str| ask("GET", path, Value::Null).expect(200).json()["total"].clone();
+    let ended = hosts.ended("web1");
+    for (path, expected) in [
+        ("hosts", 1),
+        ("host-tasks", 1),
+        ("task-schedules", 1),
+        ("tasks", 1),
+        ("status", 1),
+        ("results", 1),
+        ("results?host=web1", 1),
+        ("results?task=t", 1),
+        ("status?selector=role%20in%20(web,db)", 1),
+        ("runs", 0),
+    ] {
+        assert_eq!(total(path), expected, "{path}");
+    }
+    assert_eq!(ask("GET", "status/summary", Value::Null).json()["hosts_pending"], 1);
+    for path in ["results?host=db1", "status?host=db1"] {
+        ask("GET", path, Value::Null).expect(403);
+    }
+    ask("GET", &format!("results/{ended}"), Value::Null).expect(200);
+    ask("GET", "hosts/none", Value::Null).expect(404);
+
+    // A selector is narrowed to the key's hosts.
+    let started = ask("POST", "tasks/t/run", json!({"selector": "role in (web,db)"})).expect(202).json();
+    assert_eq!((started["runs"].as_array().unwrap().len(), &started["runs"][0]["host"]), (1, &json!("web1")));
+    assert_eq!(started["refused"], json!([]));
+    let run = started["runs"][0]["run"].as_str().unwrap();
+    ask("GET", &format!("runs/{run}"), Value::Null).expect(200);
+    ask("DELETE", &format!("runs/{run}"), Value::Null).expect(204);
+    ask("POST", "tasks/t/run", json!({"selector": "role=none"})).expect(422);
+
+    // Definitions: hosts that are within both before and after, and links that name one.
+    ask("PUT", "hosts/web2", json!({"labels": {"role": "web"}})).expect(201);
+    ask("PATCH", "hosts/web2", json!({"port": 2222})).expect(200);
+    ask("PATCH", "hosts/web2", json!({"labels": {"role": "db"}})).expect(403);
+    ask("PATCH", "hosts/web2", json!({"jump": "db1"})).expect(403);
+    ask("POST", "host-tasks", json!({"task": "t", "host": "web2"})).expect(201);
+    ask("POST", "host-tasks", json!({"name": "all", "task": "t", "selector": "role=web"})).expect(403);
+    ask("PATCH", "host-tasks/t@web2", json!({"host": "db1"})).expect(403);
+    ask("POST", "task-schedules", json!({"name": "s", "task": "t", "cron": "@daily"})).expect(403);
+    ask("PUT", "tasks/t", json!({"command": "false"})).expect(403);
+    ask("DELETE", "hosts/web2?cascade=true", Value::Null).expect(204);
+
+    // Labels change, and with them who may touch the host: at once.
+    service.send("PATCH", "hosts/db1", &json!({"labels": {"role": "web"}})).expect(200);
+    ask("GET", "hosts/db1", Value::Null).expect(200);
+    assert_eq!(total("results?host=db1"), 1);
+    service.send("PATCH", "hosts/web1", &json!({"labels": {"role": "db"}})).expect(200);
+    ask("GET", "status/web1", Value::Null).expect(403);
+    ask("GET", &format!("results/{ended}"), Value::Null).expect(403);
+}
+
+#[test]
+fn a_key_has_its_end_and_makes_none_that_outlives_it() {
+    let service = Service::start();
+    let until = "2999-01-01T00:00:00.000Z";
+    let short = key(&service, &json!({"name": "short", "role": "admin", "expires_at": until}));
+    let make = |document: Value| call(&service, &short, "POST", "/api/v1/keys", &document);
+    let told = make(json!({"name": "long", "role": "viewer"})).expect(403).text();
+    assert!(told.contains("expires_at must be at most 2999-01-01"), "{told}");
+    make(json!({"name": "same", "role": "admin", "expires_at": until})).expect(201);
+    call(&service, &short, "PATCH", "/api/v1/keys/short", &json!({"expires_at": null})).expect(403);
+    let shown = service.get("keys/short");
+    assert_eq!((&shown["expires_at"], &shown["selector"]), (&json!(until), &Value::Null));
+    service.send("PATCH", "keys/short", &json!({"expires_at": "2020-01-01T00:00:00Z"})).expect(200);
+    make(json!({"name": "late", "role": "viewer"})).expect(401);
+    let pointers =
+        service.send("POST", "keys", &json!({"name": "k", "role": "viewer", "selector": "", "expires_at": "soon"}));
+    assert_eq!(pointers.pointers(), ["/expires_at", "/selector"]);
+}
+
+#[test]
+fn a_key_in_a_url_is_refused_and_bad_keys_are_slowed_down_while_good_ones_are_served() {
+    let service = Service::start();
+    for name in ["key", "api_key", "access_token"] {
+        let path = format!("/api/v1/hosts?{name}={}", service.key);
+        for (answer, status) in
+            [(request(&service.address, "GET", &path, &[], None), 401), (service.call("GET", &path, &[], None), 422)]
+        {
+            let told = answer.expect(status).text();
+            assert!(told.contains("does not belong in a URL") && !told.contains(&service.key), "{told}");
+        }
+    }
+    let bad = || call(&service, "alf_wrong", "GET", "/api/v1/hosts", &Value::Null);
+    for _ in 0..20 {
+        bad().expect(401);
+    }
+    let slowed = bad().expect(429);
+    let wait: u64 = slowed.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    service.call("GET", "/api/v1/hosts", &[], None).expect(200);
+    call(&service, "", "GET", "/api/v1/hosts", &Value::Null).expect(401);
+}
