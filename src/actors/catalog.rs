@@ -68,6 +68,8 @@ pub struct PutProgram {
 pub struct PutDone {
     /// As it is now.
     pub definition: AnyDefinition,
+    /// As it was before, where something is different from then.
+    pub previous: Option<AnyDefinition>,
     /// Whether it was not there before.
     pub created: bool,
     /// Whether anything is different from before.
@@ -108,17 +110,55 @@ macro_rules! drafts {
             /// Checks the document and that what it names is there, finding all faults; secrets that are kept come
             /// from the definition it replaces.
             pub fn check(self, catalog: &Catalog, defaults: &Defaults) -> Result<AnyDefinition, Vec<Fault>> {
+                let mut missing = catalog.missing(self.named());
+                missing.extend(self.misfits(catalog));
+                match self.check_alone(catalog, defaults) {
+                    Ok(definition) if missing.is_empty() => Ok(definition),
+                    Ok(_) => Err(missing),
+                    Err(faults) => Err(faults.into_iter().chain(missing).collect()),
+                }
+            }
+
+            /// Checks the document by itself; secrets that are kept come from the definition it replaces.
+            pub(super) fn check_alone(
+                self,
+                catalog: &Catalog,
+                defaults: &Defaults,
+            ) -> Result<AnyDefinition, Vec<Fault>> {
                 match self {
                     $(Self::$kind(document) => {
                         let kept = document.name.as_ref().and_then(|name| $kind::map(catalog).get(name));
                         let kept = kept.map(|one| one.secrets()).unwrap_or_default();
-                        let mut missing = catalog.missing($kind::named_in(&document));
-                        missing.extend($kind::misfits_of(&document, catalog));
-                        match checked::<$kind>(document, &kept, defaults) {
-                            Ok(definition) if missing.is_empty() => Ok(definition),
-                            Ok(_) => Err(missing),
-                            Err(faults) => Err(faults.into_iter().chain(missing).collect()),
-                        }
+                        checked::<$kind>(document, &kept, defaults)
+                    })*
+                }
+            }
+
+            /// What the document names, each with the JSON pointer of the field.
+            pub(super) fn named(&self) -> Vec<(&'static str, Reference)> {
+                match self { $(Self::$kind(document) => $kind::named_in(document),)* }
+            }
+
+            /// What is wrong with the document beside the other definitions, but for names of what is not there.
+            pub(super) fn misfits(&self, catalog: &Catalog) -> Vec<Fault> {
+                match self { $(Self::$kind(document) => $kind::misfits_of(document, catalog),)* }
+            }
+
+            /// What the document is for, where it says so itself.
+            pub(super) fn reference(&self) -> Option<Reference> {
+                match self {
+                    $(Self::$kind(document) => {
+                        document.name.clone().map(|name| Reference { noun: $kind::NOUN, name })
+                    })*
+                }
+            }
+
+            /// Puts in what an apply may leave out.
+            pub(super) fn keep_left_out(&mut self, catalog: &Catalog) {
+                match self {
+                    $(Self::$kind(document) => {
+                        let now = document.name.as_ref().and_then(|name| $kind::map(catalog).get(name));
+                        $kind::keep_left_out(document, now.map(AsRef::as_ref));
                     })*
                 }
             }
@@ -232,82 +272,114 @@ impl Handler<Delete> for CatalogActor {
     }
 }
 
+/// What a write comes to, worked out against one snapshot.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// What was to be put, in order, with what is the same as before.
+    pub put: Vec<PutDone>,
+    /// What goes.
+    pub gone: Vec<AnyDefinition>,
+    /// The bytes of the program that is put, where they came with it.
+    pub(super) sent: Option<Bytes>,
+}
+
 impl CatalogParts {
     async fn put(&self, put: Put, sent: Option<Bytes>) -> Result<PutDone, AlfError> {
-        for _ in 0..TRIES {
-            let catalog = self.published.get();
-            let definition = put.draft.clone().check(&catalog, &self.defaults).map_err(AlfError::Invalid)?;
+        let done = self.change(|catalog| {
+            let definition = put.draft.clone().check(catalog, &self.defaults).map_err(AlfError::Invalid)?;
             let reference = definition.reference();
             let previous = catalog.get(reference.noun, &reference.name);
-            put.rights.check_change(previous.as_ref(), Some(&definition), &catalog)?;
+            put.rights.check_change(previous.as_ref(), Some(&definition), catalog)?;
             holds(&put.condition, &reference, previous.as_ref().map(AnyDefinition::version))?;
-            let now = Timestamp::from(self.clock.now());
-            let (version, created_at) = match &previous {
-                None => (1, now),
-                Some(previous) => {
-                    let (created_at, updated_at) = stamps(previous);
-                    let (created_at, updated_at) = (created_at.unwrap_or(now), updated_at.unwrap_or(now));
-                    if stamped(definition.clone(), previous.version(), created_at, updated_at) == *previous {
-                        return Ok(PutDone { definition: previous.clone(), created: false, changed: false });
-                    }
-                    (previous.version() + 1, created_at)
-                }
-            };
-            let definition = stamped(definition, version, created_at, now);
-            let row = to_row(&definition, &self.vault).map_err(AlfError::Store)?;
-            let mut changes = blob_changes(&catalog, previous.as_ref(), Some(&definition), sent.as_ref())?;
-            changes.push(DefinitionChange::Put(row));
-            if self.write(&catalog, changes, &[], Some(definition.clone())).await? {
-                return Ok(PutDone { definition, created: previous.is_none(), changed: true });
-            }
-        }
-        Err(AlfError::Unavailable("others keep changing the definitions; try again".to_owned()))
+            Ok(Change { put: vec![self.settled(definition, previous)], gone: Vec::new(), sent: sent.clone() })
+        });
+        let done = done.await?.put.pop();
+        done.ok_or_else(|| AlfError::Unavailable("what was put is not there".to_owned()))
     }
 
     async fn delete(&self, delete: Delete) -> Result<(), AlfError> {
-        for _ in 0..TRIES {
-            let catalog = self.published.get();
+        let done = self.change(|catalog| {
             let what = &delete.what;
             let Some(previous) = catalog.get(what.noun, &what.name) else {
                 return Err(AlfError::NotFound(what.clone()));
             };
-            delete.rights.check_change(Some(&previous), None, &catalog)?;
+            delete.rights.check_change(Some(&previous), None, catalog)?;
             holds(&delete.condition, what, Some(previous.version()))?;
             let users = catalog.users_of(what);
             let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.is_link());
             if !others.is_empty() || !(links.is_empty() || delete.cascade) {
                 return Err(AlfError::InUse { used: what.clone(), users });
             }
-            let mut gone = links;
-            gone.push(what.clone());
-            let mut changes = blob_changes(&catalog, Some(&previous), None, None)?;
-            changes.extend(gone.iter().cloned().map(DefinitionChange::Remove));
-            if self.write(&catalog, changes, &gone, None).await? {
-                return Ok(());
+            let links = links.into_iter().filter_map(|link| catalog.get(link.noun, &link.name));
+            Ok(Change { gone: links.chain([previous]).collect(), ..Change::default() })
+        });
+        done.await.map(|_| ())
+    }
+
+    /// A definition as it is to be stored: its version counts what is different from before.
+    pub(super) fn settled(&self, definition: AnyDefinition, previous: Option<AnyDefinition>) -> PutDone {
+        let now = Timestamp::from(self.clock.now());
+        let Some(previous) = previous else {
+            return PutDone {
+                definition: stamped(definition, 1, now, now),
+                previous: None,
+                created: true,
+                changed: true,
+            };
+        };
+        let (created_at, updated_at) = stamps(&previous);
+        let (created_at, updated_at) = (created_at.unwrap_or(now), updated_at.unwrap_or(now));
+        if stamped(definition.clone(), previous.version(), created_at, updated_at) == previous {
+            return PutDone { definition: previous, previous: None, created: false, changed: false };
+        }
+        let definition = stamped(definition, previous.version() + 1, created_at, now);
+        PutDone { definition, previous: Some(previous), created: false, changed: true }
+    }
+
+    /// Works a change out and writes it; who loses the race works it out again.
+    pub(super) async fn change(
+        &self,
+        work_out: impl Fn(&Catalog) -> Result<Change, AlfError>,
+    ) -> Result<Change, AlfError> {
+        for _ in 0..TRIES {
+            let catalog = self.published.get();
+            let change = work_out(&catalog)?;
+            let mut next = (*catalog).clone();
+            let mut changes = Vec::new();
+            let mut touched = Vec::new();
+            for one in &change.gone {
+                let what = one.reference();
+                next.remove(what.noun, &what.name);
+                changes.push(DefinitionChange::Remove(what.clone()));
+                touched.push(what);
+            }
+            for done in change.put.iter().filter(|done| done.changed) {
+                changes.push(DefinitionChange::Put(to_row(&done.definition, &self.vault).map_err(AlfError::Store)?));
+                touched.push(done.definition.reference());
+                next.insert(done.definition.clone());
+            }
+            if touched.iter().any(|what| what.noun == Noun::Program) {
+                changes.extend(blob_changes(&catalog, &next, change.sent.as_ref())?);
+            }
+            if changes.is_empty() || self.write(&catalog, changes, next, touched).await? {
+                return Ok(change);
             }
         }
         Err(AlfError::Unavailable("others keep changing the definitions; try again".to_owned()))
     }
 
-    /// Writes a change of this catalog and publishes it; false when somebody else was first and it was read again.
+    /// Writes a change of this catalog and publishes the next one; false when somebody else was first and it was read
+    /// again.
     pub(super) async fn write(
         &self,
         catalog: &Catalog,
         changes: Vec<DefinitionChange>,
-        gone: &[Reference],
-        put: Option<AnyDefinition>,
+        mut next: Catalog,
+        touched: Vec<Reference>,
     ) -> Result<bool, AlfError> {
         match self.store.change_definitions(catalog.revision, changes).await {
             Ok(revision) => {
-                let mut next = catalog.clone();
                 next.revision = revision;
-                for what in gone {
-                    next.remove(what.noun, &what.name);
-                }
-                let touched = gone.iter().cloned().chain(put.as_ref().map(AnyDefinition::reference)).collect();
-                if let Some(definition) = put {
-                    next.insert(definition);
-                }
                 self.published.set(Arc::new(next));
                 self.node.get().do_send(CatalogChanged { touched });
                 Ok(true)

@@ -7,7 +7,7 @@ use actix::Addr;
 use bytes::Bytes;
 
 use super::board::Board;
-use super::catalog::{CatalogActor, Delete, Draft, Precondition, Put, PutProgram};
+use super::catalog::{CatalogActor, Change, Delete, Draft, Precondition, Put, PutProgram};
 use super::doctor::ExamineHost;
 use super::error::AlfError;
 use super::host::HostActor;
@@ -25,6 +25,8 @@ use crate::model::{
 };
 use crate::store::{Store, StoreCounts};
 
+pub use super::apply::{Apply, ApplyItem};
+pub use super::catalog::Change as Applied;
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::error::AlfError as Error;
@@ -176,6 +178,16 @@ impl AlfHandle {
         rights: Rights,
     ) -> Result<(), AlfError> {
         self.0.catalog.get().send(Delete { what, condition, cascade, rights }).timeout(ANSWER).await?
+    }
+
+    /// Creates, replaces and deletes many definitions at once, all or nothing.
+    pub async fn apply(&self, wanted: Apply) -> Result<Change, AlfError> {
+        self.0.catalog.get().send(wanted).timeout(LONG_ANSWER).await?
+    }
+
+    /// What is wrong with many documents, without storing them.
+    pub fn check_all(&self, wanted: &Apply) -> Vec<Fault> {
+        wanted.check(&self.catalog(), &self.0.defaults).err().unwrap_or_default()
     }
 
     /// Changes the key that secrets are encrypted with; answers how many definitions were sealed anew.

@@ -17,6 +17,7 @@ pub mod store;
 pub mod supervision;
 pub mod task;
 
+mod apply;
 mod cancel;
 mod connection;
 mod doctor;

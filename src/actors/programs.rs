@@ -1,5 +1,6 @@
 //! The bytes of programs: kept with their definitions, read when a host needs them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::error::AlfError;
-use crate::model::{AnyDefinition, Catalog, ContentHash, Fault, Name, Program};
+use crate::model::{Catalog, ContentHash, Fault, Name, Program};
 use crate::ssh::{ProgramFile, ProgramSource};
 use crate::store::{Blob, DefinitionChange, Store};
 
@@ -46,36 +47,28 @@ impl ProgramSource for StoredProgram {
     }
 }
 
-/// What becomes of the bytes when `previous` turns into `next`: kept where they are new, forgotten where no other
-/// program has them. Part of the same transaction as the change itself.
+/// What becomes of the bytes when one catalog turns into the next: kept where they are new, forgotten where no program
+/// has them any more. Part of the same transaction as the change itself.
 ///
 /// # Errors
-/// The document speaks of bytes that nobody sent.
+/// A document speaks of bytes that nobody sent.
 pub(super) fn blob_changes(
-    catalog: &Catalog,
-    previous: Option<&AnyDefinition>,
-    next: Option<&AnyDefinition>,
+    before: &Catalog,
+    after: &Catalog,
     sent: Option<&Bytes>,
 ) -> Result<Vec<DefinitionChange>, AlfError> {
-    let hash = |definition: Option<&AnyDefinition>| match definition {
-        Some(AnyDefinition::Program(program)) => Some(program.content.sha256.clone()),
-        _ => None,
+    let hashes = |catalog: &Catalog| -> BTreeSet<ContentHash> {
+        catalog.programs.values().map(|program| program.content.sha256.clone()).collect()
     };
-    let (before, after) = (hash(previous), hash(next));
+    let (before, after) = (hashes(before), hashes(after));
     let mut changes = Vec::new();
-    match (after.clone(), sent) {
-        (Some(sha256), Some(bytes)) => changes.push(DefinitionChange::PutBlob(Blob { sha256, bytes: bytes.clone() })),
-        (Some(sha256), None) if before.as_ref() != Some(&sha256) => {
+    for sha256 in after.difference(&before).cloned() {
+        let Some(bytes) = sent.cloned() else {
             let detail = "the bytes of a program are sent with PUT and Content-Type: application/octet-stream";
             return Err(AlfError::Invalid(vec![Fault::new("/sha256", detail)]));
-        }
-        _ => {}
+        };
+        changes.push(DefinitionChange::PutBlob(Blob { sha256, bytes }));
     }
-    if let Some(sha256) = before.filter(|before| after.as_ref() != Some(before)) {
-        let users = catalog.programs.values().filter(|program| program.content.sha256 == sha256).count();
-        if users <= 1 {
-            changes.push(DefinitionChange::RemoveBlob(sha256));
-        }
-    }
+    changes.extend(before.difference(&after).cloned().map(DefinitionChange::RemoveBlob));
     Ok(changes)
 }

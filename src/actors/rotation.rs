@@ -54,7 +54,7 @@ impl CatalogParts {
                 changes.push(DefinitionChange::Put(to_row(&definition, &self.vault).map_err(AlfError::Store)?));
             }
             let resealed = changes.len();
-            if resealed == 0 || self.write(&catalog, changes, &[], None).await? {
+            if resealed == 0 || self.write(&catalog, changes, (*catalog).clone(), Vec::new()).await? {
                 return Ok(resealed);
             }
         }

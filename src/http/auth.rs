@@ -31,7 +31,7 @@ pub enum Operation {
     Exec,
     /// Changes definitions.
     Write,
-    /// The same with a file as the body.
+    /// The same with a file as the body, or with many definitions.
     Upload,
     /// Nothing: the route or its method is not there. A key is needed to be told so of the API.
     Nothing,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Call;
-use super::format::{self, Node, parse_json, parse_xml, read_document};
+use super::format::{self, FormatError, Node, parse_json, parse_xml, read_document};
 use super::negotiate::{BodyFormat, body_format};
 use super::problem::{Kind, Problem};
 use crate::model::Fault;
@@ -57,13 +57,25 @@ pub fn draft<T: DeserializeOwned>(mut node: Node) -> Draft<T> {
     Draft { document, faults }
 }
 
-fn parse(call: &Call, root: &str) -> Result<Node, Problem> {
+/// The format of a body that is a document.
+pub fn document_format(call: &Call) -> Result<BodyFormat, Problem> {
     match body_format(call.header("content-type")) {
-        Ok(BodyFormat::Json) => Ok(parse_json(&call.body)?),
-        Ok(BodyFormat::Xml) => Ok(parse_xml(&call.body, root)?),
         Ok(BodyFormat::MergePatch) => Err(unsupported(call, "application/merge-patch+json goes with PATCH")),
+        Ok(format) => Ok(format),
         Err(detail) => Err(unsupported(call, &detail)),
     }
+}
+
+/// Reads bytes of a format as a tree; `root` is its element in XML.
+pub fn parse_as(format: BodyFormat, bytes: &[u8], root: &str) -> Result<Node, FormatError> {
+    match format {
+        BodyFormat::Xml => parse_xml(bytes, root),
+        BodyFormat::Json | BodyFormat::MergePatch => parse_json(bytes),
+    }
+}
+
+fn parse(call: &Call, root: &str) -> Result<Node, Problem> {
+    Ok(parse_as(document_format(call)?, &call.body, root)?)
 }
 
 /// Checks that the body is JSON, as a patch is, and well-formed.

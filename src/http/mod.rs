@@ -7,19 +7,23 @@
 //! * `problem.rs`      errors, and the only place that knows their status codes
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
+//! * `apply.rs`, `export.rs`   many definitions at once; `bare.rs` what both show of one
 //! * `start.rs`        starting runs; `live.rs` what they write while they run
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
 //! * `server.rs`       the listening server
 
+pub mod apply;
 pub mod auth;
 pub mod bad_keys;
+pub mod bare;
 pub mod body;
 pub mod call;
 pub mod condition;
 pub mod definitions;
 pub mod doctor;
+pub mod export;
 pub mod format;
 pub mod health;
 pub mod host_key;
@@ -105,6 +109,8 @@ pub fn routes() -> Vec<At> {
         one::<TaskSchedule>(),
         all::<Key>(),
         one::<Key>(),
+        at("/apply").on(Method::POST, Upload, &["dry_run", "prune", "documents"], within(apply::apply)),
+        at("/export").get(&[], within(export::export)),
         at("/rotate-key").on(Method::POST, Write, &[], all_hosts(rotate_key::rotate)),
         at("/runs").get(&[LIMIT, CURSOR], within(runs::list)),
         at("/runs/{id}").get(&[], within(runs::get)).on(Method::DELETE, Run, &[], within(runs::cancel)),

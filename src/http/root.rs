@@ -25,6 +25,8 @@ struct Api<'a> {
 /// The nouns and where they are; the versions.
 pub async fn describe(call: Call) -> Result<Reply, Problem> {
     let more = [
+        ("apply", "/api/v1/apply"),
+        ("export", "/api/v1/export"),
         ("exec", "/api/v1/exec"),
         ("runs", "/api/v1/runs"),
         ("results", "/api/v1/results"),

@@ -1,6 +1,6 @@
 //! The catalog: all definitions as one immutable snapshot, and the rules between them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -132,33 +132,37 @@ impl Catalog {
         named
             .into_iter()
             .filter(|(_, other)| !self.contains(other.noun, &other.name))
-            .map(|(pointer, other)| Fault::new(pointer, format!("there is no {other}")))
+            .map(|(pointer, other)| Fault::missing(pointer, &other))
             .collect()
     }
 
     /// Who names a definition.
     pub fn users_of(&self, used: &Reference) -> Vec<Reference> {
-        fn among<T: Catalogued>(catalog: &Catalog, used: &Reference, users: &mut Vec<Reference>) {
+        self.users_among(&BTreeSet::from([used.clone()])).into_iter().map(|(_, user)| user).collect()
+    }
+
+    /// Who names any of these definitions: each with its user, by kind and name of the user.
+    pub fn users_among(&self, used: &BTreeSet<Reference>) -> Vec<(Reference, Reference)> {
+        fn users<T: Catalogued>(
+            catalog: &Catalog,
+            used: &BTreeSet<Reference>,
+            found: &mut Vec<(Reference, Reference)>,
+        ) {
             for (name, one) in T::map(catalog) {
-                if one.references().iter().any(|(_, other)| other == used) {
-                    users.push(Reference { noun: T::NOUN, name: name.clone() });
-                }
+                let mut named: Vec<Reference> = one.references().into_iter().map(|(_, other)| other).collect();
+                named.retain(|other| used.contains(other));
+                named.sort();
+                named.dedup();
+                let user = Reference { noun: T::NOUN, name: name.clone() };
+                found.extend(named.into_iter().map(|other| (other, user.clone())));
             }
         }
-        let mut users = Vec::new();
-        match used.noun {
-            Noun::Credential => among::<Host>(self, used, &mut users),
-            Noun::Program => among::<Task>(self, used, &mut users),
-            Noun::Host | Noun::Task | Noun::Schedule => {
-                if used.noun == Noun::Host {
-                    among::<Host>(self, used, &mut users);
-                }
-                among::<HostTask>(self, used, &mut users);
-                among::<TaskSchedule>(self, used, &mut users);
-            }
-            Noun::HostTask | Noun::TaskSchedule | Noun::Key => {}
+        let mut found = Vec::new();
+        macro_rules! each {
+            ($($kind:ident $field:ident),*) => { $(users::<$kind>(self, used, &mut found);)* };
         }
-        users
+        for_each_noun!(each);
+        found
     }
 
     /// The hosts through which others are reached.

@@ -155,6 +155,33 @@ impl Definition for Credential {
         document
     }
 
+    fn keep_left_out(document: &mut CredentialDocument, now: Option<&Self>) {
+        let Some(now) = now else { return };
+        let kept = now.secrets();
+        let keep = |name: &str, field: &mut Option<SecretField>| {
+            if field.is_none() && kept.contains_key(name) {
+                *field = Some(SecretField::Kept);
+            }
+        };
+        let other_proof = document.key_file.is_some() || document.agent == Some(true);
+        if !other_proof && document.private_key.is_none() {
+            keep("password", &mut document.password);
+        }
+        if !other_proof && document.password.is_none() {
+            keep("private_key", &mut document.private_key);
+        }
+        // A passphrase goes with its key.
+        let same_key = match &now.proof {
+            Proof::PrivateKey { .. } => document.private_key == Some(SecretField::Kept),
+            Proof::KeyFile { .. } => document.key_file.is_some(),
+            Proof::Password(_) | Proof::Agent => false,
+        };
+        if same_key {
+            keep("passphrase", &mut document.passphrase);
+        }
+        keep("sudo_password", &mut document.sudo_password);
+    }
+
     fn secrets(&self) -> Secrets {
         let mut secrets = Secrets::new();
         match &self.proof {

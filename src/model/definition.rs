@@ -78,6 +78,9 @@ pub trait Definition: Clone + PartialEq + std::fmt::Debug + Send + Sync + Sized 
         Vec::new()
     }
 
+    /// Puts into a document that is applied what it may leave out and who reads it is not shown: what is there stays.
+    fn keep_left_out(_document: &mut Self::Document, _now: Option<&Self>) {}
+
     /// The definitions this one names.
     fn references(&self) -> Vec<(&'static str, Reference)> {
         Self::named_in(&self.document())

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reference;
+
 /// One thing that is wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
@@ -15,6 +17,11 @@ impl Fault {
     /// A fault at a pointer such as `/port`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// A field names what is not there.
+    pub fn missing(pointer: impl Into<String>, what: &Reference) -> Self {
+        Self::new(pointer, format!("there is no {what}"))
     }
 }
 

@@ -89,6 +89,12 @@ impl Noun {
         }
     }
 
+    /// Whether those that a document leaves out may be deleted by applying it: not where a secret would be lost with them
+    /// or something be let loose.
+    pub fn can_be_pruned(self) -> bool {
+        !["credentials", "downtimes", "keys", "secrets"].contains(&self.plural())
+    }
+
     /// Whether its names may hold `@`.
     pub const fn is_link(self) -> bool {
         matches!(self, Self::HostTask | Self::TaskSchedule)

@@ -142,6 +142,13 @@ impl Definition for Program {
         faults.into_result(meta.zip(content).map(|(meta, content)| Self { meta, content }))
     }
 
+    fn keep_left_out(document: &mut ProgramDocument, now: Option<&Self>) {
+        (document.sha256, document.size) = (None, None);
+        if let Some(now) = now {
+            document.set_content(now.content.clone());
+        }
+    }
+
     fn document(&self) -> ProgramDocument {
         let mut document = ProgramDocument::with_meta(&self.meta);
         document.set_content(self.content.clone());

@@ -11,6 +11,7 @@
 mod support;
 
 mod api;
+mod apply;
 mod bad_input;
 mod cli;
 mod doctor;

@@ -106,6 +106,7 @@ fn foreign(method: &str, path: &str) -> Foreign {
             Foreign::Refused(json!({"name": "l", "task": "t", "cron": "@daily", "host": "db1"}))
         }
         ("POST", "/tasks/{task}/run") => Foreign::Refused(json!({"selector": "role=db"})),
+        ("POST", "/apply") => Foreign::Refused(json!({"hosts": [{"name": "db1", "port": 23}]})),
         ("POST", "/exec") => Foreign::Refused(json!({"selector": "role=db", "command": "true"})),
         ("GET", path) if path.ends_with("/{name}") => Foreign::Shown,
         ("GET", path) if path.rfind('/') == Some(0) => Foreign::Filtered,

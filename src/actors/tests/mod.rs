@@ -2,6 +2,7 @@
 
 mod support;
 
+mod apply;
 mod asked;
 mod catalog;
 mod connection;

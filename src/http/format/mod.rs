@@ -8,6 +8,7 @@
 //! * `json_read.rs`   bytes → tree; `xml_read.rs`, `xml_element.rs`: the same for XML
 //! * `xml_chars.rs`   what characters XML 1.0 can hold, escapes, references
 //! * `read.rs`        tree → serde type, all faults; `reader.rs`, `access.rs`, `text_reader.rs`: the serde side of it
+//! * `lists.rs`       a document that is made of lists, taken apart
 //! * `fault.rs`       what went wrong where; `wording.rs`: how it is said to people
 //! * `xml_write.rs`   serde type → XML; `xml_tag.rs`: its tags; `xml_key.rs`: map keys; `xml_list.rs`: one page of a list
 //! * `error.rs`       why a document is refused as a whole
@@ -24,6 +25,7 @@ mod access;
 mod error;
 mod fault;
 mod json_read;
+mod lists;
 mod node;
 mod read;
 mod reader;
@@ -42,6 +44,7 @@ mod xml_write;
 pub use error::FormatError;
 pub use fault::Fault;
 pub use json_read::parse_json;
+pub use lists::{ListWords, take_lists};
 pub use node::Node;
 pub use read::{read_document, read_document_ignoring};
 pub use wording::excerpt;

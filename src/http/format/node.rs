@@ -1,5 +1,7 @@
 //! The document tree that both formats are read into.
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+
 /// A value of a document. What comes from JSON has its type; what comes from XML gets one by the type it is read into.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
@@ -128,6 +130,28 @@ impl Node {
             Kind::Map(fields) => fields,
             Kind::Element(element) => &element.children,
             _ => &[],
+        }
+    }
+}
+
+/// As JSON, without the fields that are null: as XML leaves them out by itself.
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.kind {
+            Kind::Null => serializer.serialize_unit(),
+            Kind::Bool(value) => serializer.serialize_bool(*value),
+            Kind::Unsigned(value) => serializer.serialize_u64(*value),
+            Kind::Signed(value) => serializer.serialize_i64(*value),
+            Kind::Float(value) => serializer.serialize_f64(*value),
+            Kind::Text(text) => serializer.serialize_str(text),
+            Kind::List(items) => serializer.collect_seq(items),
+            Kind::Map(fields) => {
+                let there = || fields.iter().filter(|(_, value)| value.kind != Kind::Null);
+                let mut map = serializer.serialize_map(Some(there().count()))?;
+                there().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+                map.end()
+            }
+            Kind::Element(element) => serializer.serialize_str(&element.text),
         }
     }
 }

@@ -1,0 +1,140 @@
+//! Many definitions at once, all or nothing: the document of an export, with all that is wrong in any of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix_web::web;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::bare::Bare;
+use super::body;
+use super::call::Call;
+use super::export::EXPORT;
+use super::format::{FormatError, ListWords, Node, take_lists};
+use super::negotiate::{BodyFormat, Format};
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::actors::handle::{AnyDraft, Applied, Apply, ApplyItem};
+use crate::for_each_noun;
+use crate::model::{
+    AnyDefinition, Credential, Definition, Fault, Host, HostTask, Key, Name, Noun, Program, Rights, Schedule, Selector,
+    Task, TaskSchedule,
+};
+
+/// How many faults of one document are told.
+const MOST_FAULTS: usize = 1000;
+
+/// `POST /apply`: with `documents` each item comes with what it was and what it is.
+pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let mut query = call.query.reader();
+    let (dry_run, documents) = (query.flag("dry_run"), query.flag("documents"));
+    let prune: Option<Selector> = query.take("prune");
+    query.done()?;
+    let (format, bytes) = (body::document_format(&call)?, call.body.clone());
+    // A large document takes a while, and others are served meanwhile.
+    let read = web::block(move || Read::of(format, &bytes)).await;
+    let Read { items, nouns, mut faults } = read.map_err(|error| Problem::internal(error.to_string()))??;
+    let wanted = Apply { items: Arc::new(items), nouns, prune, dry_run, rights };
+    if !faults.is_empty() {
+        faults.truncate(MOST_FAULTS);
+        let mut faults = body::joined(faults, call.handle().check_all(&wanted));
+        faults.truncate(MOST_FAULTS);
+        return Err(Problem::invalid(faults));
+    }
+    let applied = call.handle().apply(wanted).await?;
+    call.document("applied", &Answer::of(&applied, documents.then_some(call.format))?)
+}
+
+/// What could be read of a document.
+struct Read {
+    items: Vec<ApplyItem>,
+    nouns: BTreeSet<Noun>,
+    faults: Vec<Fault>,
+}
+
+impl Read {
+    fn of(format: BodyFormat, bytes: &Bytes) -> Result<Self, FormatError> {
+        let known: Vec<ListWords> = Noun::ALL.iter().map(|noun| (noun.plural(), noun.singular())).collect();
+        let (lists, faults) = take_lists(body::parse_as(format, bytes, EXPORT)?, &known);
+        let faults = faults.into_iter().map(|fault| Fault::new(fault.pointer, fault.detail)).collect();
+        let mut read = Self { items: Vec::new(), nouns: BTreeSet::new(), faults };
+        for (noun, nodes) in lists.into_iter().filter_map(|(field, nodes)| Some((Noun::parse(field)?, nodes))) {
+            read.nouns.insert(noun);
+            for (index, node) in nodes.into_iter().enumerate() {
+                let pointer = format!("/{}/{index}", noun.plural());
+                let (draft, faults) = read_item(noun, node);
+                let within = |fault: Fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault };
+                read.faults.extend(faults.into_iter().map(within));
+                read.items.extend(draft.map(|draft| ApplyItem { pointer, draft }));
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn read_item(noun: Noun, node: Node) -> (Option<AnyDraft>, Vec<Fault>) {
+    macro_rules! each {
+        ($($kind:ident $field:ident),*) => {
+            match noun {
+                $(Noun::$kind => {
+                    let read = body::draft::<<$kind as Definition>::Document>(node);
+                    (read.document.map(AnyDraft::$kind), read.faults)
+                })*
+            }
+        };
+    }
+    for_each_noun!(each)
+}
+
+#[derive(Serialize)]
+struct Answer {
+    created: Vec<Item>,
+    updated: Vec<Item>,
+    unchanged: Vec<Item>,
+    deleted: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    noun: &'static str,
+    name: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Bare>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Bare>,
+}
+
+impl Item {
+    fn of(
+        before: Option<&AnyDefinition>,
+        after: Option<&AnyDefinition>,
+        what: &AnyDefinition,
+        format: Option<Format>,
+    ) -> Result<Self, Problem> {
+        let what = what.reference();
+        let shown =
+            |one: Option<&AnyDefinition>| one.zip(format).map(|(one, format)| Bare::of(one, format)).transpose();
+        Ok(Self { noun: what.noun.singular(), name: what.name, before: shown(before)?, after: shown(after)? })
+    }
+}
+
+impl Answer {
+    fn of(applied: &Applied, documents: Option<Format>) -> Result<Self, Problem> {
+        let mut answer = Self { created: Vec::new(), updated: Vec::new(), unchanged: Vec::new(), deleted: Vec::new() };
+        for done in &applied.put {
+            let one = &done.definition;
+            if !done.changed {
+                answer.unchanged.push(Item::of(None, None, one, None)?);
+            } else if done.created {
+                answer.created.push(Item::of(None, Some(one), one, documents)?);
+            } else {
+                answer.updated.push(Item::of(done.previous.as_ref(), Some(one), one, documents)?);
+            }
+        }
+        for one in &applied.gone {
+            answer.deleted.push(Item::of(Some(one), None, one, documents)?);
+        }
+        Ok(answer)
+    }
+}
