@@ -12,7 +12,7 @@ use actix_web::dev::ServerHandle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::actors::board::Board;
+use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
 use crate::actors::handle::{AlfHandle, HandleParts};
@@ -24,7 +24,7 @@ use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
 use crate::http::{self, HttpConfig};
-use crate::model::{Defaults, KeyDocument, Name, Rights, Role, RunIds, SecretText};
+use crate::model::{Defaults, FlapThresholds, KeyDocument, Name, Rights, Role, RunIds, SecretText};
 use crate::ssh::Connector;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
@@ -67,6 +67,8 @@ pub struct Setup {
     pub handshakes: usize,
     /// A connection that nobody uses for so long is closed; none for never.
     pub idle_timeout: Option<Duration>,
+    /// From where on a pair flaps.
+    pub flapping: FlapThresholds,
     /// Threads for hosts; with none all actors live on the caller's own (tests with paused time).
     pub arbiters: usize,
     /// Where and how HTTP is served; none for an App without it.
@@ -137,7 +139,12 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let catalog = read_rows(loaded.revision, loaded.definitions, &parts.vault, &defaults)?;
     let published = Published::new(catalog);
     let board = Arc::new(Board::default());
-    board.restore(loaded.pairs, loaded.host_keys);
+    board.restore(Restored {
+        pairs: loaded.pairs,
+        host_keys: loaded.host_keys,
+        hosts: loaded.hosts,
+        pause: loaded.pause,
+    });
 
     let arbiters: Vec<Arbiter> = (0..setup.arbiters).map(|_| Arbiter::new()).collect();
     let pool: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
@@ -161,6 +168,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         queue: setup.host_queue,
         handshakes: Arc::new(Semaphore::new(setup.handshakes)),
         idle_timeout: setup.idle_timeout,
+        flapping: setup.flapping,
         login: setup.login,
         lost: AtomicU64::new(0),
         sessions: Arc::default(),

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::HttpConfig;
 use crate::logging::LogHandle;
-use crate::model::{Defaults, Name, SecretText};
+use crate::model::{Defaults, FlapThresholds, Name, SecretText};
 use crate::settings::{Settings, StoreKind};
 use crate::ssh::Limits;
 use crate::ssh::client::RusshConnector;
@@ -120,6 +120,7 @@ fn setup(settings: &Settings) -> Result<Setup, ServeError> {
         host_queue: settings.ssh.queue,
         handshakes: settings.ssh.handshakes,
         idle_timeout: settings.ssh.idle_timeout,
+        flapping: FlapThresholds { low: percent(settings.flapping.low), high: percent(settings.flapping.high) },
         arbiters: settings.threads.arbiters,
         http: Some(HttpConfig {
             listen: settings.http.listen,
@@ -127,6 +128,11 @@ fn setup(settings: &Settings) -> Result<Setup, ServeError> {
             workers: settings.http.workers,
         }),
     })
+}
+
+/// A whole number from 0 to 100, as the settings have checked.
+fn percent(number: usize) -> f64 {
+    u8::try_from(number).map_or(100.0, f64::from)
 }
 
 /// The user this process runs as, by the environment as `ssh` reads it, else by `id`.

@@ -10,11 +10,24 @@ use tokio::sync::{oneshot, watch};
 
 use super::figures::Figures;
 use crate::model::{
-    Host, HostState, HostStatus, LastResults, Name, PairStatus, PublicKey, Reason, RunId, RunResult, RunRow, RunState,
+    Host, HostRecord, HostState, LastResults, Name, PairStatus, Pause, PublicKey, RunId, RunResult, RunRow, RunState,
     State, StatusRow, StatusSummary, Timestamp,
 };
 use crate::ssh::output::LiveOutput;
 use crate::store::{HostKeyRecord, OpenRun, PairRecord};
+
+/// What the store knew at the start of how everything stands.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Pairs.
+    pub pairs: Vec<PairRecord>,
+    /// Keys learnt from hosts.
+    pub host_keys: Vec<HostKeyRecord>,
+    /// Hosts.
+    pub hosts: Vec<(Name, HostRecord)>,
+    /// Whether all firing is stopped.
+    pub pause: Option<Pause>,
+}
 
 /// How everything stands now.
 #[derive(Debug, Default)]
@@ -29,6 +42,7 @@ struct Inner {
     /// Which of the runs are on a host: nobody looks through those of all hosts.
     of_host: HashMap<Name, HashSet<RunId>>,
     figures: Figures,
+    pause: Option<Pause>,
 }
 
 #[derive(Debug, Default)]
@@ -43,12 +57,7 @@ struct Pair {
 
 #[derive(Debug, Default)]
 struct HostRow {
-    state: Option<HostState>,
-    hard: bool,
-    attempt: u32,
-    since: Option<Timestamp>,
-    reason: Option<Reason>,
-    message: Option<String>,
+    record: HostRecord,
     learned: Option<HostKeyRecord>,
 }
 
@@ -76,9 +85,9 @@ impl Board {
 
     /// Takes in what the store knew at the start. Open runs stand as runs that nobody runs: they are settled as aborted
     /// by who owns their pair.
-    pub fn restore(&self, pairs: Vec<PairRecord>, host_keys: Vec<HostKeyRecord>) {
+    pub fn restore(&self, loaded: Restored) {
         let mut inner = self.write();
-        for record in pairs {
+        for record in loaded.pairs {
             for open in record.open {
                 inner.begin(Run::new(&record.host, record.task.as_ref(), open));
             }
@@ -86,10 +95,14 @@ impl Board {
             let pair = Pair { status: record.status, claimed_until: record.claimed_until, ..Pair::default() };
             inner.pairs.entry(record.host).or_default().insert(task, pair);
         }
-        for record in host_keys {
+        for record in loaded.host_keys {
             let name = record.host.clone();
             inner.hosts.entry(name).or_default().learned = Some(record);
         }
+        for (name, record) in loaded.hosts {
+            inner.hosts.entry(name).or_default().record = record;
+        }
+        inner.pause = loaded.pause;
     }
 
     /// A pair is linked: shown in Status from now on. Answers what the ledger knows of it.
@@ -119,6 +132,23 @@ impl Board {
         if let Some(pair) = self.write().pair_mut(host, Some(task)) {
             (pair.next_run_at, pair.max_attempts) = (next, max_attempts);
         }
+    }
+
+    /// A pair stands otherwise, though no Result has come.
+    pub(super) fn set_status(&self, host: &Name, task: &Name, status: &PairStatus) {
+        if let Some(pair) = self.write().pair_mut(host, Some(task)) {
+            pair.status.clone_from(status);
+        }
+    }
+
+    /// Since when all firing is stopped, and by whom; none while it goes on.
+    pub fn pause(&self) -> Option<Pause> {
+        self.read().pause.clone()
+    }
+
+    /// Stops all firing, or lets it go on (none).
+    pub(super) fn set_pause(&self, pause: Option<Pause>) {
+        self.write().pause = pause;
     }
 
     /// How far the ledger of a pair has come: it never goes back.
@@ -214,53 +244,26 @@ impl Board {
 
     /// Whether a host was lost or could not be reached, and has not been connected to since.
     pub(super) fn is_down(&self, host: &Name) -> bool {
-        let state = self.read().hosts.get(host).and_then(|row| row.state);
-        matches!(state, Some(HostState::Down | HostState::Unreachable))
+        self.read().hosts.get(host).is_some_and(|row| row.record.is_down())
     }
 
-    /// A host was connected to.
-    pub(super) fn host_up(&self, host: &Name, at: Timestamp) {
+    /// Changes how a host stands; answers it where it is different from before.
+    pub(super) fn change_host(&self, host: &Name, change: impl FnOnce(&mut HostRecord)) -> Option<HostRecord> {
         let mut inner = self.write();
-        let row = inner.hosts.entry(host.clone()).or_default();
-        if row.state != Some(HostState::Up) {
-            row.since = Some(at);
-        }
-        (row.state, row.hard, row.attempt, row.reason, row.message) = (Some(HostState::Up), true, 0, None, None);
+        let record = &mut inner.hosts.entry(host.clone()).or_default().record;
+        let before = record.clone();
+        change(record);
+        (before != *record).then(|| record.clone())
     }
 
-    /// A host could not be connected to, which is an attempt more of so many, or was lost (`most` is none).
-    pub(super) fn host_down(&self, host: &Name, at: Timestamp, (reason, message): (Reason, &str), most: Option<u32>) {
-        let mut inner = self.write();
-        let row = inner.hosts.entry(host.clone()).or_default();
-        if row.state != Some(HostState::Down) {
-            row.since = Some(at);
-        }
-        row.attempt = row.attempt.saturating_add(u32::from(most.is_some()));
-        row.hard = most.is_some_and(|most| row.attempt >= most);
-        (row.state, row.reason, row.message) = (Some(HostState::Down), Some(reason), Some(message.to_owned()));
-    }
-
-    /// A host could not be tried because a jump host on the way to it is down: no attempt of its own.
-    pub fn host_unreachable(&self, host: &Name, at: Timestamp, message: &str) {
-        let mut inner = self.write();
-        let row = inner.hosts.entry(host.clone()).or_default();
-        if row.state != Some(HostState::Unreachable) {
-            row.since = Some(at);
-        }
-        (row.state, row.hard) = (Some(HostState::Unreachable), false);
-        (row.reason, row.message) = (Some(Reason::Unreachable), Some(message.to_owned()));
+    /// A host is defined: shown from now on.
+    pub(super) fn know_host(&self, host: &Name) {
+        self.write().hosts.entry(host.clone()).or_default();
     }
 
     /// When a pair is due next.
     pub(super) fn next_run(&self, host: &Name, task: &Name) -> Option<Timestamp> {
         self.read().pairs.get(host)?.get(task)?.next_run_at
-    }
-
-    /// A host is new or another one: nothing is known of it.
-    pub(super) fn host_unknown(&self, host: &Name) {
-        let mut inner = self.write();
-        let row = inner.hosts.entry(host.clone()).or_default();
-        *row = HostRow { learned: row.learned.take(), ..HostRow::default() };
     }
 
     /// A host is gone with all that is known of it.
@@ -335,36 +338,32 @@ impl Board {
     }
 
     /// How all linked pairs stand, by host and task; their last Results apart, as few of them are ever shown.
-    pub fn status(&self) -> Vec<(StatusRow, LastResults)> {
+    pub fn status(&self, now: Timestamp) -> Vec<(StatusRow, LastResults)> {
         let inner = self.read();
-        inner.linked().map(|(host, task, pair)| (pair.row(host, task, 0), pair.status.last.clone())).collect()
+        inner.linked().map(|(host, task, pair)| (pair.row(host, task, 0, now), pair.status.last.clone())).collect()
     }
 
     /// How one linked pair stands.
-    pub fn pair_status(&self, host: &Name, task: &Name, last: usize) -> Option<StatusRow> {
+    pub fn pair_status(&self, host: &Name, task: &Name, last: usize, now: Timestamp) -> Option<StatusRow> {
         let inner = self.read();
-        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| pair.row(host, task, last))
+        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| pair.row(host, task, last, now))
     }
 
     /// How a host stands.
-    pub fn host_status(&self, host: &Name) -> Option<HostStatus> {
-        let inner = self.read();
-        let row = inner.hosts.get(host)?;
-        Some(HostStatus {
-            host: host.clone(),
-            state: row.state,
-            hard: row.hard,
-            attempt: row.attempt,
-            since: row.since,
-            reason: row.reason,
-            message: row.message.clone(),
-        })
+    pub fn host(&self, host: &Name) -> Option<HostRecord> {
+        self.read().hosts.get(host).map(|row| row.record.clone())
     }
 
     /// How many pairs and hosts are in each state, of the hosts that are counted.
     pub fn summary(&self, counts: impl Fn(&Name) -> bool) -> StatusSummary {
         let inner = self.read();
-        let mut summary = StatusSummary::default();
+        let pause = inner.pause.as_ref();
+        let mut summary = StatusSummary {
+            paused: pause.is_some(),
+            paused_since: pause.map(|pause| pause.at),
+            paused_by: pause.and_then(|pause| pause.by.clone()),
+            ..StatusSummary::default()
+        };
         for (_, _, pair) in inner.linked().filter(|(host, _, _)| counts(host)) {
             summary.total += 1;
             summary.running += u64::from(!pair.running.is_empty());
@@ -377,7 +376,7 @@ impl Board {
             } += 1;
         }
         for (_, host) in inner.hosts.iter().filter(|(name, _)| counts(name)) {
-            *match host.state {
+            *match host.record.state {
                 Some(HostState::Up) => &mut summary.hosts_up,
                 Some(HostState::Down) => &mut summary.hosts_down,
                 Some(HostState::Unreachable) => &mut summary.hosts_unreachable,
@@ -436,8 +435,9 @@ impl Inner {
 }
 
 impl Pair {
-    fn row(&self, host: &Name, task: &Name, last: usize) -> StatusRow {
+    fn row(&self, host: &Name, task: &Name, last: usize, now: Timestamp) -> StatusRow {
         let status = &self.status;
+        let ack = status.ack.as_ref().filter(|ack| ack.holds(now));
         StatusRow {
             host: host.clone(),
             task: task.clone(),
@@ -447,10 +447,17 @@ impl Pair {
             attempt: status.attempt,
             max_attempts: self.max_attempts.max(1),
             since: status.since,
+            flapping: status.flapping,
+            acknowledged: ack.is_some(),
+            ack: ack.cloned(),
+            // The catalog knows.
+            in_downtime: false,
             running: !self.running.is_empty(),
             next_run_at: self.next_run_at,
             last_executed_at: status.last_executed_at,
             skipped_in_row: status.skipped_in_row,
+            stale: status.stale,
+            late: status.late.is_some(),
             last: status.last.iter().take(last).collect(),
         }
     }
@@ -485,6 +492,3 @@ impl Run {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,8 +15,8 @@ use super::supervision::{Obituary, Slot, supervised};
 use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Fault, Host, HostTask, Key, Noun, Program,
-    ProgramDocument, Reference, Rights, Schedule, Secrets, Task, TaskSchedule, Timestamp,
+    AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Downtime, Fault, Host, HostTask, Key, Noun,
+    Program, ProgramDocument, Reference, Rights, Schedule, Secrets, Task, TaskSchedule, Timestamp,
 };
 use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;
@@ -306,7 +306,7 @@ impl CatalogParts {
             delete.rights.check_change(Some(&previous), None, catalog)?;
             holds(&delete.condition, what, Some(previous.version()))?;
             let users = catalog.users_of(what);
-            let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.is_link());
+            let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.goes_along());
             if !others.is_empty() || !(links.is_empty() || delete.cascade) {
                 return Err(AlfError::InUse { used: what.clone(), users });
             }

@@ -18,7 +18,8 @@ use super::link::{Failure, Link, OpenSession};
 use super::node::FindHost;
 use super::parts::NodeParts;
 use super::reconnect::Reconnect;
-use crate::model::{Host, Reason};
+use super::saving;
+use crate::model::{Host, HostRecord, Reason};
 use crate::ssh::Target;
 use crate::store::{HostKeyRecord, Write};
 
@@ -204,7 +205,8 @@ impl HostActor {
         log::info!(host = self.name().as_str(), address = self.plan.host.address(); "connected");
         self.connection.reconnect.succeeded();
         self.connection.logins += 1;
-        self.parts.board.host_up(self.name(), self.parts.clock.now().into());
+        let now = self.parts.clock.now().into();
+        self.change_host(|record| record.up(now));
         let (lost, generation) = (session.lost(), session.generation);
         ctx.spawn(lost.into_actor(self).map(move |cause, actor, ctx| actor.lost(generation, &cause, ctx)));
         self.places.add(session);
@@ -222,7 +224,7 @@ impl HostActor {
         if self.places.connections() == 0 {
             let now = self.parts.clock.now().into();
             let most = Some(self.plan.host.max_attempts);
-            self.parts.board.host_down(self.name(), now, (failure.reason, &failure.message), most);
+            self.change_host(|record| record.down(now, failure.reason, &failure.message, most));
             self.connection.link.send_replace(Link::Down(failure));
         }
         self.connect_if_wanted(ctx);
@@ -237,7 +239,7 @@ impl HostActor {
         let message = format!("the connection to {} was lost: {cause}", self.name());
         let failure = Failure { reason: Reason::Unreachable, message };
         let now = self.parts.clock.now().into();
-        self.parts.board.host_down(self.name(), now, (failure.reason, &failure.message), None);
+        self.change_host(|record| record.down(now, failure.reason, &failure.message, None));
         self.connection.reconnect.lost();
         self.connection.link.send_replace(Link::Down(failure));
         self.connect_if_wanted(ctx);
@@ -253,7 +255,16 @@ impl HostActor {
         }
         self.places.clear();
         self.connection.link.send_replace(Link::Idle);
-        self.parts.board.host_unknown(self.name());
+        // Another one, of which nothing is known.
+        self.change_host(|record| *record = HostRecord::default());
+    }
+
+    /// Changes how the host stands, on the board and in the store.
+    pub(super) fn change_host(&self, change: impl FnOnce(&mut HostRecord)) {
+        if let Some(record) = self.parts.board.change_host(self.name(), change) {
+            let write = Write::SetHost { host: self.name().clone(), record: Box::new(record) };
+            saving::send(&self.parts, vec![write]);
+        }
     }
 
     /// Whether anybody waits for a connection.

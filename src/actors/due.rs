@@ -11,6 +11,8 @@ use crate::model::{MissedRule, Name, PairLine};
 pub(super) const ASLEEP: TimeDelta = TimeDelta::seconds(60);
 /// How many missed instants of a pair leave a Result each; more of them are folded into one.
 const MOST_TOLD: usize = 100;
+/// Instants so far apart that one which executed nothing makes what a pair shows old.
+pub(super) const SELDOM: TimeDelta = TimeDelta::hours(1);
 const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
 
 /// One instant at which a pair is due; several schedules due at the same instant are one run.
@@ -158,6 +160,7 @@ mod tests {
             timezone: Timezone::UTC,
             rules: DueRules::default(),
             offset: TimeDelta::zero(),
+            finish_by: None,
             since: None,
         };
         texts.iter().map(line).collect()

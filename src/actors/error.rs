@@ -1,6 +1,6 @@
 //! What an actor may answer instead of what was asked for.
 
-use crate::model::{Denied, Fault, Noun, Reference, RunId};
+use crate::model::{Denied, Fault, Name, Noun, Reference, RunId};
 
 /// Why a request was not done. `http/problem.rs` alone knows which status code each is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +36,20 @@ pub enum AlfError {
     /// The task runs there already.
     #[error("it already runs there: run {0}")]
     Overlap(RunId),
+    /// There is no PROBLEM that could be acknowledged.
+    #[error("there is nothing to acknowledge: {0}")]
+    NothingToAcknowledge(String),
+    /// The task is not linked to the host, so it has no status there.
+    #[error("task \"{task}\" is not linked to host \"{host}\"")]
+    NotLinked {
+        /// The host.
+        host: Name,
+        /// The task.
+        task: Name,
+    },
     /// Nothing runs on a host that is disabled.
     #[error("host \"{0}\" is disabled")]
-    Disabled(crate::model::Name),
+    Disabled(Name),
     /// More is waiting than is allowed.
     #[error("too many runs are waiting: {0}")]
     QueueFull(String),

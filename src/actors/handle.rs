@@ -103,6 +103,8 @@ pub struct Stats {
     pub connections: StatusSummary,
     /// Lateness of the last runs in milliseconds: p50 and p99; none before the first.
     pub lateness_ms: Option<(i64, i64)>,
+    /// Whether all firing is stopped.
+    pub paused: bool,
     /// Writes that wait for the store.
     pub store_queue: u64,
     /// What the store holds.
@@ -238,7 +240,7 @@ impl AlfHandle {
         Ok(self.host_actor(host).await?.send(ExamineHost).timeout(EXAMINING).await?)
     }
 
-    async fn host_actor(&self, host: &Name) -> Result<Addr<HostActor>, AlfError> {
+    pub(super) async fn host_actor(&self, host: &Name) -> Result<Addr<HostActor>, AlfError> {
         if !self.catalog().hosts.contains_key(host) {
             return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host.clone() }));
         }
@@ -290,17 +292,42 @@ impl AlfHandle {
 
     /// How all linked pairs stand, by host and task; their last Results apart.
     pub fn status(&self) -> Vec<(StatusRow, LastResults)> {
-        self.board.status()
+        let now = self.now();
+        let (catalog, mut rows) = (self.catalog(), self.board.status(now));
+        let downtimes = catalog.downtimes_at(now);
+        for (row, _) in &mut rows {
+            row.in_downtime = catalog.hosts.get(&row.host).is_some_and(|host| downtimes.cover(host, &row.task));
+        }
+        rows
     }
 
     /// How one pair stands.
     pub fn pair_status(&self, host: &Name, task: &Name, last: usize) -> Option<StatusRow> {
-        self.board.pair_status(host, task, last)
+        let now = self.now();
+        let (catalog, row) = (self.catalog(), self.board.pair_status(host, task, last, now)?);
+        let host = catalog.hosts.get(host);
+        let in_downtime = host.is_some_and(|host| catalog.downtimes_at(now).cover(host, task));
+        Some(StatusRow { in_downtime, ..row })
     }
 
     /// How a host stands.
     pub fn host_status(&self, host: &Name) -> Option<HostStatus> {
-        self.board.host_status(host)
+        let now = self.now();
+        let (catalog, record) = (self.catalog(), self.board.host(host)?);
+        let defined = catalog.hosts.get(host);
+        let ack = record.ack.filter(|ack| ack.holds(now));
+        Some(HostStatus {
+            host: host.clone(),
+            state: record.state,
+            hard: record.hard,
+            attempt: record.attempt,
+            since: record.since,
+            acknowledged: ack.is_some(),
+            ack,
+            in_downtime: defined.is_some_and(|host| catalog.downtimes_at(now).cover_host(host)),
+            reason: record.reason,
+            message: record.message,
+        })
     }
 
     /// The keys learnt from a host.
@@ -313,6 +340,14 @@ impl AlfHandle {
     pub fn summary(&self, rights: &Rights) -> StatusSummary {
         let catalog = self.catalog();
         self.board.summary(|host| rights.cover_name(host, &catalog))
+    }
+
+    /// Refuses what would have to wait for the store.
+    pub(super) fn refuse_without_store(&self) -> Result<(), AlfError> {
+        match self.writer.failing() {
+            Some(cause) => Err(AlfError::Store(cause)),
+            None => Ok(()),
+        }
     }
 
     /// Whether Alf can do its work: nothing, or what is wrong.
@@ -376,6 +411,7 @@ impl AlfHandle {
             queued,
             connections: self.board.summary(|_| true),
             lateness_ms: self.board.lateness_ms(),
+            paused: self.paused().is_some(),
             store_queue: self.writer.waiting(),
             store: self.store.counts().await?,
         })

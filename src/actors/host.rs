@@ -335,7 +335,7 @@ impl Actor for HostActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let parent = self.parent.clone();
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
-        self.parts.board.host_unknown(self.name());
+        self.parts.board.know_host(self.name());
         for plan in self.plan.pairs.clone() {
             self.start_child(plan, ctx);
         }

@@ -92,7 +92,7 @@ impl HostActor {
         log::warn!(host = self.name().as_str(), reason:% = failure.reason; "{}", failure.message);
         self.connection.reconnect.failed(failure.reason);
         let now = self.parts.clock.now().into();
-        self.parts.board.host_unreachable(self.name(), now, &failure.message);
+        self.change_host(|record| record.unreachable(now, &failure.message));
         self.connection.link.send_replace(Link::Down(failure));
         if let Some(before) = self.connection.way_back.take() {
             ctx.cancel_future(before);

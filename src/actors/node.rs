@@ -188,7 +188,7 @@ impl NodeActor {
         for host in board.hosts().into_iter().filter(strange) {
             if only.is_some() || !catalog.hosts.contains_key(&host) {
                 board.forget_host(&host);
-                saving::send(&self.parts, vec![Write::ForgetHostKey(host)]);
+                saving::send(&self.parts, vec![Write::ForgetHostKey(host.clone()), Write::ForgetHost(host)]);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::board::Board;
 use super::published::Published;
 use super::store::StoreWriter;
 use crate::clock::Clock;
-use crate::model::{Name, RunIds};
+use crate::model::{FlapThresholds, Name, RunIds};
 use crate::ssh::Connector;
 use crate::store::Store;
 
@@ -40,6 +40,8 @@ pub struct NodeParts {
     pub handshakes: Arc<Semaphore>,
     /// A connection that nobody uses for so long is closed; none for never.
     pub idle_timeout: Option<Duration>,
+    /// From where on a pair flaps.
+    pub flapping: FlapThresholds,
     /// Who logs in where nothing says otherwise.
     pub login: LoginDefaults,
     /// Results that could not be stored at all.

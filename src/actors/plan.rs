@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::parts::LoginDefaults;
-use crate::model::{Catalog, Credential, Env, Host, Limit, Name, PairLine, Proof, PublicKey, Task};
+use crate::model::{Catalog, Credential, Downtime, Env, Host, Limit, Name, PairLine, Proof, PublicKey, Task, Timezone};
 use crate::ssh::{Login, Target};
 
 /// What the definitions come to for one host.
@@ -32,12 +32,23 @@ pub struct PairPlan {
     pub env: Env,
     /// When it is due: nothing while host or task is disabled.
     pub lines: Vec<PairLine>,
+    /// Downtimes that keep it from running, whenever they go on.
+    pub pauses: Vec<Arc<Downtime>>,
+    /// The zone of the host, which they may follow.
+    pub timezone: Timezone,
 }
 
 impl PairPlan {
     /// A task without a link to the host.
     pub fn unlinked(host: &Host, task: Arc<Task>) -> Self {
-        Self { timeout: task.timeout, env: host.env.overlaid(&task.env), task, lines: Vec::new() }
+        Self {
+            timeout: task.timeout,
+            env: host.env.overlaid(&task.env),
+            task,
+            lines: Vec::new(),
+            pauses: Vec::new(),
+            timezone: host.timezone,
+        }
     }
 }
 
@@ -52,7 +63,14 @@ impl HostPlan {
                 let due = host.enabled && task.enabled;
                 let lines = if due { catalog.lines_of(&task.meta.name, host) } else { Vec::new() };
                 let env = host.env.overlaid(&task.env).overlaid(&link.env);
-                PairPlan { timeout: link.timeout.unwrap_or(task.timeout), env, task, lines }
+                PairPlan {
+                    timeout: link.timeout.unwrap_or(task.timeout),
+                    env,
+                    lines,
+                    pauses: catalog.pauses_of(&task.meta.name, host),
+                    timezone: host.timezone,
+                    task,
+                }
             })
             .collect();
         Self {

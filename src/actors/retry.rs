@@ -38,7 +38,17 @@ impl TaskActor {
 
     /// Tries again if it is time; a run that somebody started meanwhile is an attempt of its own.
     pub(super) fn try_again(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
-        let Some(retry) = self.status.retry.take_if(|retry| retry.at.get() <= now) else { return };
+        if self.status.retry.as_ref().is_none_or(|retry| retry.at.get() > now) {
+            return;
+        }
+        if self.kept_from_running(now).is_some() {
+            // It waits for the end of what keeps it from running.
+            let later = TimeDelta::from_std(self.plan.task.retry_interval.get()).ok();
+            let later = later.and_then(|interval| now.checked_add_signed(interval));
+            self.status.retry.iter_mut().for_each(|retry| retry.at = later.unwrap_or(now + due::SELDOM).into());
+            return;
+        }
+        let Some(retry) = self.status.retry.take() else { return };
         if self.turn_of(Trigger::Retry) != Turn::Now || self.parts.is_stopping() {
             return;
         }

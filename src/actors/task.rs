@@ -21,7 +21,7 @@ use super::parts::NodeParts;
 use super::plan::PairPlan;
 use super::supervision::{ActorHealth, Obituary, supervised};
 use super::turns::{Turn, Waiting};
-use crate::model::{Given, Instants, Name, Outcome, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
+use crate::model::{Given, Instants, Name, Outcome, PairStatus, Reason, RunId, RunResult, Taking, Timestamp, Trigger};
 use crate::store::{OpenRun, StoreError, Write, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
@@ -167,7 +167,8 @@ impl TaskActor {
         let attempts = self.plan.task.max_attempts;
         self.parts.board.set_next(&self.host, self.task(), next.map(Timestamp::from), attempts);
         let retry = self.status.retry.as_ref().filter(|_| !self.parts.is_stopping()).map(|retry| retry.at.get());
-        match next.into_iter().chain(retry).min() {
+        let expected = self.status.expected.as_ref().map(|expected| expected.by.get());
+        match next.into_iter().chain(retry).chain(expected).min() {
             Some(at) => {
                 let wait = (at - self.parts.clock.now()).to_std().unwrap_or_default();
                 self.sleep(wait.min(LONGEST_SLEEP), ctx);
@@ -205,6 +206,7 @@ impl TaskActor {
         let now = self.parts.clock.now();
         self.deal(now, ctx);
         self.try_again(now, ctx);
+        self.look_for_late(now);
         self.arm(ctx);
     }
 
@@ -253,7 +255,13 @@ impl TaskActor {
 
     /// One instant has come: claim it and run it, now or when those before it have ended, or skip it.
     fn fire(&mut self, trigger: Trigger, due: Due, ctx: &mut Context<Self>) {
+        let kept = self.kept_from_running(due.due_at);
         let run = self.due_run(trigger, due);
+        if let Some((reason, message)) = kept {
+            self.skip(run, reason, message, None);
+            return;
+        }
+        self.expect(run.schedule.as_ref(), run.scheduled_at);
         match self.turn_of(trigger) {
             Turn::Never(other) => {
                 let doing = if self.in_flight.contains_key(&other) { "is still going" } else { "waits for its turn" };
@@ -335,7 +343,9 @@ impl TaskActor {
         if !counts && result.outcome != Outcome::Ok {
             (result.attempt, result.hard) = self.status.standing();
         }
-        self.status.take(&result, host_is_down);
+        let flapping = self.plan.task.flapping.then_some(self.parts.flapping);
+        self.status.take(&result, Taking { host_is_down, flapping, seldom: self.is_seldom(run, &result) });
+        self.settle_expected(run, &result);
         if run.trigger == Trigger::Retry {
             // Of a life before this one: it is not tried yet another time.
             self.status.retry = None;
@@ -348,6 +358,14 @@ impl TaskActor {
             self.parts.board.set_claimed(&self.host, self.task(), until);
         }
         super::saving::save(&self.parts, result, Some(self.status.clone()), until);
+    }
+
+    /// Whether the next instant is so far from a skipped one that what the pair shows is old at once.
+    fn is_seldom(&self, run: &OpenRun, result: &RunResult) -> bool {
+        let far = |next: Due| next.due_at - run.due_at.get() >= due::SELDOM;
+        result.outcome == Outcome::Skipped
+            && instant_of(run).is_some()
+            && due::next(&self.plan.lines, run.due_at.get()).is_none_or(far)
     }
 
     /// Instants before now are nobody's: the pair is new, or due by other lines than before.
@@ -375,6 +393,7 @@ impl Actor for TaskActor {
         let (status, mut claimed_until) = self.parts.board.link(&self.host, self.task());
         self.status = status;
         self.keep_retry();
+        self.forget_expected();
         self.in_flight = self.alive.iter().map(|id| (*id, Arc::default())).collect();
         // A definition from a time when the clock was wrong keeps nothing from being due.
         let now = Timestamp::from(self.parts.clock.now());
@@ -441,6 +460,7 @@ impl Handler<Replan> for TaskActor {
             self.start_watching(now);
         }
         self.status.retry.take_if(|_| !self.plan.task.enabled);
+        self.forget_expected();
         self.next_turn();
         self.arm(ctx);
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
+pub(super) use super::args_tend::{AckArgs, DowntimeArgs, ProblemsArgs};
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::trust_args::{SecretVerb, TrustVerb};
 use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Timezone};
@@ -118,6 +119,27 @@ pub enum ClientCommand {
     /// Cancel a run: kills its processes on the host
     #[command(after_help = "Example:\n  alf cancel 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77")]
     Cancel(CancelArgs),
+    /// PROBLEMs that nobody has taken on: not acknowledged, not in a downtime
+    #[command(after_help = "Examples:\n  alf problems\n  alf problems --all -l env=prod")]
+    Problems(ProblemsArgs),
+    /// Acknowledge the PROBLEM of a task on a host, or of a host: somebody knows of it
+    #[command(
+        after_help = "Examples:\n  alf ack web1 disk -m 'new disk is ordered' --for 2d\n  alf ack web1 -m 'being moved' --sticky\n  alf ack web1 disk --remove"
+    )]
+    Ack(AckArgs),
+    /// Downtimes: when work goes on at hosts, so that nobody is told of their PROBLEMs
+    #[command(
+        alias = "downtimes",
+        arg_required_else_help = true,
+        after_help = "Examples:\n  alf downtime web1 --for 2h -m 'kernel update'\n  alf downtime -l role=db --task backup --for 30m --pause -m 'moving the disks'\n  alf downtime list"
+    )]
+    Downtime(Box<DowntimeArgs>),
+    /// Stop all firing: schedules run nothing until `alf resume`
+    #[command(after_help = "Example:\n  alf pause")]
+    Pause,
+    /// Let schedules run again
+    #[command(after_help = "Example:\n  alf resume")]
+    Resume,
     /// Hosts: machines reached over SSH
     #[command(alias = "hosts", arg_required_else_help = true)]
     Host {

@@ -167,6 +167,20 @@ static TASK_SCHEDULES: [Column; 8] = [
     field!(wide "VERSION", "version"),
     field!(wide time "UPDATED", "updated_at"),
 ];
+static DOWNTIMES: [Column; 9] = [
+    field!("NAME", "name"),
+    narrow("HOSTS", |doc, _| hosts(doc)),
+    field!("TASK", "task"),
+    narrow("WHEN", |doc, times| match doc.text("cron") {
+        Some(cron) => format!("{cron} for {}", field(doc, "duration")),
+        None => format!("{} to {}", time(doc, "starts_at", times), time(doc, "ends_at", times)),
+    }),
+    field!("MODE", "mode"),
+    field!("COMMENT", "comment"),
+    field!(wide "TIMEZONE", "timezone"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
 static KEYS: [Column; 5] = [
     field!("NAME", "name"),
     field!("ROLE", "role"),
@@ -174,7 +188,7 @@ static KEYS: [Column; 5] = [
     field!(wide "LABELS", "labels"),
     field!(wide time "UPDATED", "updated_at"),
 ];
-static STATUS: [Column; 11] = [
+static STATUS: [Column; 12] = [
     field!("HOST", "host"),
     field!("TASK", "task"),
     narrow("STATE", |doc, _| state(doc)),
@@ -182,6 +196,7 @@ static STATUS: [Column; 11] = [
     field!(time "LAST", "last_executed_at"),
     field!(time "NEXT", "next_run_at"),
     narrow("RUNNING", |doc, _| if doc.is("running") { "yes" } else { "no" }.to_owned()),
+    narrow("NOTES", |doc, _| notes(doc)),
     field!(wide "OUTCOME", "outcome"),
     wide("KIND", |doc, _| if doc.is("hard") { "hard" } else { "soft" }.to_owned()),
     wide("ATTEMPT", |doc, _| format!("{}/{}", field(doc, "attempt"), field(doc, "max_attempts"))),
@@ -218,6 +233,19 @@ static RUNS: [Column; 9] = [
     field!(wide "SCHEDULE", "schedule"),
 ];
 
+/// What there is to know of a pair beside its state.
+pub(super) fn notes(doc: &Doc) -> String {
+    let all = [
+        ("acknowledged", "ack"),
+        ("in_downtime", "downtime"),
+        ("flapping", "flapping"),
+        ("late", "late"),
+        ("stale", "stale"),
+    ];
+    let said: Vec<&str> = all.into_iter().filter(|(field, _)| doc.is(field)).map(|(_, word)| word).collect();
+    said.join(" ")
+}
+
 /// How the definitions of a noun are shown.
 pub(super) fn definitions(noun: Noun) -> View {
     let columns: &'static [Column] = match noun {
@@ -228,6 +256,7 @@ pub(super) fn definitions(noun: Noun) -> View {
         Noun::Schedule => &SCHEDULES,
         Noun::HostTask => &HOST_TASKS,
         Noun::TaskSchedule => &TASK_SCHEDULES,
+        Noun::Downtime => &DOWNTIMES,
         Noun::Key => &KEYS,
     };
     View { columns, name }

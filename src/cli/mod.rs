@@ -4,6 +4,7 @@
 
 mod args;
 mod args_add;
+mod args_tend;
 mod cancel;
 mod client;
 mod columns;
@@ -39,6 +40,7 @@ mod stats;
 mod status;
 mod table;
 mod task_add;
+mod tend;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -103,6 +105,11 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Run(args) => return run::run(args, session).await,
         ClientCommand::Exec(args) => return exec::run(*args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,
+        ClientCommand::Problems(args) => return tend::problems(args, session).await,
+        ClientCommand::Ack(args) => return tend::ack(args, session).await,
+        ClientCommand::Downtime(args) => return tend::downtime(*args, session).await,
+        ClientCommand::Pause => return tend::pause(true, session).await,
+        ClientCommand::Resume => return tend::pause(false, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,
         ClientCommand::Result(args) => return result::run(args, session).await,
         ClientCommand::Cancel(args) => return cancel::run(args, session).await,

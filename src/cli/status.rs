@@ -6,7 +6,7 @@ use awc::http::Method;
 
 use super::args::{Format, StatusArgs};
 use super::client::{API, Accept, Body, Client};
-use super::columns::{STATUS_ROWS, duration, field, state, time};
+use super::columns::{STATUS_ROWS, duration, field, notes, state, time};
 use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::session::Session;
@@ -39,8 +39,14 @@ pub(super) async fn run(args: StatusArgs, session: &mut Session) -> Result<Exit,
 const MOST_HOSTS: usize = 50;
 
 /// A row shows what the last run came to; that none can run because its host is down is said beside.
-async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
+pub(super) async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
     let summary = client.get(&format!("{API}/status/summary"), &[]).await;
+    if let Ok(summary) = &summary
+        && summary.is("paused")
+    {
+        let since = time(summary, "paused_since", session.times);
+        session.output.note(&format!("Alf is paused since {since}: schedules run nothing until `alf resume`"));
+    }
     let none = |summary: &Doc, count: &str| matches!(field(summary, count).as_str(), "" | "0");
     if summary.is_ok_and(|summary| none(&summary, "hosts_down") && none(&summary, "hosts_unreachable")) {
         return;
@@ -108,10 +114,22 @@ fn host_fields(own: &Doc, times: Times) -> Vec<(String, String)> {
     let all = [
         ("state", state(own)),
         ("since", time(own, "since", times)),
+        ("acknowledged", acknowledgement(own, times)),
+        ("in downtime", if own.is("in_downtime") { "yes".to_owned() } else { String::new() }),
         ("reason", field(own, "reason")),
         ("message", field(own, "message")),
     ];
     kept(all)
+}
+
+/// Who knows of it, and what they say.
+fn acknowledgement(doc: &Doc, times: Times) -> String {
+    let Some(ack) = doc.get("ack").filter(|ack| !matches!(ack, Doc::Null)) else { return String::new() };
+    let by = ack.text("by").map_or_else(String::new, |by| format!(" by {by}"));
+    let until =
+        if ack.text("until").is_some() { format!(" until {}", time(ack, "until", times)) } else { String::new() };
+    let sticky = if ack.is("sticky") { ", sticky" } else { "" };
+    format!("{}{by}{until}{sticky}: {}", time(ack, "at", times), field(ack, "comment"))
 }
 
 /// Those that say something.
@@ -141,6 +159,8 @@ async fn pair(host: &Name, task: &Name, client: &Client, session: &mut Session) 
         ("running", if pair.is("running") { "yes" } else { "no" }.to_owned()),
         ("last executed", time(&pair, "last_executed_at", times)),
         ("next", time(&pair, "next_run_at", times)),
+        ("acknowledged", acknowledgement(&pair, times)),
+        ("notes", notes(&pair)),
         ("skipped in a row", field(&pair, "skipped_in_row")),
     ]);
     show::fields(&mut session.output, &shown)?;

@@ -29,6 +29,8 @@ pub enum Operation {
     Follow,
     /// Runs what is not defined: anything.
     Exec,
+    /// Acknowledges, sets downtimes, pauses.
+    Tend,
     /// Changes definitions.
     Write,
     /// The same with a file as the body, or with many definitions.
@@ -45,14 +47,14 @@ impl Operation {
         match self {
             Self::Probe | Self::NothingPublic => None,
             Self::Read | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
-            Self::Ask | Self::Run | Self::Exec => Some(Role::Operator),
+            Self::Ask | Self::Run | Self::Exec | Self::Tend => Some(Role::Operator),
             Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
 
     /// Whether its answer is a document in a form that the client chooses.
     pub const fn answers_document(self) -> bool {
-        matches!(self, Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Write | Self::Upload)
+        matches!(self, Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Tend | Self::Write | Self::Upload)
     }
 }
 
@@ -133,6 +135,7 @@ mod tests {
             (Operation::Run, Some(Role::Operator)),
             (Operation::Exec, Some(Role::Operator)),
             (Operation::Follow, Some(Role::Viewer)),
+            (Operation::Tend, Some(Role::Operator)),
             (Operation::Write, Some(Role::Admin)),
             (Operation::Upload, Some(Role::Admin)),
         ] {

@@ -10,10 +10,12 @@
 //! * `apply.rs`, `export.rs`   many definitions at once; `bare.rs` what both show of one
 //! * `start.rs`        starting runs; `live.rs` what they write while they run
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
+//! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
 //! * `server.rs`       the listening server
 
+pub mod ack;
 pub mod apply;
 pub mod auth;
 pub mod bad_keys;
@@ -33,6 +35,7 @@ pub mod merge_patch;
 pub mod negotiate;
 pub mod nouns;
 pub mod page;
+pub mod pause;
 pub mod preview;
 pub mod problem;
 pub mod programs;
@@ -52,8 +55,8 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
-use crate::model::{Credential, Host, HostTask, Key, Program, Schedule, Task, TaskSchedule};
-use auth::Operation::{Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Upload, Write};
+use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Task, TaskSchedule};
+use auth::Operation::{self, Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Tend, Upload, Write};
 use bad_keys::BadKeys;
 use definitions as d;
 use nouns::Served;
@@ -80,7 +83,7 @@ impl State {
 pub fn routes() -> Vec<At> {
     const RESULTS: &[&str] =
         &["host", "task", "outcome", "state", "reason", "trigger", "group", "since", "until", LIMIT, CURSOR];
-    const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "n", LIMIT, CURSOR];
+    const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "unhandled", "n", LIMIT, CURSOR];
     vec![
         at("").get(&[], no_host(root::describe)),
         at("/").get(&[], no_host(root::describe)),
@@ -107,6 +110,8 @@ pub fn routes() -> Vec<At> {
         one::<HostTask>(),
         all::<TaskSchedule>(),
         one::<TaskSchedule>(),
+        listed::<Downtime>().on(Method::POST, Tend, &[], change::<Downtime>(within(d::create::<Downtime>))),
+        changed::<Downtime>(Tend).on(Method::PUT, Tend, &[], change::<Downtime>(within(d::replace::<Downtime>))),
         all::<Key>(),
         one::<Key>(),
         at("/apply").on(Method::POST, Upload, &["dry_run", "prune", "documents"], within(apply::apply)),
@@ -122,7 +127,11 @@ pub fn routes() -> Vec<At> {
         at("/status").get(STATUS, within(status::list)),
         at("/status/summary").get(&[], within(status::summary)),
         at("/status/{host}").get(&[], the_host(status::host)),
+        acknowledged("/status/{host}/ack"),
         at("/status/{host}/{task}").get(&["n"], the_host(status::pair)),
+        acknowledged("/status/{host}/{task}/ack"),
+        at("/pause").on(Method::POST, Tend, &[], within(pause::pause).of_all()),
+        at("/resume").on(Method::POST, Tend, &[], within(pause::resume).of_all()),
         at("/stats").get(&[], all_hosts(stats::stats)),
         at_root("/health/live").on(Method::GET, Probe, &[], no_host(health::live)),
         at_root("/health/ready").on(Method::GET, Probe, &[], no_host(health::ready)),
@@ -164,8 +173,23 @@ fn one<T: Served>() -> At {
 
 /// `/NOUNS/NAME` without what replaces.
 fn kept<T: Served>() -> At {
+    changed::<T>(Write)
+}
+
+/// `/NOUNS/NAME` without what replaces; changing it is this operation.
+fn changed<T: Served>(operation: Operation) -> At {
     at(&format!("/{}/{{name}}", T::NOUN.url()))
         .get(&[], within(d::get::<T>))
-        .on(Method::PATCH, Write, &[], change::<T>(within(d::patch::<T>)))
-        .on(Method::DELETE, Write, &["cascade"], change::<T>(within(d::delete::<T>)))
+        .on(Method::PATCH, operation, &[], change::<T>(within(d::patch::<T>)))
+        .on(Method::DELETE, operation, &["cascade"], change::<T>(within(d::delete::<T>)))
+}
+
+/// `…/ack`.
+fn acknowledged(path: &str) -> At {
+    at(path).on(Method::POST, Tend, &[], the_host(ack::acknowledge)).on(
+        Method::DELETE,
+        Tend,
+        &[],
+        the_host(ack::take_back),
+    )
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::actors::handle::{AlfHandle, AnyDraft};
 use crate::model::{
-    AnyDefinition, Catalogued, Credential, Definition as _, Host, HostTask, Key, Name, Program, ProgramDocument,
-    ReadOnly, Schedule, SecretText, Task, TaskSchedule,
+    AnyDefinition, Catalogued, Credential, Definition as _, Downtime, Host, HostTask, Key, Name, Program,
+    ProgramDocument, ReadOnly, Schedule, SecretText, Task, TaskSchedule,
 };
 
 /// A noun that is served under its own URL.
@@ -69,6 +69,7 @@ served!(Program {
 served!(Schedule {});
 served!(HostTask {});
 served!(TaskSchedule {});
+served!(Downtime {});
 
 served!(Key {
     fn complete(document: &mut Self::Document) {

@@ -193,11 +193,12 @@ impl From<Error> for Problem {
         let words = error.to_string();
         match error {
             Error::Invalid(faults) => Self::invalid(faults),
-            Error::NotFound(_) | Error::NoRun(_) => Self::not_found(words),
+            Error::NotFound(_) | Error::NoRun(_) | Error::NotLinked { .. } => Self::not_found(words),
             Error::Overlap(run) => Self::new(Kind::Conflict, words).with(LOCATION, format!("/api/v1/runs/{run}")),
             Error::Taken(_)
             | Error::InUse { .. }
             | Error::Disabled(_)
+            | Error::NothingToAcknowledge(_)
             | Error::HostKey(_)
             | Error::KeyFile(_)
             | Error::NotForThis(_) => Self::new(Kind::Conflict, words),

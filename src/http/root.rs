@@ -16,6 +16,8 @@ struct Api<'a> {
     node: &'a Name,
     store: &'static str,
     started_at: Timestamp,
+    /// Whether all firing is stopped.
+    paused: bool,
     /// The nouns, by their plural in snake_case.
     nouns: BTreeMap<&'static str, String>,
     /// What is not a noun.
@@ -32,6 +34,8 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("results", "/api/v1/results"),
         ("status", "/api/v1/status"),
         ("status_summary", "/api/v1/status/summary"),
+        ("pause", "/api/v1/pause"),
+        ("resume", "/api/v1/resume"),
         ("schedules_preview", "/api/v1/schedules/preview"),
         ("stats", "/api/v1/stats"),
         ("health_live", "/health/live"),
@@ -44,6 +48,7 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         node: call.handle().node_name(),
         store: call.handle().store_kind(),
         started_at: call.handle().started_at(),
+        paused: call.handle().paused().is_some(),
         nouns: Noun::ALL.into_iter().map(|noun| (noun.plural(), format!("/api/v1/{}", noun.url()))).collect(),
         more: more.into(),
     };

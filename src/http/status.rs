@@ -26,6 +26,7 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let outcome: Option<Outcome> = query.word("outcome");
     let state = asked(&mut query);
     let selector: Option<Selector> = query.take("selector");
+    let unhandled = query.text("unhandled").map(|_| query.flag("unhandled"));
     let last = last(&mut query);
     query.done()?;
     let catalog = call.handle().catalog();
@@ -42,6 +43,7 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
                 Asked::Pending => row.state.is_none(),
                 Asked::Is(state) => row.state == Some(state),
             }
+            && unhandled.is_none_or(|unhandled| row.is_unhandled() == unhandled)
             && selector.as_ref().is_none_or(|selector| {
                 let host = catalog.hosts.get(&row.host);
                 host.is_some_and(|host| selector.matches(row.host.as_str(), &host.meta.labels))

@@ -8,8 +8,8 @@ use rpds::RedBlackTreeMapSync;
 
 use super::definition::Definition;
 use super::{
-    Credential, CronLine, DueRules, Fault, Host, HostTask, Hosts, Key, LineZone, Meta, Name, Noun, Program, Reference,
-    Schedule, Task, TaskSchedule, Timestamp, Timezone, When,
+    Credential, CronLine, Downtime, DowntimeMode, DueRules, Fault, FinishBy, Host, HostTask, Hosts, Key, LineZone,
+    Meta, Name, Noun, Program, Reference, Schedule, Task, TaskSchedule, Timestamp, Timezone, When,
 };
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
@@ -34,6 +34,8 @@ pub struct Catalog {
     pub host_tasks: Map<HostTask>,
     /// Task-schedules.
     pub task_schedules: Map<TaskSchedule>,
+    /// Downtimes.
+    pub downtimes: Map<Downtime>,
     /// Keys.
     pub keys: Map<Key>,
 }
@@ -54,7 +56,7 @@ macro_rules! for_each_noun {
     ($call:ident) => {
         $call! {
             Credential credentials, Host hosts, Program programs, Task tasks, Schedule schedules,
-            HostTask host_tasks, TaskSchedule task_schedules, Key keys
+            HostTask host_tasks, TaskSchedule task_schedules, Downtime downtimes, Key keys
         }
     };
 }
@@ -195,6 +197,19 @@ impl Catalog {
             .collect()
     }
 
+    /// The downtimes that keep a task from running on a host, those that are not on now included.
+    pub fn pauses_of(&self, task: &Name, host: &Host) -> Vec<Arc<Downtime>> {
+        let pauses = |downtime: &Downtime| {
+            downtime.mode == DowntimeMode::Pause && downtime.is_of(task) && downtime.on.covers(host)
+        };
+        self.downtimes.values().filter(|downtime| pauses(downtime)).cloned().collect()
+    }
+
+    /// The downtimes that are on at this moment, on whichever of the hosts they cover.
+    pub fn downtimes_at(&self, now: Timestamp) -> DowntimesOn {
+        DowntimesOn { now, all: self.downtimes.values().filter(|one| one.period.may_be_on(now)).cloned().collect() }
+    }
+
     /// When a task runs on a host: all its lines there.
     pub fn lines_of(&self, task: &Name, host: &Host) -> Vec<PairLine> {
         let applies = |link: &TaskSchedule| {
@@ -205,16 +220,37 @@ impl Catalog {
             .filter(|link| applies(link))
             .filter_map(|link| match &link.when {
                 When::Inline { cron, timezone } => {
-                    Some(PairLine::of(&link.meta, cron, *timezone, &DueRules::default(), host, task))
+                    let line = PairLine::of(&link.meta, cron, *timezone, &DueRules::default(), host, task);
+                    Some(PairLine { finish_by: link.finish_by.clone(), ..line })
                 }
                 When::Schedule(name) => {
                     let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
                     let Schedule { meta, cron, timezone, rules, .. } = &**schedule;
                     let line = PairLine::of(meta, cron, *timezone, rules, host, task);
-                    Some(PairLine { since: line.since.max(link.meta.updated_at), ..line })
+                    let since = line.since.max(link.meta.updated_at);
+                    Some(PairLine { since, finish_by: link.finish_by.clone(), ..line })
                 }
             })
             .collect()
+    }
+}
+
+/// The downtimes that are on at one moment.
+#[derive(Debug, Clone)]
+pub struct DowntimesOn {
+    now: Timestamp,
+    all: Vec<Arc<Downtime>>,
+}
+
+impl DowntimesOn {
+    /// Whether one of them is on for a host with all its tasks.
+    pub fn cover_host(&self, host: &Host) -> bool {
+        self.all.iter().any(|downtime| downtime.task.is_none() && downtime.is_on(host, self.now))
+    }
+
+    /// Whether one of them is on for a task on a host.
+    pub fn cover(&self, host: &Host, task: &Name) -> bool {
+        self.all.iter().any(|downtime| downtime.is_of(task) && downtime.is_on(host, self.now))
     }
 }
 
@@ -231,6 +267,8 @@ pub struct PairLine {
     pub rules: DueRules,
     /// How far this pair is from the line's instants.
     pub offset: TimeDelta,
+    /// By when what it makes due must have gone well.
+    pub finish_by: Option<FinishBy>,
     /// Since when it is so: earlier instants came by another definition, or by none.
     pub since: Option<Timestamp>,
 }
@@ -243,6 +281,7 @@ impl PairLine {
             timezone: zone.on(host.timezone),
             offset: rules.splay.offset(cron, &host.meta.name, task),
             rules: rules.clone(),
+            finish_by: None,
             since: meta.updated_at,
         }
     }

@@ -21,13 +21,15 @@ pub enum Noun {
     HostTask,
     /// When a task runs on its hosts.
     TaskSchedule,
+    /// When work goes on somewhere.
+    Downtime,
     /// Who may call the API.
     Key,
 }
 
 impl Noun {
     /// Every noun, so that what refers to others comes after them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Key,
         Self::Credential,
         Self::Host,
@@ -36,6 +38,7 @@ impl Noun {
         Self::Schedule,
         Self::HostTask,
         Self::TaskSchedule,
+        Self::Downtime,
     ];
 
     /// In snake_case, as XML's root element and in the store: `host_task`.
@@ -48,6 +51,7 @@ impl Noun {
             Self::Schedule => "schedule",
             Self::HostTask => "host_task",
             Self::TaskSchedule => "task_schedule",
+            Self::Downtime => "downtime",
             Self::Key => "key",
         }
     }
@@ -62,6 +66,7 @@ impl Noun {
             Self::Schedule => "schedules",
             Self::HostTask => "host_tasks",
             Self::TaskSchedule => "task_schedules",
+            Self::Downtime => "downtimes",
             Self::Key => "keys",
         }
     }
@@ -84,7 +89,7 @@ impl Noun {
     /// Whether one of them may concern a single host: then a key that is for that one alone may change it.
     pub const fn may_concern_one_host(self) -> bool {
         match self {
-            Self::Host | Self::HostTask | Self::TaskSchedule => true,
+            Self::Host | Self::HostTask | Self::TaskSchedule | Self::Downtime => true,
             Self::Credential | Self::Program | Self::Task | Self::Schedule | Self::Key => false,
         }
     }
@@ -98,6 +103,11 @@ impl Noun {
     /// Whether its names may hold `@`.
     pub const fn is_link(self) -> bool {
         matches!(self, Self::HostTask | Self::TaskSchedule)
+    }
+
+    /// Whether it is nothing without what it names, and is deleted with it where that is asked for.
+    pub const fn goes_along(self) -> bool {
+        matches!(self, Self::HostTask | Self::TaskSchedule | Self::Downtime)
     }
 }
 

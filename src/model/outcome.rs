@@ -65,8 +65,10 @@ pub enum Reason {
     Cancelled,
     /// Skipped: the last run was still going.
     Overlap,
-    /// Skipped: Alf was not there at the instant.
+    /// Skipped: Alf was away or paused at the instant.
     Missed,
+    /// Skipped: a downtime keeps it from running.
+    Downtime,
     /// Skipped: it could not start within `start_within`.
     Late,
 }
@@ -86,7 +88,7 @@ impl Reason {
             | Self::Refused
             | Self::Aborted
             | Self::Cancelled => (Outcome::Problem, Some(State::Unknown)),
-            Self::Overlap | Self::Missed | Self::Late => (Outcome::Skipped, None),
+            Self::Overlap | Self::Missed | Self::Downtime | Self::Late => (Outcome::Skipped, None),
         }
     }
 
@@ -103,6 +105,7 @@ impl Reason {
                 | Self::Cancelled
                 | Self::Overlap
                 | Self::Missed
+                | Self::Downtime
                 | Self::Late
         )
     }

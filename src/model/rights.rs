@@ -30,6 +30,7 @@ impl Concern<'_> {
             AnyDefinition::Host(host) => Concern::Host(host),
             AnyDefinition::HostTask(link) => Concern::on(Some(&link.on)),
             AnyDefinition::TaskSchedule(link) => Concern::on(link.on.as_ref()),
+            AnyDefinition::Downtime(downtime) => Concern::on(Some(&downtime.on)),
             AnyDefinition::Credential(_)
             | AnyDefinition::Program(_)
             | AnyDefinition::Task(_)

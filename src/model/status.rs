@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LastResults, Name, Outcome, Reason, RunId, RunResult, State, Timestamp};
+use super::{
+    Ack, FlapThresholds, LastResults, Name, Outcome, Reason, RunId, RunResult, State, StateHistory, Timestamp,
+};
+
+/// So many instants in a row that executed nothing make a pair stale; one is enough where they are far apart.
+const STALE: u32 = 3;
 
 /// One of a pair's last Results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +42,53 @@ pub struct PairStatus {
     pub last_executed_at: Option<Timestamp>,
     /// How many instants in a row executed nothing.
     pub skipped_in_row: u32,
+    /// Whether that is so many that what it tells is old.
+    pub stale: bool,
     /// The newest Results first.
     pub last: LastResults,
     /// The next attempt of a soft PROBLEM.
     pub retry: Option<Retry>,
+    /// The last states that counted.
+    pub history: Option<StateHistory>,
+    /// Whether they change too often to be told each time.
+    pub flapping: bool,
+    /// Who knows of its PROBLEM.
+    pub ack: Option<Ack>,
+    /// What is to go well by some time, and has not yet.
+    pub expected: Option<Expected>,
+    /// What should have gone well by some time that is over.
+    pub late: Option<Expected>,
+}
+
+/// What is to go well by some time (`finish_by`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// The instant.
+    pub scheduled_at: Timestamp,
+    /// What made it due.
+    pub schedule: Name,
+    /// By when there must be an OK Result.
+    pub by: Timestamp,
+}
+
+/// All firing is stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The key of who has stopped it.
+    pub by: Option<Name>,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// What must be known beside a Result to take it in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Taking {
+    /// Its host was lost or cannot be reached.
+    pub host_is_down: bool,
+    /// From where on the pair flaps; none where that is not looked at.
+    pub flapping: Option<FlapThresholds>,
+    /// The pair is due so seldom that one instant which executed nothing makes it stale.
+    pub seldom: bool,
 }
 
 /// A soft PROBLEM's next attempt.
@@ -79,7 +127,7 @@ impl PairStatus {
 
     /// Takes a Result in: what `last` shows always, the state only where the Result speaks for the task and its host is
     /// not down.
-    pub fn take(&mut self, result: &RunResult, host_is_down: bool) {
+    pub fn take(&mut self, result: &RunResult, taking: Taking) {
         self.last.add(&LastResult {
             id: result.id,
             outcome: result.outcome,
@@ -90,16 +138,26 @@ impl PairStatus {
         if result.outcome == Outcome::Skipped {
             let more = result.instants.map_or(1, |instants| u32::try_from(instants.count).unwrap_or(u32::MAX));
             self.skipped_in_row = self.skipped_in_row.saturating_add(more);
+            self.stale = self.skipped_in_row >= STALE || taking.seldom;
         } else if result.started_at.is_some() {
-            self.skipped_in_row = 0;
+            (self.skipped_in_row, self.stale) = (0, false);
             self.last_executed_at = result.started_at;
         }
-        if host_is_down || result.reason.is_some_and(Reason::leaves_state) {
+        if taking.host_is_down || result.reason.is_some_and(Reason::leaves_state) {
             return;
         }
         if self.state != result.state {
             self.since = Some(result.finished_at);
+            self.ack.take_if(|ack| !ack.sticky);
         }
+        if result.outcome == Outcome::Ok {
+            self.ack = None;
+        }
+        if let Some(state) = result.state {
+            self.history.get_or_insert_with(|| StateHistory::begin(state)).push(state);
+        }
+        let flaps = |thresholds| self.history.is_some_and(|history| history.flaps(self.flapping, thresholds));
+        self.flapping = taking.flapping.is_some_and(flaps);
         self.state = result.state;
         self.outcome = Some(result.outcome);
         self.hard = result.hard;
@@ -126,6 +184,14 @@ pub struct StatusRow {
     pub max_attempts: u32,
     /// Since when it has this state.
     pub since: Option<Timestamp>,
+    /// Whether it changes too often between states to be told each time.
+    pub flapping: bool,
+    /// Whether somebody knows of its PROBLEM.
+    pub acknowledged: bool,
+    /// Who, and what they say of it.
+    pub ack: Option<Ack>,
+    /// Whether it is in a downtime.
+    pub in_downtime: bool,
     /// Whether it runs now.
     pub running: bool,
     /// The next instant.
@@ -134,44 +200,30 @@ pub struct StatusRow {
     pub last_executed_at: Option<Timestamp>,
     /// How many instants in a row executed nothing.
     pub skipped_in_row: u32,
+    /// Whether that is so many that what is shown is old.
+    pub stale: bool,
+    /// Whether something has not gone well by its `finish_by`.
+    pub late: bool,
     /// The newest Results first.
     pub last: Vec<LastResult>,
 }
 
-/// The state of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum HostState {
-    /// Connected when last needed.
-    Up,
-    /// Could not be connected to when last needed.
-    Down,
-    /// Could not be tried: a jump host on the way to it is down.
-    Unreachable,
-}
-
-/// A host's own state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HostStatus {
-    /// The host.
-    pub host: Name,
-    /// Null before the first connect.
-    pub state: Option<HostState>,
-    /// Whether the state is beyond doubt: UP always, DOWN after the host's `max_attempts` failed connects in a row.
-    pub hard: bool,
-    /// Failed connects in a row.
-    pub attempt: u32,
-    /// Since when it has this state.
-    pub since: Option<Timestamp>,
-    /// Why it is not UP.
-    pub reason: Option<Reason>,
-    /// The same in words a person can act on.
-    pub message: Option<String>,
+impl StatusRow {
+    /// Whether it is a PROBLEM that nobody has taken on: not acknowledged, not in a downtime.
+    pub fn is_unhandled(&self) -> bool {
+        self.outcome == Some(Outcome::Problem) && !self.acknowledged && !self.in_downtime
+    }
 }
 
 /// `GET /status/summary`: how many pairs are in each state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct StatusSummary {
+    /// Whether all firing is stopped.
+    pub paused: bool,
+    /// Since when.
+    pub paused_since: Option<Timestamp>,
+    /// The key of who has stopped it.
+    pub paused_by: Option<Name>,
     /// All pairs.
     pub total: u64,
     /// In state OK.

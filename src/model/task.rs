@@ -49,6 +49,8 @@ pub struct Task {
     pub max_attempts: u32,
     /// Between a soft PROBLEM and the next attempt.
     pub retry_interval: Span,
+    /// Whether changing too often between states is told as flapping.
+    pub flapping: bool,
     /// Whether it is run by schedules.
     pub enabled: bool,
 }
@@ -101,6 +103,8 @@ document! {
         pub max_attempts: Option<u32>,
         /// Between a soft PROBLEM and the next attempt.
         pub retry_interval: Option<Span>,
+        /// Whether changing too often between states is told as flapping.
+        pub flapping: Option<bool>,
         /// Whether it is run by schedules.
         pub enabled: Option<bool>,
     }
@@ -175,6 +179,8 @@ impl Definition for Task {
             overlap: document.overlap.unwrap_or_default(),
             max_attempts,
             retry_interval,
+            // A job's end is news each time; a check's states are one story.
+            flapping: document.flapping.unwrap_or(plugin == Plugin::Nagios),
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(task)
@@ -199,6 +205,7 @@ impl Definition for Task {
             overlap: Some(self.overlap),
             max_attempts: Some(self.max_attempts),
             retry_interval: Some(self.retry_interval),
+            flapping: Some(self.flapping),
             enabled: Some(self.enabled),
             ..TaskDocument::with_meta(&self.meta)
         }

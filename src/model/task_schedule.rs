@@ -1,7 +1,7 @@
 //! Task-schedules: when a task runs on its hosts.
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{CronLine, Fault, Faults, Hosts, LineZone, Name, Noun, Reference, Selector};
+use super::{CronLine, Fault, Faults, FinishBy, Hosts, LineZone, Name, Noun, Reference, Selector};
 
 /// When a task runs on its hosts.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct TaskSchedule {
     pub when: When,
     /// On which of its hosts; all of them where none is given.
     pub on: Option<Hosts>,
+    /// By when what it makes due must have gone well.
+    pub finish_by: Option<FinishBy>,
     /// Whether it makes anything due.
     pub enabled: bool,
 }
@@ -47,6 +49,8 @@ document! {
         pub host: Option<Name>,
         /// On these hosts only.
         pub selector: Option<Selector>,
+        /// By when what it makes due must have gone well: `06:00` or `5h`.
+        pub finish_by: Option<FinishBy>,
         /// Whether it makes anything due.
         pub enabled: Option<bool>,
     }
@@ -101,6 +105,7 @@ impl Definition for TaskSchedule {
             task,
             when,
             on,
+            finish_by: document.finish_by,
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(link)
@@ -109,6 +114,7 @@ impl Definition for TaskSchedule {
     fn document(&self) -> TaskScheduleDocument {
         let mut document = TaskScheduleDocument {
             task: Some(self.task.clone()),
+            finish_by: self.finish_by.clone(),
             enabled: Some(self.enabled),
             ..TaskScheduleDocument::with_meta(&self.meta)
         };

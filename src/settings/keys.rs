@@ -225,6 +225,20 @@ pub(super) const KEYS: &[Key] = &[
         check: count::<1, 1_000_000>,
     },
     Key {
+        path: "flapping.low",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(20),
+        allowed: "a whole number from 0 to 100, at most flapping.high",
+        check: count::<0, 100>,
+    },
+    Key {
+        path: "flapping.high",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(30),
+        allowed: "a whole number from 0 to 100",
+        check: count::<0, 100>,
+    },
+    Key {
         path: "threads.arbiters",
         shape: Shape::Integer,
         default: BuiltIn::Integer(0),

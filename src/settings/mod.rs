@@ -34,6 +34,8 @@ pub struct Settings {
     pub schedule: ScheduleSettings,
     pub ssh: SshSettings,
     pub runs: RunsSettings,
+    /// From where on a pair flaps.
+    pub flapping: FlappingSettings,
     pub threads: ThreadsSettings,
     pub shutdown: ShutdownSettings,
     pub logging: LoggingSettings,
@@ -122,6 +124,15 @@ pub struct RunsSettings {
     pub max_in_flight: usize,
     /// Writes that may wait for the store: with more, instants wait too and manual runs are refused (503).
     pub queue: usize,
+}
+
+/// From where on a pair flaps: percent of change among its last 21 states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlappingSettings {
+    /// Below it flapping ends.
+    pub low: usize,
+    /// Above it flapping begins.
+    pub high: usize,
 }
 
 /// Threads for actors.
@@ -227,6 +238,7 @@ impl Merged {
                 max_in_flight: self.required("runs.max_in_flight", values::count)?,
                 queue: self.required("runs.queue", values::count)?,
             },
+            flapping: self.flapping()?,
             threads: ThreadsSettings {
                 arbiters: match self.required("threads.arbiters", values::count)? {
                     0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
@@ -239,6 +251,17 @@ impl Merged {
             data_dir,
             effective: self.effective(),
         })
+    }
+
+    fn flapping(&self) -> Result<FlappingSettings, SettingsError> {
+        let high = self.required("flapping.high", values::count)?;
+        let low = self.required("flapping.low", values::count)?;
+        match self.figment.find_value("flapping.low") {
+            Ok(value) if low > high => {
+                Err(SettingsError::bad_value("flapping.low", &value, self.origin("flapping.low")))
+            }
+            _ => Ok(FlappingSettings { low, high }),
+        }
     }
 
     fn http(&self) -> Result<HttpSettings, SettingsError> {

@@ -7,6 +7,7 @@ mod pages;
 mod results;
 pub(super) mod samples;
 mod saves;
+mod standing;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -47,6 +48,9 @@ pub async fn run(harness: &impl Harness) {
     saves::noting_a_kill(&*store).await;
     saves::forgetting(&*store).await;
     saves::host_keys(&*store).await;
+    standing::statuses(&*store).await;
+    standing::hosts(&*store).await;
+    standing::pause(&*store).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
     pages::filters(&*store).await;
@@ -86,6 +90,7 @@ async fn load(store: &dyn Store) -> Loaded {
     let mut loaded = must("load", store.load().await);
     loaded.definitions.sort_by_key(|row| (row.noun, row.name.clone()));
     loaded.host_keys.sort_by_key(|record| record.host.clone());
+    loaded.hosts.sort_by_key(|(host, _)| host.clone());
     loaded.pairs.sort_by_key(|pair| (pair.host.clone(), pair.task.clone()));
     for pair in &mut loaded.pairs {
         pair.open.sort_by_key(|open| open.id);

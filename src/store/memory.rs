@@ -19,7 +19,8 @@ use super::{
 };
 use crate::model::nagios::Metric;
 use crate::model::{
-    Captured, ContentHash, Name, Noun, PAGE_PERFDATA, PairStatus, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
+    Captured, ContentHash, HostRecord, Name, Noun, PAGE_PERFDATA, PairStatus, Pause, ResultPage, ResultQuery, RunId,
+    RunResult, Timestamp,
 };
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
@@ -43,6 +44,8 @@ struct Inner {
     blobs: BTreeMap<ContentHash, Bytes>,
     pairs: BTreeMap<(Name, Option<Name>), Pair>,
     host_keys: BTreeMap<Name, HostKeyRecord>,
+    hosts: BTreeMap<Name, HostRecord>,
+    pause: Option<Pause>,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
@@ -195,6 +198,22 @@ impl Inner {
                 }
                 Written::Done
             }
+            Write::SetStatus { host, task, status } => {
+                self.pair_mut(&host, Some(&task)).status = Some(*status);
+                Written::Done
+            }
+            Write::SetHost { host, record } => {
+                self.hosts.insert(host, *record);
+                Written::Done
+            }
+            Write::ForgetHost(host) => {
+                self.hosts.remove(&host);
+                Written::Done
+            }
+            Write::SetPause(pause) => {
+                self.pause = pause;
+                Written::Done
+            }
             Write::PinHostKey(record) => {
                 self.host_keys.insert(record.host.clone(), record);
                 Written::Done
@@ -274,6 +293,8 @@ impl Store for MemoryStore {
             definitions: inner.definitions.values().cloned().collect(),
             pairs: inner.pairs(),
             host_keys: inner.host_keys.values().cloned().collect(),
+            hosts: inner.hosts.iter().map(|(host, record)| (host.clone(), record.clone())).collect(),
+            pause: inner.pause.clone(),
         };
         Box::pin(std::future::ready(Ok(loaded)))
     }

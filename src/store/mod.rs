@@ -14,8 +14,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ContentHash, Kill, Name, Noun, PairStatus, PublicKey, Reference, ResultPage, ResultQuery, RunId, RunResult,
-    Timestamp, Trigger,
+    ContentHash, HostRecord, Kill, Name, Noun, PairStatus, Pause, PublicKey, Reference, ResultPage, ResultQuery, RunId,
+    RunResult, Timestamp, Trigger,
 };
 pub use error::StoreError;
 
@@ -157,6 +157,26 @@ pub enum Write {
         /// What was found.
         kill: Kill,
     },
+    /// Replaces a pair's status: what changed is not a Result's doing. Answered by `Done`.
+    SetStatus {
+        /// The host.
+        host: Name,
+        /// The task.
+        task: Name,
+        /// The pair's status.
+        status: Box<PairStatus>,
+    },
+    /// Keeps how a host stands, replacing what was there. Answered by `Done`.
+    SetHost {
+        /// The host.
+        host: Name,
+        /// How it stands.
+        record: Box<HostRecord>,
+    },
+    /// Forgets how a host stands. Answered by `Done`.
+    ForgetHost(Name),
+    /// All firing is stopped, or goes on (none). Answered by `Done`.
+    SetPause(Option<Pause>),
     /// Pins what was learnt of a host, replacing what was there. Answered by `Done`.
     PinHostKey(HostKeyRecord),
     /// Forgets the keys learnt from a host. Answered by `Done`.
@@ -192,6 +212,10 @@ pub struct Loaded {
     pub pairs: Vec<PairRecord>,
     /// All learnt host keys.
     pub host_keys: Vec<HostKeyRecord>,
+    /// How hosts stand.
+    pub hosts: Vec<(Name, HostRecord)>,
+    /// Whether all firing is stopped.
+    pub pause: Option<Pause>,
 }
 
 /// How much there is.

@@ -10,6 +10,7 @@ mod host;
 mod host_key;
 mod node;
 mod rotation;
+mod standing;
 mod store;
 mod supervision;
 mod task;

@@ -114,6 +114,7 @@ impl World {
             host_queue: 1000,
             handshakes: 50,
             idle_timeout: self.idle_timeout,
+            flapping: crate::model::FlapThresholds::default(),
             arbiters: 0,
             http: None,
         };

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use super::must;
 use crate::model::nagios::{Metric, perfdata};
 use crate::model::{
-    Captured, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, Retry, RunId, RunIds,
-    RunResult, State, Timestamp, Trigger,
+    Ack, Captured, Expected, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, Retry, RunId,
+    RunIds, RunResult, State, StateHistory, Timestamp, Trigger,
 };
 use crate::store::{OpenRun, Write};
 
@@ -146,6 +146,12 @@ fn make_status() -> PairStatus {
         since: Some(at(-DAY)),
         last_executed_at: Some(at(5)),
         skipped_in_row: 17,
+        stale: true,
+        history: Some(StateHistory::begin(State::Unknown)),
+        flapping: true,
+        ack: Some(Ack { by: None, comment: "\"known\"".to_owned(), at: at(1), until: Some(at(2)), sticky: true }),
+        expected: Some(Expected { scheduled_at: at(3), schedule: name("nightly"), by: at(4) }),
+        late: Some(Expected { scheduled_at: at(1), schedule: name("nightly@all"), by: at(2) }),
         retry: Some(Retry { at: at(20), scheduled_at: at(3), schedule: None, given: true }),
         last: last
             .map(|(i, (outcome, state))| LastResult {

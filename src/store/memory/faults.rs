@@ -53,9 +53,14 @@ impl Faults {
 fn task_of(write: &Write) -> Option<&Name> {
     match write {
         Write::Claim { task, .. } => task.as_ref(),
-        Write::Watch { task, .. } | Write::ForgetPair { task, .. } => Some(task),
+        Write::Watch { task, .. } | Write::ForgetPair { task, .. } | Write::SetStatus { task, .. } => Some(task),
         Write::Save { result, .. } => result.task.as_ref(),
-        Write::NoteKill { .. } | Write::PinHostKey(_) | Write::ForgetHostKey(_) => None,
+        Write::NoteKill { .. }
+        | Write::SetHost { .. }
+        | Write::ForgetHost(_)
+        | Write::SetPause(_)
+        | Write::PinHostKey(_)
+        | Write::ForgetHostKey(_) => None,
     }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, named_params};
 use super::fault::Fault;
 use super::names::AD_HOC;
 use super::results::{self, Known};
-use super::{read, status};
+use super::{read, standing, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
 use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
 
@@ -40,6 +40,23 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
         }
         Write::NoteKill { run, kill } => {
             results::note_kill(connection, run, &kill)?;
+            Ok(Written::Done)
+        }
+        Write::SetStatus { host, task, status } => {
+            let pair = known.names.pair(connection, &host, Some(&task))?;
+            set_status(connection, pair, *status)?;
+            Ok(Written::Done)
+        }
+        Write::SetHost { host, record } => {
+            standing::set_host(connection, &host, &record)?;
+            Ok(Written::Done)
+        }
+        Write::ForgetHost(host) => {
+            standing::forget_host(connection, &host)?;
+            Ok(Written::Done)
+        }
+        Write::SetPause(pause) => {
+            standing::set_pause(connection, pause.as_ref())?;
             Ok(Written::Done)
         }
         Write::PinHostKey(record) => pin(connection, &record),

@@ -14,6 +14,7 @@ mod read;
 mod reader;
 mod results;
 mod schema;
+mod standing;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -101,7 +102,14 @@ impl Store for SqliteStore {
             let revision = definitions::revision(connection)?;
             let definitions = definitions::load(connection)?;
             let pairs = ledger::pairs(connection)?;
-            Ok(Loaded { revision, definitions, pairs, host_keys: ledger::host_keys(connection)? })
+            Ok(Loaded {
+                revision,
+                definitions,
+                pairs,
+                host_keys: ledger::host_keys(connection)?,
+                hosts: standing::hosts(connection)?,
+                pause: standing::pause(connection)?,
+            })
         });
         load.boxed()
     }

@@ -12,11 +12,12 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
     perfdata,
+    |connection| Ok(connection.execute_batch(VERSION_5)?),
 ];
 
 /// The newest version this Alf knows.
@@ -66,6 +67,12 @@ CREATE TABLE partitions (
 
 /// The bytes of programs, by their SHA-256: the same under several names are kept once.
 const VERSION_2: &str = "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL);";
+
+/// How hosts stand, and what holds for all of them (`pause`), as JSON.
+const VERSION_5: &str = "
+CREATE TABLE host_statuses (host TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE switches (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+";
 
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
 pub(super) fn partition(table: &str) -> String {

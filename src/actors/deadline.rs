@@ -1,0 +1,67 @@
+//! `finish_by`: what is due is to go well by some time. What has not by then is late, until an OK Result comes.
+
+use chrono::{DateTime, Utc};
+
+use super::ledger::instant_of;
+use super::saving;
+use super::task::TaskActor;
+use crate::model::{Expected, Name, Outcome, RunResult, Timestamp};
+use crate::store::{OpenRun, Write};
+
+impl TaskActor {
+    /// An instant has come: its Result is expected by the `finish_by` of the line that made it due. One that is expected
+    /// already is due before it.
+    pub(super) fn expect(&mut self, schedule: Option<&Name>, at: Timestamp) {
+        if self.status.expected.is_some() {
+            return;
+        }
+        let Some(line) = self.plan.lines.iter().find(|line| Some(&line.schedule) == schedule) else { return };
+        let by = line.finish_by.as_ref().and_then(|finish_by| finish_by.of(at.get(), line.timezone));
+        self.status.expected =
+            by.map(|by| Expected { scheduled_at: at, schedule: line.schedule.clone(), by: by.into() });
+    }
+
+    /// A Result that counts has come: an OK is what was waited for. Any other leaves its instant expected, also where
+    /// that was known only to a life of this actor before this one.
+    pub(super) fn settle_expected(&mut self, run: &OpenRun, result: &RunResult) {
+        if result.outcome == Outcome::Ok {
+            (self.status.expected, self.status.late) = (None, None);
+        } else if instant_of(run).is_some() {
+            self.expect(run.schedule.as_ref(), run.scheduled_at);
+        }
+    }
+
+    /// What was to have gone well by now and has not is late.
+    pub(super) fn look_for_late(&mut self, now: DateTime<Utc>) {
+        let Some(late) = self.status.expected.take_if(|expected| expected.by.get() <= now) else { return };
+        log::warn!(host = self.host.as_str(), task = self.task().as_str(), schedule = late.schedule.as_str(),
+            scheduled_at:% = late.scheduled_at; "no OK result by {}", late.by);
+        self.status.late = Some(late);
+        self.status_changed();
+    }
+
+    /// What another line made due is not expected any more when that line is gone.
+    pub(super) fn forget_expected(&mut self) {
+        let lines = &self.plan.lines;
+        let gone = |expected: &mut Expected| {
+            !lines.iter().any(|line| line.schedule == expected.schedule && line.finish_by.is_some())
+        };
+        let expected = self.status.expected.take_if(gone).is_some();
+        let late = self.status.late.take_if(gone).is_some();
+        if expected || late {
+            self.status_changed();
+        }
+    }
+
+    /// Shows and keeps a status that no Result has changed.
+    pub(super) fn status_changed(&self) {
+        self.parts.board.set_status(&self.host, self.task(), &self.status);
+        saving::send(&self.parts, vec![self.status_write()]);
+    }
+
+    /// The status as it is now, to be kept.
+    pub(super) fn status_write(&self) -> Write {
+        let status = Box::new(self.status.clone());
+        Write::SetStatus { host: self.host.clone(), task: self.task().clone(), status }
+    }
+}

@@ -1,0 +1,121 @@
+//! `alf ack`, `alf downtime`, `alf problems`, `alf pause` and `alf resume`: tending the fleet.
+
+use chrono::{TimeDelta, Utc};
+
+use super::args::NounVerb;
+use super::args_tend::{AckArgs, DowntimeArgs, DowntimeSetArgs, DowntimeVerb, ProblemsArgs};
+use super::client::{API, Body};
+use super::columns::STATUS_ROWS;
+use super::doc::Doc;
+use super::error::{CliError, Exit};
+use super::nouns;
+use super::session::Session;
+use super::show;
+use super::status::tell_hosts_down;
+
+use crate::model::{DowntimeMode, Noun, Span, Timestamp};
+
+/// `alf problems`: what somebody should look at.
+pub(super) async fn problems(args: ProblemsArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let client = session.client().await?;
+    let (host, selector) = (args.host.map(|host| host.to_string()), args.selector.map(|it| it.to_string()));
+    let which = if args.all { ("outcome", "PROBLEM") } else { ("unhandled", "true") };
+    let named = [("host", host.as_deref()), ("selector", selector.as_deref())];
+    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let query: Vec<(&str, &str)> = named.chain([which]).collect();
+    let nothing = if args.all { "no PROBLEM" } else { "no PROBLEM that nobody has taken on (all: alf problems --all)" };
+    let path = format!("{API}/status");
+    let rows = client.list(&path, &query).await?;
+    show::list(session, &client, &path, &query, &STATUS_ROWS, nothing).await?;
+    tell_hosts_down(&rows, &client, session).await;
+    Ok(Exit::Ok)
+}
+
+/// `alf ack`.
+pub(super) async fn ack(args: AckArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let client = session.client().await?;
+    let task = args.task.as_ref().map_or_else(String::new, |task| format!("/{task}"));
+    let path = format!("{API}/status/{}{task}/ack", args.host);
+    let what = args.task.as_ref().map_or_else(|| args.host.to_string(), |task| format!("{task} on {}", args.host));
+    if args.remove {
+        client.delete(&path, &[]).await?;
+        session.output.note(&format!("{what} is not acknowledged any more"));
+        return Ok(Exit::Ok);
+    }
+    let until = match args.lasts {
+        Some(lasts) => Some(after(Utc::now().into(), lasts)?),
+        None => args.until,
+    };
+    let body = Doc::map([
+        ("comment", args.message.as_deref().map(Doc::from)),
+        ("until", until.map(|until| until.to_string().into())),
+        ("sticky", args.sticky.then_some(Doc::Bool(true))),
+    ]);
+    client.post(&path, &[], &Body::Json(body)).await?;
+    let ends = until.map_or_else(String::new, |until| format!(" until {}", session.times.at(until.get())));
+    session.output.note(&format!("{what} is acknowledged{ends}"));
+    Ok(Exit::Ok)
+}
+
+/// `alf downtime`.
+pub(super) async fn downtime(args: DowntimeArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let verb = match args.verb {
+        None => return set_downtime(args.set, session).await,
+        Some(DowntimeVerb::List(args)) => NounVerb::List(args),
+        Some(DowntimeVerb::Get(args)) => NounVerb::Get(args),
+        Some(DowntimeVerb::Create(args)) => NounVerb::Create(args),
+        Some(DowntimeVerb::Delete(args)) => NounVerb::Delete(args),
+    };
+    nouns::run(Noun::Downtime, verb, session).await
+}
+
+async fn set_downtime(args: DowntimeSetArgs, session: &mut Session) -> Result<Exit, CliError> {
+    let now = Timestamp::from(Utc::now());
+    let starts_at = args.from.unwrap_or(now);
+    let ends_at = match (args.lasts, args.until) {
+        (Some(lasts), _) => after(starts_at, lasts)?,
+        (None, Some(until)) => until,
+        (None, None) => return Err(CliError::Usage("say how long: --for or --until".to_owned())),
+    };
+    let of = args.host.as_ref().map_or("hosts", |host| host.as_str());
+    let stamp = now.get().format("%Y%m%d-%H%M%S%3f");
+    // A name has room for 128 bytes.
+    let short: String = of.chars().take(100).collect();
+    let name = args.name.as_ref().map_or_else(|| format!("{short}-{stamp}"), ToString::to_string);
+    let mode = match args.mode() {
+        DowntimeMode::Pause => "pause",
+        DowntimeMode::Suppress => "suppress",
+    };
+    let document = Doc::map([
+        ("name", Some(name.as_str().into())),
+        ("host", args.host.as_ref().map(|host| host.as_str().into())),
+        ("selector", args.selector.as_ref().map(|selector| selector.to_string().into())),
+        ("task", args.task.as_ref().map(|task| task.as_str().into())),
+        ("starts_at", Some(starts_at.to_string().into())),
+        ("ends_at", Some(ends_at.to_string().into())),
+        ("comment", args.message.as_deref().map(Doc::from)),
+        ("mode", Some(mode.into())),
+    ]);
+    let client = session.client().await?;
+    nouns::create_one(Noun::Downtime, &Body::Json(document), &client, session).await?;
+    session.output.note(&format!("until {}; to end it: alf downtime delete {name}", session.times.at(ends_at.get())));
+    Ok(Exit::Ok)
+}
+
+/// `alf pause` and `alf resume`.
+pub(super) async fn pause(paused: bool, session: &mut Session) -> Result<Exit, CliError> {
+    let client = session.client().await?;
+    let verb = if paused { "pause" } else { "resume" };
+    client.post(&format!("{API}/{verb}"), &[], &Body::Empty).await?;
+    session.output.note(if paused {
+        "nothing is run by schedules until `alf resume`; what runs goes on"
+    } else {
+        "schedules run again"
+    });
+    Ok(Exit::Ok)
+}
+
+fn after(start: Timestamp, lasts: Span) -> Result<Timestamp, CliError> {
+    let end = TimeDelta::from_std(lasts.get()).ok().and_then(|lasts| start.get().checked_add_signed(lasts));
+    end.map(Timestamp::from).ok_or_else(|| CliError::Usage(format!("{lasts} is too long")))
+}
