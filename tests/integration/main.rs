@@ -39,3 +39,4 @@ mod ssh_password;
 mod ssh_program;
 mod ssh_room;
 mod ssh_sudo;
+mod standing;

@@ -84,7 +84,7 @@ async fn how_a_host_stands_and_who_knows_of_it_survives_a_restart() {
     assert_eq!(of_host(&alf).state, None, "before the first connect");
     let refused = acknowledge(&alf, None, ack(&alf, false, None)).await;
     assert!(matches!(refused, Err(AlfError::NothingToAcknowledge(_))), "{refused:?}");
-    for _ in 0..3 {
+    for _ in 0..5 {
         alf.hosts().on_connect("web1", FakeConnect::unreachable("no route"));
     }
     alf.until(|alf| of_host(alf).hard).await;
@@ -205,47 +205,63 @@ async fn an_attempt_waits_for_the_end_of_a_pause() {
 
 #[actix_rt::test]
 async fn a_pair_that_changes_too_often_flaps_if_its_task_says_so() {
-    for (field, flaps) in
-        [(r#""plugin": "nagios""#, true), (r#""plugin": "none""#, false), (r#""flapping": true"#, true)]
-    {
-        let alf = Alf::with(UNSCHEDULED).await;
-        alf.define(&format!(r#"{{"tasks": [{{"name": "check", "command": "check", {field}}}]}}"#)).await;
+    let alf = Alf::with(r#"{"hosts": [{"name": "web1"}]}"#).await;
+    let tasks = [
+        ("plugin", r#""plugin": "nagios""#, true),
+        ("job", r#""cwd": "/""#, false),
+        ("told", r#""flapping": true"#, true),
+    ];
+    for (task, field, _) in tasks {
+        alf.define(&format!(
+            r#"{{"tasks": [{{"name": "{task}", "command": "check", {field}}}],
+                "host_tasks": [{{"task": "{task}", "host": "web1"}}]}}"#
+        ))
+        .await;
         for turn in 0..10 {
             alf.hosts().on_exec("web1", FakeExec::exit(2 * (turn % 2)));
-            alf.run_to_end("web1", "check").await;
+            alf.run_to_end("web1", task).await;
         }
-        assert_eq!(alf.status("web1", "check").unwrap().flapping, flaps, "{field}");
-        let alf = crashed(alf).await;
-        assert_eq!(alf.status("web1", "check").unwrap().flapping, flaps, "{field}, after a crash");
-        for _ in 0..20 {
-            alf.run_to_end("web1", "check").await;
-        }
-        assert!(!alf.status("web1", "check").unwrap().flapping, "it has come to rest");
-        alf.end().await;
     }
+    let alf = crashed(alf).await;
+    for (task, field, flaps) in tasks {
+        assert_eq!(alf.status("web1", task).unwrap().flapping, flaps, "{field}");
+        for _ in 0..20 {
+            alf.run_to_end("web1", task).await;
+        }
+        assert!(!alf.status("web1", task).unwrap().flapping, "{field}: it has come to rest");
+    }
+    alf.end().await;
+}
+
+/// After so many instants without a run a pair that is due by this line is stale, until something is executed.
+async fn stale_after(line: &str, instants: u32) {
+    let alf = Alf::with(&one(line)).await;
+    alf.define(&format!(
+        r#"{{"schedules": [{{"name": "often", "cron": "{line}", "splay": "0s", "missed": "skip"}}]}}"#
+    ))
+    .await;
+    alf.hosts().on_exec("web1", FakeExec::hang());
+    alf.until(|alf| alf.status("web1", "check").unwrap().running).await;
+    for skipped in 1..=instants {
+        alf.until(|alf| alf.status("web1", "check").unwrap().skipped_in_row == skipped).await;
+        assert_eq!(alf.status("web1", "check").unwrap().stale, skipped >= instants, "{skipped} of {line}");
+    }
+    let alf = crashed(alf).await;
+    assert!(alf.status("web1", "check").unwrap().stale, "it survives a crash");
+    alf.run_to_end("web1", "check").await;
+    let row = alf.status("web1", "check").unwrap();
+    assert_eq!((row.stale, row.skipped_in_row), (false, 0));
+    alf.end().await;
 }
 
 #[actix_rt::test]
-async fn three_instants_in_a_row_without_a_run_make_a_pair_stale_and_one_where_they_are_far_apart() {
-    for (line, instants) in [("@every 1m", 3), ("0 * * * *", 1)] {
-        let alf = Alf::with(&one(line)).await;
-        alf.hosts().on_exec("web1", FakeExec::hang());
-        alf.until(|alf| alf.status("web1", "check").unwrap().running).await;
-        let mut stale_after = None;
-        for skipped in 1..=3 {
-            alf.until(|alf| alf.status("web1", "check").unwrap().skipped_in_row == skipped).await;
-            if alf.status("web1", "check").unwrap().stale {
-                stale_after.get_or_insert(skipped);
-            }
-        }
-        assert_eq!(stale_after, Some(instants), "{line}");
-        let alf = crashed(alf).await;
-        assert!(alf.status("web1", "check").unwrap().stale, "{line}: it survives a crash");
-        alf.run_to_end("web1", "check").await;
-        let row = alf.status("web1", "check").unwrap();
-        assert_eq!((row.stale, row.skipped_in_row), (false, 0), "{line}");
-        alf.end().await;
-    }
+async fn three_instants_in_a_row_without_a_run_make_a_pair_stale() {
+    stale_after("@every 1m", 3).await;
+}
+
+#[actix_rt::test]
+async fn one_instant_without_a_run_is_enough_where_they_are_an_hour_apart() {
+    stale_after("0 * * * *", 1).await;
 }
 
 #[actix_rt::test]

@@ -7,4 +7,5 @@ mod parsing;
 mod programs;
 mod reading;
 mod running;
+mod tending;
 mod trusting;

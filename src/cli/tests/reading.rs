@@ -19,9 +19,9 @@ async fn status_shows_a_row_for_each_pair() {
         World::of(&server).alf(&["status", "-l", "role=web", "--state", "ok", "--outcome", "problem", "--utc"]).await;
     assert_eq!(
         done.out(),
-        "HOST  TASK  STATE    SINCE                 LAST                  NEXT                  RUNNING\n\
-         web1  load  OK       2026-11-23T08:00:00Z  2026-11-23T09:00:00Z  2026-11-23T10:00:00Z  yes\n\
-         web1  new   PENDING  -                     -                     -                     no\n",
+        "HOST  TASK  STATE    SINCE                 LAST                  NEXT                  RUNNING  NOTES\n\
+         web1  load  OK       2026-11-23T08:00:00Z  2026-11-23T09:00:00Z  2026-11-23T10:00:00Z  yes      -\n\
+         web1  new   PENDING  -                     -                     -                     no       -\n",
         "{done:?}"
     );
 }
