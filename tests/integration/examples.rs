@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alf::model::{
-    Catalog, Catalogued, Credential, Defaults, Host, HostTask, Noun, Schedule, Secrets, Task, TaskSchedule,
+    Catalog, Catalogued, Credential, Defaults, Downtime, Host, HostTask, Noun, Schedule, Secrets, Task, TaskSchedule,
 };
 
 /// Reads the file of a noun into the catalog, as `alf NOUN create -f FILE` would.
@@ -33,6 +33,7 @@ fn examples() -> Catalog {
     create::<Schedule>(&mut catalog);
     create::<HostTask>(&mut catalog);
     create::<TaskSchedule>(&mut catalog);
+    create::<Downtime>(&mut catalog);
     catalog
 }
 

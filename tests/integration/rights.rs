@@ -97,13 +97,17 @@ fn foreign(method: &str, path: &str) -> Foreign {
         ("GET", "/runs" | "/results" | "/status" | "/status/summary" | "/health/actors") => Foreign::Filtered,
         ("GET" | "DELETE", "/runs/{id}")
         | ("GET", "/runs/{id}/output" | "/results/{id}" | "/results/{id}/stdout" | "/results/{id}/stderr")
-        | ("GET" | "PUT" | "PATCH" | "DELETE", "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}") => {
-            Foreign::Refused(json!({}))
-        }
+        | (
+            "GET" | "PUT" | "PATCH" | "DELETE",
+            "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}" | "/downtimes/{name}",
+        ) => Foreign::Refused(json!({})),
         ("POST", "/hosts") => Foreign::Refused(json!({"name": "db9", "labels": {"role": "db"}})),
         ("POST", "/host-tasks") => Foreign::Refused(json!({"name": "l", "task": "t", "host": "db1"})),
         ("POST", "/task-schedules") => {
             Foreign::Refused(json!({"name": "l", "task": "t", "cron": "@daily", "host": "db1"}))
+        }
+        ("POST", "/downtimes") => {
+            Foreign::Refused(json!({"name": "l", "host": "db1", "cron": "@daily", "duration": "1h"}))
         }
         ("POST", "/tasks/{task}/run") => Foreign::Refused(json!({"selector": "role=db"})),
         ("POST", "/apply") => Foreign::Refused(json!({"hosts": [{"name": "db1", "port": 23}]})),
@@ -135,6 +139,8 @@ impl TwoHosts {
             service.send("POST", "host-tasks", &json!({"task": "t", "host": host})).expect(201);
             let daily = json!({"name": format!("daily-{host}"), "task": "t", "cron": "@daily", "host": host});
             service.send("POST", "task-schedules", &daily).expect(201);
+            let nightly = json!({"name": format!("nightly-{host}"), "host": host, "cron": "@daily", "duration": "1h"});
+            service.send("POST", "downtimes", &nightly).expect(201);
         }
         let mut hosts = Self { service, result: String::new(), _listeners: listeners };
         hosts.result = hosts.ended("db1");
@@ -170,6 +176,7 @@ fn a_key_for_some_hosts_reaches_no_other_one_by_any_call() {
             "hosts" => "db1",
             "host-tasks" => "t@db1",
             "task-schedules" => "daily-db1",
+            "downtimes" => "nightly-db1",
             "tasks" => "t",
             "credentials" => "c",
             "keys" => "admin",

@@ -237,7 +237,8 @@ async fn a_pair_that_changes_too_often_flaps_if_its_task_says_so() {
 async fn stale_after(line: &str, instants: u32) {
     let alf = Alf::with(&one(line)).await;
     alf.define(&format!(
-        r#"{{"schedules": [{{"name": "often", "cron": "{line}", "splay": "0s", "missed": "skip"}}]}}"#
+        r#"{{"schedules": [{{"name": "often", "cron": "{line}", "splay": "0s", "missed": "skip"}}],
+            "tasks": [{{"name": "check", "command": "check", "timeout": "none"}}]}}"#
     ))
     .await;
     alf.hosts().on_exec("web1", FakeExec::hang());
