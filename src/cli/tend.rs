@@ -1,6 +1,6 @@
 //! `alf ack`, `alf downtime`, `alf problems`, `alf pause` and `alf resume`: tending the fleet.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::args::NounVerb;
 use super::args_tend::{AckArgs, DowntimeArgs, DowntimeSetArgs, DowntimeVerb, ProblemsArgs};
@@ -43,7 +43,7 @@ pub(super) async fn ack(args: AckArgs, session: &mut Session) -> Result<Exit, Cl
         return Ok(Exit::Ok);
     }
     let until = match args.lasts {
-        Some(lasts) => Some(after(Utc::now().into(), lasts)?),
+        Some(lasts) => Some(after(session.now.into(), lasts)?),
         None => args.until,
     };
     let body = Doc::map([
@@ -70,7 +70,7 @@ pub(super) async fn downtime(args: DowntimeArgs, session: &mut Session) -> Resul
 }
 
 async fn set_downtime(args: DowntimeSetArgs, session: &mut Session) -> Result<Exit, CliError> {
-    let now = Timestamp::from(Utc::now());
+    let now = Timestamp::from(session.now);
     let starts_at = args.from.unwrap_or(now);
     let ends_at = match (args.lasts, args.until) {
         (Some(lasts), _) => after(starts_at, lasts)?,
