@@ -1,5 +1,8 @@
 //! The only wall clock. In tests it follows tokio's paused time, so that schedules do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
@@ -14,13 +17,22 @@ pub enum Clock {
         start: DateTime<Utc>,
         /// When tokio's time was there.
         origin: Instant,
+        /// By how many milliseconds it was set since.
+        set: Arc<AtomicI64>,
     },
 }
 
 impl Clock {
     /// A clock that shows `start` now and follows tokio's time from here.
     pub fn starting_at(start: DateTime<Utc>) -> Self {
-        Self::Virtual { start, origin: Instant::now() }
+        Self::Virtual { start, origin: Instant::now(), set: Arc::default() }
+    }
+
+    /// Sets a virtual clock forward or back, as somebody may set the machine's.
+    pub fn set_by(&self, step: TimeDelta) {
+        if let Self::Virtual { set, .. } = self {
+            set.fetch_add(step.num_milliseconds(), Ordering::Relaxed);
+        }
     }
 
     /// The time of day, to the millisecond: Alf keeps no finer instants.
@@ -28,7 +40,10 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::Wall => Utc::now(),
-            Self::Virtual { start, origin } => *start + TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX),
+            Self::Virtual { start, origin, set } => {
+                let passed = TimeDelta::from_std(origin.elapsed()).unwrap_or(TimeDelta::MAX);
+                *start + passed + TimeDelta::milliseconds(set.load(Ordering::Relaxed))
+            }
         };
         now.trunc_subsecs(3)
     }

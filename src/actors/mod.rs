@@ -20,6 +20,7 @@ pub mod task;
 mod ack;
 mod apply;
 mod cancel;
+mod clock_watch;
 mod connection;
 mod deadline;
 mod doctor;

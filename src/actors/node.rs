@@ -62,7 +62,7 @@ struct Child {
 
 /// Which hosts this node runs.
 pub struct NodeActor {
-    parts: Arc<NodeParts>,
+    pub(super) parts: Arc<NodeParts>,
     published: Published,
     arbiters: Vec<ArbiterHandle>,
     children: HashMap<Name, Child>,
@@ -212,6 +212,7 @@ impl Actor for NodeActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.watch_clock(ctx);
         self.forget_strangers(None);
         let catalog = self.published.get();
         let jumps = catalog.jumps();

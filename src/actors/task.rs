@@ -233,7 +233,7 @@ impl TaskActor {
         }
         let missed = due::missed(&self.plan.lines, self.cursor, now);
         let Some(last) = missed.last() else { return };
-        log::info!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
+        log::debug!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
             "instants passed while Alf was away");
         self.cursor = last;
         if let Some((first, last, count)) = missed.folded {

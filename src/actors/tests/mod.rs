@@ -5,6 +5,7 @@ mod support;
 mod apply;
 mod asked;
 mod catalog;
+mod clock;
 mod connection;
 mod host;
 mod host_key;
