@@ -16,7 +16,7 @@ use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
 use crate::actors::handle::{AlfHandle, HandleParts};
-use crate::actors::keys::new_key;
+use crate::actors::key_uses::KeyUses;
 use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
@@ -24,7 +24,7 @@ use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
 use crate::http::{self, HttpConfig};
-use crate::model::{Defaults, FlapThresholds, KeyDocument, Name, Rights, Role, RunIds, SecretText};
+use crate::model::{Defaults, FlapThresholds, KeyDocument, Name, Rights, Role, RunIds, SecretText, new_key};
 use crate::ssh::Connector;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
@@ -118,6 +118,8 @@ pub struct App {
     /// Where it listens; none without HTTP.
     pub address: Option<SocketAddr>,
     server: Option<(ServerHandle, JoinHandle<io::Result<()>>)>,
+    /// Writes when keys were last used.
+    key_uses: JoinHandle<()>,
     parts: Arc<NodeParts>,
     arbiters: Vec<Arbiter>,
     store: Arc<dyn Store>,
@@ -195,12 +197,15 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         store: Arc::clone(&parts.store),
         published,
         board,
+        key_uses: KeyUses::restored(loaded.key_uses),
         started_at: parts.clock.now().into(),
         clock: parts.clock,
         defaults,
         node_name: setup.node,
     });
-    let mut app = App { handle, address: None, server: None, parts: node_parts, arbiters, store: parts.store };
+    let key_uses = actix_rt::spawn(handle.clone().keep_key_uses());
+    let mut app =
+        App { handle, address: None, server: None, key_uses, parts: node_parts, arbiters, store: parts.store };
     if let Some(config) = setup.http {
         let listen = config.listen;
         let (server, address) =
@@ -251,7 +256,8 @@ impl App {
             let kill_grace = tasks.tasks.values().map(|task| task.kill_grace.get()).max().unwrap_or_default();
             self.settled(KILL_TIME + kill_grace).await;
         }
-        self.settled(FLUSH_TIME).await;
+        self.key_uses.abort();
+        let _ = tokio::join!(self.settled(FLUSH_TIME), tokio::time::timeout(FLUSH_TIME, self.handle.write_key_uses()));
         let lost =
             self.handle.board().unsettled() + usize::try_from(self.parts.lost.load(Ordering::Relaxed)).unwrap_or(0);
         let _ = self.handle.node().get().send(Everyone::Stop).await;

@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod data_dir;
+pub mod handover;
 pub mod http;
 pub mod logging;
 pub mod model;

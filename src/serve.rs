@@ -1,5 +1,8 @@
 //! The life of the service: what `alf serve` does from its settings to its exit code.
 
+mod new_keys;
+
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -70,9 +73,13 @@ pub fn serve(settings: Settings, log: &LogHandle) -> Result<ExitCode, ServeError
         if let Some(key) = app.first_key(|key| write_key(data_dir.path(), key)).await? {
             log::info!("the first admin key is in {}", key.display());
         }
+        let mut told = HashSet::new();
+        new_keys::take_up(&app.handle, data_dir.path(), &mut told).await;
         announce(&app, data_dir.path(), &settings)?;
+        let watch = actix_rt::spawn(new_keys::watch(app.handle.clone(), data_dir.path().to_owned(), told));
         let ending = signals.wait(log).await;
         log::info!(signal = ending; "stopping");
+        watch.abort();
         let ended = tokio::select! {
             ended = app.shutdown(settings.shutdown.grace) => ended,
             () = signals.again() => Ended::Lost(0),

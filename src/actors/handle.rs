@@ -12,6 +12,7 @@ use super::doctor::ExamineHost;
 use super::error::AlfError;
 use super::host::HostActor;
 use super::host_key::{ForgetHostKey, ShowHostKey, TrustHost};
+use super::key_uses::KeyUses;
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::published::Published;
 use super::rotation::RotateKey;
@@ -66,6 +67,8 @@ pub struct HandleParts {
     pub published: Published,
     /// How everything stands.
     pub board: Arc<Board>,
+    /// When each key was last shown.
+    pub key_uses: KeyUses,
     /// The time of day.
     pub clock: Clock,
     /// What stands in for fields left out.
@@ -204,7 +207,7 @@ impl AlfHandle {
         condition: Precondition,
         rights: Rights,
     ) -> Result<(PutDone, SecretText), AlfError> {
-        let secret = super::keys::new_key();
+        let secret = crate::model::new_key();
         document.set_key(&secret);
         let done = self.put(Draft::Key(document), condition, rights).await?;
         Ok((done, secret))

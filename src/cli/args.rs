@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
 pub(super) use super::args_tend::{AckArgs, DowntimeArgs, ProblemsArgs};
+pub(super) use super::key_args::KeyVerb;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::trust_args::{SecretVerb, TrustVerb};
-use crate::model::{CronLine, Limit, Name, Role, RunId, Selector, Timezone};
+use crate::model::{CronLine, Limit, Name, RunId, Selector, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
 #[derive(Debug, Parser)]
@@ -284,23 +285,6 @@ pub enum ProgramVerb {
     Delete(DeleteArgs),
 }
 
-/// What can be done with keys.
-#[derive(Debug, Subcommand)]
-pub enum KeyVerb {
-    /// List all, by name
-    #[command(after_help = "Example:\n  alf key list")]
-    List(ListArgs),
-    /// Show what a key may do
-    #[command(after_help = "Example:\n  alf key get ci")]
-    Get(NameArgs),
-    /// Create a key; it is shown once, on stdout
-    #[command(after_help = "Example:\n  alf key create ci --role operator > ci.key")]
-    Create(KeyCreateArgs),
-    /// Revoke a key at once
-    #[command(alias = "delete", after_help = "Example:\n  alf key revoke ci")]
-    Revoke(DeleteArgs),
-}
-
 /// What can be done with crontab lines.
 #[derive(Debug, Subcommand)]
 pub enum CronVerb {
@@ -345,20 +329,6 @@ pub struct DeleteArgs {
     /// Delete the links that use it too
     #[arg(long)]
     pub cascade: bool,
-}
-
-/// What `key create` takes.
-#[derive(Debug, Args)]
-pub struct KeyCreateArgs {
-    /// The name of the key
-    #[arg(value_parser = Name::parse)]
-    pub name: Name,
-    /// What it may do: viewer, operator or admin
-    #[arg(long, value_parser = parse_role)]
-    pub role: Role,
-    /// Also let it run anything on hosts (alf exec); an admin may anyway
-    #[arg(long)]
-    pub exec: bool,
 }
 
 /// What `status` takes.
@@ -465,14 +435,5 @@ pub(super) fn parse_limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit::None),
         text => text.parse().map(Limit::After).map_err(|error| format!("{error}, or none")),
-    }
-}
-
-fn parse_role(text: &str) -> Result<Role, String> {
-    match text {
-        "viewer" => Ok(Role::Viewer),
-        "operator" => Ok(Role::Operator),
-        "admin" => Ok(Role::Admin),
-        _ => Err("allowed are viewer, operator and admin".to_owned()),
     }
 }

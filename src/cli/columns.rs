@@ -181,9 +181,13 @@ static DOWNTIMES: [Column; 9] = [
     field!(wide "VERSION", "version"),
     field!(wide time "UPDATED", "updated_at"),
 ];
-static KEYS: [Column; 5] = [
+static KEYS: [Column; 9] = [
     field!("NAME", "name"),
     field!("ROLE", "role"),
+    narrow("EXEC", |doc, _| if doc.is("exec") { "yes" } else { "no" }.to_owned()),
+    narrow("HOSTS", |doc, _| doc.text("selector").unwrap_or("all").to_owned()),
+    field!(time "EXPIRES", "expires_at"),
+    field!(time "USED", "last_used_at"),
     field!(time "CREATED", "created_at"),
     field!(wide "LABELS", "labels"),
     field!(wide time "UPDATED", "updated_at"),

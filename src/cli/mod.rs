@@ -20,6 +20,7 @@ mod host_add;
 mod host_doctor;
 mod host_trust;
 mod interpreter;
+mod key_args;
 mod key_create;
 mod live;
 mod nouns;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset, Local, Offset as _, TimeZone as _, Utc};
 
@@ -113,6 +113,11 @@ impl Session {
             line.extend(byte);
         }
         Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// The data directory of the service on this machine, where something tells which.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.sources.data_dir.as_deref()
     }
 
     /// The service.

@@ -81,6 +81,7 @@ pub fn authenticate(request: &HttpRequest, state: &State, operation: Operation) 
     if let Some(end) = key.expires_at.filter(|_| key.has_expired(state.handle.now())) {
         return Err(Problem::unauthorized(&format!("the key \"{}\" expired at {end}", key.meta.name)));
     }
+    state.handle.note_key_use(&key);
     Ok(Some(key))
 }
 

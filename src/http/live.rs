@@ -15,7 +15,7 @@ use super::problem::{Kind, Problem};
 use super::reply::Reply;
 use super::runs::{has_ended, open};
 use crate::actors::handle::{Followed, Follower, Piece, Stream};
-use crate::model::{Encoding, Outcome, Reason, Rights, RunId, RunResult, State};
+use crate::model::{Encoding, Outcome, Reason, Rights, RunId, RunResult, RunRow, State};
 
 /// The type of the answer.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -28,7 +28,7 @@ const WAITING: usize = 4;
 
 /// `GET /runs/ID/output`.
 pub async fn output(call: Call, rights: Rights) -> Result<Reply, Problem> {
-    let id = open(&call, &rights).await?.id;
+    let RunRow { id, host, .. } = open(&call, &rights).await?;
     let from = match call.header("last-event-id") {
         Some(text) => offsets(text).ok_or_else(|| {
             Problem::new(Kind::Malformed, "Last-Event-ID must be OUT.ERR, the next offsets of both streams in bytes")
@@ -43,7 +43,9 @@ pub async fn output(call: Call, rights: Rights) -> Result<Reply, Problem> {
         return Ok(Reply::new(StatusCode::OK, EVENT_STREAM, Bytes::new()));
     }
     let (to, mut events) = mpsc::channel(WAITING);
-    actix_web::rt::spawn(tell(follower, Writer { id, told: from, held: Default::default() }, to));
+    let handle = call.handle().clone();
+    let may_hear = move || handle.still_cover(&rights, &host);
+    actix_web::rt::spawn(tell(follower, Writer { id, told: from, held: Default::default() }, may_hear, to));
     Ok(Reply::pieces(EVENT_STREAM, futures_util::stream::poll_fn(move |context| events.poll_recv(context))))
 }
 
@@ -54,8 +56,8 @@ fn offsets(text: &str) -> Option<[u64; 2]> {
     Some([number(out)?, number(err)?])
 }
 
-/// Tells all that comes, until the end or until nobody listens any more.
-async fn tell(mut follower: Follower, mut writer: Writer, to: mpsc::Sender<Bytes>) {
+/// Tells all that comes, until the end, or until nobody listens or may hear it any more.
+async fn tell(mut follower: Follower, mut writer: Writer, may_hear: impl Fn() -> bool, to: mpsc::Sender<Bytes>) {
     let mut beat = interval_at(tokio::time::Instant::now() + BEAT, BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Something at once, so that the client knows that it is listened for; and after how long it may come back.
@@ -74,6 +76,9 @@ async fn tell(mut follower: Follower, mut writer: Writer, to: mpsc::Sender<Bytes
                 None => return,
             },
         };
+        if !may_hear() {
+            return;
+        }
     }
 }
 

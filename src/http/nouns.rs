@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::actors::handle::{AlfHandle, AnyDraft};
 use crate::model::{
-    AnyDefinition, Catalogued, Credential, Definition as _, Downtime, Host, HostTask, Key, Name, Program,
+    AnyDefinition, Catalogued, Credential, Definition as _, Downtime, Host, HostTask, Key, KeyDocument, Name, Program,
     ProgramDocument, ReadOnly, Schedule, SecretText, Task, TaskSchedule,
 };
 
@@ -72,6 +72,10 @@ served!(TaskSchedule {});
 served!(Downtime {});
 
 served!(Key {
+    fn shown(&self, handle: &AlfHandle) -> Self::Document {
+        KeyDocument { last_used_at: ReadOnly(handle.last_use_of(self)), ..self.document() }
+    }
+
     fn complete(document: &mut Self::Document) {
         document.set_key(&SecretText::new(String::new()));
     }

@@ -50,13 +50,15 @@ pub struct Key {
     hash: SecretText,
 }
 
-/// What is compared of a key that somebody shows: its SHA-256, computed once however many keys there are.
+/// What is kept of a key, and compared with what somebody shows: its SHA-256, computed once however many keys there are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KeyDigest(String);
 
 impl KeyDigest {
     /// Of a key as it was shown.
     pub fn of(shown: &str) -> Self {
-        Self(hash_of(shown))
+        Self(URL_SAFE_NO_PAD.encode(Sha256::digest(shown.as_bytes())))
     }
 }
 
@@ -86,9 +88,17 @@ impl Key {
     }
 }
 
-/// How a key is kept.
-fn hash_of(key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(key.as_bytes()))
+/// What a key is made of.
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A new random key, `alf_` and 43 characters: 256 random bits, easy to find for who scans for leaked secrets.
+pub fn new_key() -> SecretText {
+    let mut key = String::with_capacity(47);
+    key.push_str("alf_");
+    // 62 does not divide 256: bytes from 248 on would make some characters likelier than others.
+    let random = std::iter::repeat_with(rand::random::<u8>).filter(|byte| *byte < 248);
+    key.extend(random.take(43).map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
+    SecretText::new(key)
 }
 
 document! {
@@ -113,7 +123,12 @@ document! {
 impl KeyDocument {
     /// Gives the document the key whose hash is to be kept.
     pub fn set_key(&mut self, key: &SecretText) {
-        self.hash = Some(SecretText::new(hash_of(key.reveal())));
+        self.set_digest(&KeyDigest::of(key.reveal()));
+    }
+
+    /// The same where only its digest is known.
+    pub fn set_digest(&mut self, digest: &KeyDigest) {
+        self.hash = Some(SecretText::new(digest.0.clone()));
     }
 }
 
@@ -165,6 +180,14 @@ impl Definition for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_long_and_never_the_same() {
+        let (one, other) = (new_key(), new_key());
+        assert_eq!(one.reveal().len(), 47);
+        assert!(one.reveal().starts_with("alf_"));
+        assert_ne!(one.reveal(), other.reveal());
+    }
 
     #[test]
     fn only_the_right_key_opens() {

@@ -58,7 +58,7 @@ pub use host::{Host, HostDocument, HostKeyDocument};
 pub use host_key::{HostKeyPolicy, PublicKey, PublicKeyError};
 pub use host_status::{HostRecord, HostState, HostStatus};
 pub use host_task::{HostTask, HostTaskDocument, Hosts};
-pub use key::{Key, KeyDigest, KeyDocument, Role};
+pub use key::{Key, KeyDigest, KeyDocument, Role, new_key};
 pub use labels::Labels;
 pub use last_results::{LAST_KEPT, LastResults};
 pub use name::{Name, NameError};

@@ -51,6 +51,7 @@ pub async fn run(harness: &impl Harness) {
     standing::statuses(&*store).await;
     standing::hosts(&*store).await;
     standing::pause(&*store).await;
+    saves::key_uses(&*store).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
     pages::filters(&*store).await;
@@ -91,6 +92,7 @@ async fn load(store: &dyn Store) -> Loaded {
     loaded.definitions.sort_by_key(|row| (row.noun, row.name.clone()));
     loaded.host_keys.sort_by_key(|record| record.host.clone());
     loaded.hosts.sort_by_key(|(host, _)| host.clone());
+    loaded.key_uses.sort();
     loaded.pairs.sort_by_key(|pair| (pair.host.clone(), pair.task.clone()));
     for pair in &mut loaded.pairs {
         pair.open.sort_by_key(|open| open.id);

@@ -46,6 +46,7 @@ struct Inner {
     host_keys: BTreeMap<Name, HostKeyRecord>,
     hosts: BTreeMap<Name, HostRecord>,
     pause: Option<Pause>,
+    key_uses: BTreeMap<Name, Timestamp>,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
@@ -218,6 +219,13 @@ impl Inner {
                 self.host_keys.insert(record.host.clone(), record);
                 Written::Done
             }
+            Write::NoteKeyUse { key, at } => {
+                match at {
+                    Some(at) => self.key_uses.insert(key, at),
+                    None => self.key_uses.remove(&key),
+                };
+                Written::Done
+            }
             Write::ForgetHostKey(host) => {
                 self.host_keys.remove(&host);
                 Written::Done
@@ -295,6 +303,7 @@ impl Store for MemoryStore {
             host_keys: inner.host_keys.values().cloned().collect(),
             hosts: inner.hosts.iter().map(|(host, record)| (host.clone(), record.clone())).collect(),
             pause: inner.pause.clone(),
+            key_uses: inner.key_uses.iter().map(|(key, at)| (key.clone(), *at)).collect(),
         };
         Box::pin(std::future::ready(Ok(loaded)))
     }

@@ -181,6 +181,13 @@ pub enum Write {
     PinHostKey(HostKeyRecord),
     /// Forgets the keys learnt from a host. Answered by `Done`.
     ForgetHostKey(Name),
+    /// Notes when a key was last shown; none forgets it. Answered by `Done`.
+    NoteKeyUse {
+        /// The key's name.
+        key: Name,
+        /// When.
+        at: Option<Timestamp>,
+    },
     /// Forgets a pair's record, not its Results. Answered by `Done`.
     ForgetPair {
         /// The host.
@@ -216,6 +223,8 @@ pub struct Loaded {
     pub hosts: Vec<(Name, HostRecord)>,
     /// Whether all firing is stopped.
     pub pause: Option<Pause>,
+    /// When each key was last shown.
+    pub key_uses: Vec<(Name, Timestamp)>,
 }
 
 /// How much there is.

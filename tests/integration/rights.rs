@@ -311,3 +311,50 @@ fn a_key_in_a_url_is_refused_and_bad_keys_are_slowed_down_while_good_ones_are_se
     service.call("GET", "/api/v1/hosts", &[], None).expect(200);
     call(&service, "", "GET", "/api/v1/hosts", &Value::Null).expect(401);
 }
+
+#[test]
+fn when_a_key_was_last_used_is_known_also_after_a_restart_and_makes_no_version() {
+    let mut service = Service::start();
+    let ci = key(&service, &json!({"name": "ci", "role": "viewer"}));
+    let made = service.call("GET", "/api/v1/keys/ci", &[], None).expect(200);
+    assert_eq!(made.json()["last_used_at"], Value::Null);
+    call(&service, &ci, "POST", "/api/v1/hosts", &json!({})).expect(403);
+    call(&service, &ci, "GET", "/api/v1/hosts", &Value::Null).expect(200);
+    let used = service.call("GET", "/api/v1/keys/ci", &[], None).expect(200);
+    assert!(used.json()["last_used_at"].is_string(), "{}", used.text());
+    assert_eq!((&used.json()["version"], used.header("etag")), (&json!(1), made.header("etag")));
+    service.send("PATCH", "keys/ci", &json!({"last_used_at": "2000-01-01T00:00:00Z", "title": "CI"})).expect(200);
+    assert_eq!(service.end("TERM"), Some(0));
+    service.restart();
+    assert_eq!(service.get("keys/ci")["last_used_at"], used.json()["last_used_at"]);
+    assert!(service.get("keys/admin")["last_used_at"].is_string());
+}
+
+#[test]
+fn a_lost_key_is_replaced_on_the_machine_itself_whether_the_service_runs_or_not() {
+    let mut service = Service::start();
+    let offline = |service: &Service, more: &[&str]| {
+        let done = service.cli(&[&["key", "create", "--offline", "--role", "admin"], more].concat());
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{told}");
+        (String::from_utf8(done.stdout).unwrap().trim().to_owned(), told)
+    };
+    let (key, told) = offline(&service, &["--name", "found"]);
+    assert!(told.contains("key \"found\" created"), "{told}");
+    let made = call(&service, &key, "GET", "/api/v1/keys/found", &Value::Null).expect(200).json();
+    assert_eq!((&made["role"], &made["exec"]), (&json!("admin"), &json!(true)));
+
+    assert_eq!(service.end("TERM"), Some(0));
+    let (unnamed, told) = offline(&service, &["--expires", "1d"]);
+    assert!(told.contains("is good as soon as the service of"), "{told}");
+    let (again, _) = offline(&service, &["--name", "found"]);
+    service.restart();
+    for key in [&key, &unnamed, &again] {
+        call(&service, key, "GET", "/api/v1/keys", &Value::Null).expect(200);
+    }
+    service.key = unnamed;
+    assert_eq!(service.get("keys/found-2")["role"], "admin");
+    assert!(std::fs::read_dir(service.data_dir().join("new-keys")).unwrap().next().is_none());
+    let refused = service.cli(&["key", "create", "--offline", "--role", "viewer", "--exec"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
+}

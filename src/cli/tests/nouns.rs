@@ -155,4 +155,11 @@ async fn a_new_key_goes_to_stdout_whatever_the_format() {
         assert_eq!(server.asked()[0].body, r#"{"name":"ci","role":"operator"}"#);
         assert!(!done.stderr.contains("alf_new"), "{done:?}");
     }
+    let server =
+        FakeServer::start(vec![json("POST /api/v1/keys", 201, r#"{"name":"w","role":"admin","key":"alf_new"}"#)]);
+    let flags = ["--name", "w", "--role", "admin", "-l", "role=web", "--expires", "2999-01-01"];
+    let done = World::of(&server).alf(&[&["key", "create"], &flags[..]].concat()).await;
+    assert_eq!(done.code, 0, "{done:?}");
+    let sent = r#"{"name":"w","role":"admin","selector":"role=web","expires_at":"2999-01-01T00:00:00.000Z"}"#;
+    assert_eq!(server.asked()[0].body, sent);
 }

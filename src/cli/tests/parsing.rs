@@ -47,6 +47,9 @@ fn what_the_contract_names_is_understood() {
         &["schedules", "list"],
         &["key", "create", "k", "--role", "viewer"],
         &["keys", "revoke", "k"],
+        &["key", "create", "--name", "k", "--role", "operator", "--exec", "--selector", "role=web", "--expires", "90d"],
+        &["key", "create", "--offline", "--role", "admin"],
+        &["key", "create", "--offline", "--role", "admin", "--name", "k"],
         &[
             "host",
             "add",
@@ -113,6 +116,9 @@ fn what_makes_no_sense_is_exit_2() {
         &["cron", "explain", "5/15 * * * *"],
         &["cron", "explain", "* * * * *", "--count", "0"],
         &["key", "create", "k", "--role", "root"],
+        &["key", "create", "--role", "admin"],
+        &["key", "create", "k", "--name", "k", "--role", "admin"],
+        &["key", "create", "k", "--role", "admin", "-l", ""],
         &["status", "--state", "bad"],
     ] {
         assert_eq!(code(bad), 2, "{bad:?}");

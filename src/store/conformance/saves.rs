@@ -169,3 +169,13 @@ pub(super) async fn host_keys(store: &dyn Store) {
     assert_eq!(commit(store, forgets).await, [Written::Done; 2]);
     assert_eq!(loaded().await, [other]);
 }
+
+/// When keys were last used comes back, is replaced and forgotten.
+pub(super) async fn key_uses(store: &dyn Store) {
+    let note = |key: &str, at| Write::NoteKeyUse { key: name(key), at };
+    let writes = vec![note("ci", Some(at(1))), note("ops", Some(at(2))), note("ci", Some(at(3))), note("none", None)];
+    assert_eq!(commit(store, writes).await, [Written::Done; 4]);
+    assert_eq!(load(store).await.key_uses, [(name("ci"), at(3)), (name("ops"), at(2))]);
+    commit_one(store, note("ops", None)).await;
+    assert_eq!(load(store).await.key_uses, [(name("ci"), at(3))]);
+}

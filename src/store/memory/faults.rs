@@ -60,7 +60,8 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::ForgetHost(_)
         | Write::SetPause(_)
         | Write::PinHostKey(_)
-        | Write::ForgetHostKey(_) => None,
+        | Write::ForgetHostKey(_)
+        | Write::NoteKeyUse { .. } => None,
     }
 }
 

@@ -64,6 +64,16 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
             connection.prepare_cached("DELETE FROM host_keys WHERE host = ?1")?.execute([host.as_str()])?;
             Ok(Written::Done)
         }
+        Write::NoteKeyUse { key, at: Some(at) } => {
+            let note = "INSERT INTO key_uses (key, used_at) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET used_at = excluded.used_at";
+            connection.prepare_cached(note)?.execute((key.as_str(), at.millis()))?;
+            Ok(Written::Done)
+        }
+        Write::NoteKeyUse { key, at: None } => {
+            connection.prepare_cached("DELETE FROM key_uses WHERE key = ?1")?.execute([key.as_str()])?;
+            Ok(Written::Done)
+        }
         Write::ForgetPair { host, task } => {
             let pair = known.names.pair(connection, &host, Some(&task))?;
             for table in ["pairs", "statuses", "open_runs"] {
@@ -197,6 +207,16 @@ pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
             Ok(PairRecord { host, task, claimed_until, open, status })
         })
         .collect()
+}
+
+/// When each key was last shown.
+pub(super) fn key_uses(connection: &Connection) -> Result<Vec<(Name, Timestamp)>, Fault> {
+    let mut select = connection.prepare("SELECT key, used_at FROM key_uses")?;
+    let rows = select.query_and_then([], |row| {
+        let name = read::name(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+        Ok((name, read::timestamp(row.get(1)?)?))
+    })?;
+    rows.collect()
 }
 
 /// All learnt host keys.

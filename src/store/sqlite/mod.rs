@@ -107,6 +107,7 @@ impl Store for SqliteStore {
                 definitions,
                 pairs,
                 host_keys: ledger::host_keys(connection)?,
+                key_uses: ledger::key_uses(connection)?,
                 hosts: standing::hosts(connection)?,
                 pause: standing::pause(connection)?,
             })

@@ -12,12 +12,13 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
     perfdata,
     |connection| Ok(connection.execute_batch(VERSION_5)?),
+    |connection| Ok(connection.execute_batch(KEY_USES)?),
 ];
 
 /// The newest version this Alf knows.
@@ -73,6 +74,8 @@ const VERSION_5: &str = "
 CREATE TABLE host_statuses (host TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE switches (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
+/// When each key was last shown.
+const KEY_USES: &str = "CREATE TABLE key_uses (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL) WITHOUT ROWID;";
 
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
 pub(super) fn partition(table: &str) -> String {
