@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
     AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Downtime, Fault, Host, HostTask, Key, Noun,
-    Program, ProgramDocument, Reference, Rights, Schedule, Secrets, Task, TaskSchedule, Timestamp,
+    Program, ProgramDocument, Reference, Rights, Schedule, Secret, Secrets, Task, TaskSchedule, Timestamp,
 };
 use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;
@@ -135,7 +135,7 @@ macro_rules! drafts {
             }
 
             /// What the document names, each with the JSON pointer of the field.
-            pub(super) fn named(&self) -> Vec<(&'static str, Reference)> {
+            pub(super) fn named(&self) -> Vec<(String, Reference)> {
                 match self { $(Self::$kind(document) => $kind::named_in(document),)* }
             }
 

@@ -5,16 +5,22 @@ use tokio::time::Instant;
 use super::parts::NodeParts;
 use super::programs::StoredProgram;
 use super::run::Job;
-use crate::model::{self, Name};
+use crate::model::{self, Name, SecretText, TextValue};
 use crate::ssh::output::LiveOutput;
 use crate::ssh::{Exec, RunAs, Work};
 
 impl Job {
-    /// What the session is asked to do; the error says in words what is not there any more.
-    pub(super) fn exec(&self, start_by: Instant) -> Result<Exec, String> {
+    /// What the session is asked to do, and the secrets in it; the error says in words what is not there any more.
+    pub(super) fn exec(&self, start_by: Instant) -> Result<(Exec, Vec<SecretText>), String> {
         let task = &self.plan.task;
-        let env = self.plan.env.overlaid(&self.given.env);
-        let defined = env.iter().map(|(name, value)| (name, value.to_owned()));
+        let catalog = self.parts.published.get();
+        let mut secrets = Vec::new();
+        let mut reveal = |value: &TextValue| value.reveal(&catalog, &mut secrets).map_err(|error| error.to_string());
+        let mut env = Vec::new();
+        for (name, value) in self.plan.env.overlaid(&self.given.env).iter() {
+            env.push((name.to_owned(), reveal(value)?));
+        }
+        let stdin = self.given.stdin.as_ref().or(task.stdin.as_ref()).map(reveal).transpose()?;
         // The last of a name wins: nobody takes Alf's own away.
         let own = [
             ("ALF_HOST", self.host.meta.name.to_string()),
@@ -24,13 +30,14 @@ impl Job {
             ("ALF_RUN_ID", self.run.id.to_string()),
             ("ALF_SCHEDULED_AT", self.run.scheduled_at.to_string()),
         ];
+        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
         let (work, args) = self.work(&task.work)?;
-        Ok(Exec {
+        let exec = Exec {
             run: self.run.id.to_string(),
             work,
             args: self.given.args.clone().unwrap_or(args),
-            env: defined.chain(own).map(|(name, value)| (name.to_owned(), value)).collect(),
-            stdin: self.given.stdin.clone().or_else(|| task.stdin.clone()).map(Into::into),
+            env,
+            stdin: stdin.map(Into::into),
             cwd: task.cwd.clone(),
             run_as: task.run_as.clone().map(|user| RunAs { user, password: sudo_password(&self.parts, &self.host) }),
             timeout: self.plan.timeout.get(),
@@ -38,7 +45,8 @@ impl Job {
             start_by: Some(start_by),
             output: LiveOutput::new(usize::try_from(task.output_limit).unwrap_or(usize::MAX)),
             cancel: self.cancel.clone(),
-        })
+        };
+        Ok((exec, secrets))
     }
 
     fn work(&self, work: &model::Work) -> Result<(Work, Vec<String>), String> {
@@ -58,5 +66,6 @@ impl Job {
 /// What sudo is told on a host if it asks.
 pub(super) fn sudo_password(parts: &NodeParts, host: &model::Host) -> Option<model::SecretText> {
     let name = host.credential.as_ref().or(parts.login.credential.as_ref())?;
-    parts.published.get().credentials.get(name)?.sudo_password.clone()
+    let catalog = parts.published.get();
+    catalog.credentials.get(name)?.sudo_password.as_ref()?.reveal(&catalog).ok()
 }

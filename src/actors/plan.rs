@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::parts::LoginDefaults;
-use crate::model::{Catalog, Credential, Downtime, Env, Host, Limit, Name, PairLine, Proof, PublicKey, Task, Timezone};
+use crate::model::{
+    Catalog, Credential, Downtime, Env, Host, Limit, Name, PairLine, Proof, PublicKey, SecretText, Task, TextValue,
+    Timezone,
+};
 use crate::ssh::{Login, Target};
 
 /// What the definitions come to for one host.
@@ -13,8 +16,10 @@ use crate::ssh::{Login, Target};
 pub struct HostPlan {
     /// The host.
     pub host: Arc<Host>,
-    /// How to log in there; none for the agent or the OS user's own keys.
-    pub credential: Option<Arc<Credential>>,
+    /// The user of its credential.
+    pub user: Option<String>,
+    /// How to log in there, the secrets that its credential names looked up: another value is another login.
+    pub login: Login,
     /// Whether other hosts are reached through it.
     pub leads_on: bool,
     /// Its linked tasks.
@@ -56,6 +61,7 @@ impl HostPlan {
     /// For a host of the catalog; `jumps` are [`Catalog::jumps`].
     pub fn of(catalog: &Catalog, jumps: &HashSet<Name>, host: &Arc<Host>, defaults: &LoginDefaults) -> Self {
         let credential = host.credential.as_ref().or(defaults.credential.as_ref());
+        let credential = credential.and_then(|name| catalog.credentials.get(name));
         let pairs = catalog
             .tasks_of(host)
             .into_iter()
@@ -76,7 +82,8 @@ impl HostPlan {
         Self {
             leads_on: jumps.contains(&host.meta.name),
             host: Arc::clone(host),
-            credential: credential.and_then(|name| catalog.credentials.get(name)).map(Arc::clone),
+            user: credential.and_then(|credential| credential.user.clone()),
+            login: credential.map_or(Login::Default, |credential| login(credential, catalog)),
             pairs,
         }
     }
@@ -90,26 +97,14 @@ impl HostPlan {
             || one.jump != two.jump
             || one.policy != two.policy
             || one.keys != two.keys
-            || self.credential.as_ref().map(|c| (&c.user, &c.proof))
-                != other.credential.as_ref().map(|c| (&c.user, &c.proof))
+            || self.user != other.user
+            || self.login != other.login
     }
 
     /// Where and how to log in.
     pub fn target(&self, learned: Vec<PublicKey>, defaults: &LoginDefaults) -> Target {
         let host = &self.host;
-        let credential = self.credential.as_ref();
-        let user = host.user.as_ref().or(credential.and_then(|credential| credential.user.as_ref()));
-        let login = match credential.map(|credential| &credential.proof) {
-            None => Login::Default,
-            Some(Proof::Agent) => Login::Agent,
-            Some(Proof::Password(password)) => Login::Password(password.clone()),
-            Some(Proof::PrivateKey { key, passphrase, certificate }) => {
-                Login::PrivateKey { key: key.clone(), passphrase: passphrase.clone(), certificate: certificate.clone() }
-            }
-            Some(Proof::KeyFile { path, passphrase }) => {
-                Login::KeyFile { path: PathBuf::from(path), passphrase: passphrase.clone() }
-            }
-        };
+        let user = host.user.as_ref().or(self.user.as_ref());
         let mut keys = host.keys.clone();
         keys.extend(learned.into_iter().filter(|key| !host.keys.contains(key)));
         Target {
@@ -117,11 +112,30 @@ impl HostPlan {
             address: host.address().to_owned(),
             port: host.port,
             user: user.unwrap_or(&defaults.user).clone(),
-            login,
+            login: self.login.clone(),
             policy: host.policy,
             keys,
             via: None,
             leads_on: self.leads_on,
+        }
+    }
+}
+
+/// How to log in with a credential.
+fn login(credential: &Credential, catalog: &Catalog) -> Login {
+    // In a snapshot every secret that is named is there; were one not, the host would be told nothing.
+    let nothing = |_| SecretText::new(String::new());
+    let text = |value: &TextValue<SecretText>| value.reveal(catalog).unwrap_or_else(nothing);
+    match &credential.proof {
+        Proof::Agent => Login::Agent,
+        Proof::Password(password) => Login::Password(text(password)),
+        Proof::PrivateKey { key, passphrase, certificate } => Login::PrivateKey {
+            key: key.clone(),
+            passphrase: passphrase.as_ref().map(text),
+            certificate: certificate.clone(),
+        },
+        Proof::KeyFile { path, passphrase } => {
+            Login::KeyFile { path: PathBuf::from(path), passphrase: passphrase.as_ref().map(text) }
         }
     }
 }

@@ -18,8 +18,8 @@ use super::link::{Failure, Link};
 use super::parts::NodeParts;
 use super::places::{Place, Places};
 use super::plan::PairPlan;
-use crate::model::{Given, Host, Name, Overlap, Reason, Trigger};
-use crate::ssh::End;
+use crate::model::{Given, Host, Name, Overlap, Reason, SecretText, Trigger};
+use crate::ssh::{End, Ending};
 use crate::store::OpenRun;
 
 /// One run, and all it needs.
@@ -73,12 +73,13 @@ impl Job {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
-            let exec = match self.exec(deadline) {
+            let (exec, secrets) = match self.exec(deadline) {
                 Ok(exec) => exec,
                 Err(message) => return RunEnd::NotRun { reason: Reason::Setup, message },
             };
             self.parts.board.started(self.run.id, self.parts.clock.now().into(), &exec.output);
-            let ending = turn.place.session.exec(exec.clone()).await;
+            let mut ending = turn.place.session.exec(exec.clone()).await;
+            hide(&secrets, &mut ending);
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             match ending.end {
                 End::NoPlace(_) => return self.late("did not get a session of the host"),
@@ -190,6 +191,18 @@ impl Job {
         } else {
             RunEnd::NotRun { reason: Reason::Cancelled, message: "cancelled before it started".to_owned() }
         }
+    }
+}
+
+/// Takes the run's secrets out of what Alf says of its end: a login shell that broke may be quoted in it.
+fn hide(secrets: &[SecretText], ending: &mut Ending) {
+    let kill = ending.kill.as_mut().map(|kill| &mut kill.detail);
+    let end = match &mut ending.end {
+        End::ConnectionLost(said) | End::Refused(said) | End::Setup(said) | End::NoPlace(said) => Some(said),
+        End::Exited(_) | End::Signaled(_) | End::TimedOut | End::Cancelled => None,
+    };
+    for said in end.into_iter().chain(kill) {
+        *said = secrets.iter().fold(std::mem::take(said), |said, secret| secret.hide_in(&said));
     }
 }
 

@@ -8,7 +8,8 @@ pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
 pub(super) use super::args_tend::{AckArgs, DowntimeArgs, ProblemsArgs};
 pub(super) use super::key_args::KeyVerb;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
-use super::trust_args::{SecretVerb, TrustVerb};
+use super::secret_args::SecretVerb;
+use super::trust_args::TrustVerb;
 use crate::model::{CronLine, Limit, Name, RunId, Selector, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
@@ -197,7 +198,7 @@ pub enum ClientCommand {
         #[command(subcommand)]
         verb: KeyVerb,
     },
-    /// Secrets: how they are kept
+    /// Secrets: texts that are named where they are needed
     #[command(alias = "secrets", arg_required_else_help = true)]
     Secret {
         /// What to do.

@@ -97,6 +97,13 @@ fn short(text: &str) -> String {
     }
 }
 
+static SECRETS: [Column; 5] = [
+    field!("NAME", "name"),
+    field!("TITLE", "title"),
+    field!(time "UPDATED", "updated_at"),
+    field!(wide "LABELS", "labels"),
+    field!(wide "VERSION", "version"),
+];
 static CREDENTIALS: [Column; 6] = [
     field!("NAME", "name"),
     field!("USER", "user"),
@@ -253,6 +260,7 @@ pub(super) fn notes(doc: &Doc) -> String {
 /// How the definitions of a noun are shown.
 pub(super) fn definitions(noun: Noun) -> View {
     let columns: &'static [Column] = match noun {
+        Noun::Secret => &SECRETS,
         Noun::Credential => &CREDENTIALS,
         Noun::Host => &HOSTS,
         Noun::Program => &PROGRAMS,

@@ -34,6 +34,8 @@ mod rotate_key;
 mod run;
 mod run_args;
 mod runs;
+mod secret;
+mod secret_args;
 mod session;
 mod show;
 mod ssh_config;
@@ -55,8 +57,9 @@ pub use session::Context;
 
 use args::{CronVerb, HostVerb, KeyVerb, NounVerb, ProgramVerb, TaskVerb};
 use error::CliError;
+use secret_args::SecretVerb;
 use session::Session;
-use trust_args::{SecretVerb, TrustVerb};
+use trust_args::TrustVerb;
 
 use crate::model::Noun;
 
@@ -102,6 +105,11 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
             return host_doctor::run(args, session).await;
         }
         ClientCommand::Task { verb: TaskVerb::Add(args) } => return task_add::run(*args, session).await,
+        ClientCommand::Secret { verb: SecretVerb::List(args) } => noun(Noun::Secret, NounVerb::List(args)),
+        ClientCommand::Secret { verb: SecretVerb::Get(args) } => noun(Noun::Secret, NounVerb::Get(args)),
+        ClientCommand::Secret { verb: SecretVerb::Create(args) } => return secret::create(args, session).await,
+        ClientCommand::Secret { verb: SecretVerb::Edit(args) } => return secret::edit(args, session).await,
+        ClientCommand::Secret { verb: SecretVerb::Delete(args) } => noun(Noun::Secret, NounVerb::Delete(args)),
         ClientCommand::Secret { verb: SecretVerb::RotateKey } => return rotate_key::run(session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
         ClientCommand::Exec(args) => return exec::run(*args, session).await,

@@ -50,6 +50,7 @@ async fn list(noun: Noun, args: ListArgs, session: &mut Session) -> Result<Exit,
             "there is no task yet; add one with `alf task add NAME --command CMD --on HOST --cron LINE`".to_owned()
         }
         (Noun::Program, true) => "there is no program yet; upload one with `alf program create NAME FILE`".to_owned(),
+        (Noun::Secret, true) => "there is no secret yet; create one with `alf secret create NAME FILE`".to_owned(),
         (_, true) => format!("there is no {noun} yet; create one with `alf {noun} create -f FILE`"),
     };
     show::list(session, &client, &path(noun), &query, &definitions(noun), &nothing).await?;

@@ -23,6 +23,9 @@ pub struct GivenArgs {
     /// A variable; may be given again
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
+    /// A variable that is a secret of the service; may be given again
+    #[arg(long, value_name = "NAME=SECRET", value_parser = variable)]
+    pub env_secret: Vec<(String, String)>,
 }
 
 /// What `run` takes.
@@ -90,9 +93,12 @@ impl GivenArgs {
     /// The fields of a body.
     pub(super) fn fields(self, own: &mut dyn Read) -> Result<Vec<(&'static str, Option<Doc>)>, CliError> {
         let mut fields = Vec::new();
-        if !self.env.is_empty() {
-            let variables = self.env.into_iter().map(|(name, value)| (name, Doc::Text(value)));
-            fields.push(("env", Some(Doc::Map(variables.collect()))));
+        let mut variables: Vec<_> = self.env.into_iter().map(|(name, value)| (name, Doc::Text(value))).collect();
+        variables.extend(
+            self.env_secret.into_iter().map(|(name, secret)| (name, Doc::map([("secret", Some(secret.into()))]))),
+        );
+        if !variables.is_empty() {
+            fields.push(("env", Some(Doc::Map(variables))));
         }
         if let Some(path) = self.stdin {
             let path = path.as_path();

@@ -1,16 +1,8 @@
-//! What a person may type about secrets, about whom to trust, and about a host that makes trouble.
+//! What a person may type about whom to trust, and about a host that makes trouble.
 
 use clap::{Args, Subcommand};
 
 use crate::model::Name;
-
-/// What can be done with secrets.
-#[derive(Debug, Subcommand)]
-pub enum SecretVerb {
-    /// Change the key that the service encrypts secrets with; all are encrypted anew
-    #[command(after_help = "Example:\n  alf secret rotate-key")]
-    RotateKey,
-}
 
 /// What can be done about whom to trust, and about a host that makes trouble.
 #[derive(Debug, Subcommand)]

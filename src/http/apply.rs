@@ -19,7 +19,7 @@ use crate::actors::handle::{AnyDraft, Applied, Apply, ApplyItem};
 use crate::for_each_noun;
 use crate::model::{
     AnyDefinition, Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program, Rights, Schedule,
-    Selector, Task, TaskSchedule,
+    Secret, Selector, Task, TaskSchedule,
 };
 
 /// How many faults of one document are told.

@@ -55,7 +55,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
-use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Task, TaskSchedule};
+use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task, TaskSchedule};
 use auth::Operation::{self, Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Tend, Upload, Write};
 use bad_keys::BadKeys;
 use definitions as d;
@@ -96,6 +96,8 @@ pub fn routes() -> Vec<At> {
         at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], the_host(start::exec)),
         at("/tasks/{task}/run").on(Method::POST, Run, &[], within(start::task_on_many)),
         at("/exec").on(Method::POST, Exec, &[], within(start::exec_on_many)),
+        all::<Secret>(),
+        one::<Secret>(),
         all::<Credential>(),
         one::<Credential>(),
         all::<Host>(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::actors::handle::{AlfHandle, AnyDraft};
 use crate::model::{
     AnyDefinition, Catalogued, Credential, Definition as _, Downtime, Host, HostTask, Key, KeyDocument, Name, Program,
-    ProgramDocument, ReadOnly, Schedule, SecretText, Task, TaskSchedule,
+    ProgramDocument, ReadOnly, Schedule, Secret, SecretText, Task, TaskSchedule,
 };
 
 /// A noun that is served under its own URL.
@@ -57,6 +57,7 @@ macro_rules! served {
     };
 }
 
+served!(Secret {});
 served!(Credential {});
 served!(Task {});
 served!(Program {

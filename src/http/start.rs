@@ -73,7 +73,7 @@ pub async fn task(call: Call) -> Result<Reply, Problem> {
     let task: Name = call.name("task", Noun::Task)?;
     let wait = wait(&call)?;
     let given = match body::tree_or_nothing(&call, "run")? {
-        Some(node) => only_given(node)?,
+        Some(node) => only_given(&call, node)?,
         None => Given::default(),
     };
     let run = call.handle().run(host, task, order(&call, given)).await?;
@@ -86,7 +86,7 @@ pub async fn task_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> 
     let mut node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let selector = selector(&mut node, &mut faults);
-    let given = given(node, &mut faults);
+    let given = given(&call, node, &mut faults)?;
     match selector {
         Some(selector) if faults.is_empty() => on_many(&call, &rights, &selector, What::Task(task), given).await,
         _ => Err(Problem::invalid(faults)),
@@ -99,7 +99,7 @@ pub async fn exec(call: Call) -> Result<Reply, Problem> {
     let wait = wait(&call)?;
     let node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
-    let (what, given) = ad_hoc(&call, node, &mut faults);
+    let (what, given) = ad_hoc(&call, node, &mut faults)?;
     match what {
         Some(what) if faults.is_empty() => {
             let run = call.handle().start(host, what, order(&call, given)).await?;
@@ -114,7 +114,7 @@ pub async fn exec_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> 
     let mut node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let selector = selector(&mut node, &mut faults);
-    let (what, given) = ad_hoc(&call, node, &mut faults);
+    let (what, given) = ad_hoc(&call, node, &mut faults)?;
     match selector.zip(what) {
         Some((selector, what)) if faults.is_empty() => on_many(&call, &rights, &selector, what, given).await,
         _ => Err(Problem::invalid(faults)),
@@ -133,8 +133,8 @@ fn selector(node: &mut Node, faults: &mut Vec<Fault>) -> Option<Selector> {
 }
 
 /// What is to be run ad hoc: a task without what only a defined task has, and what is given to the run.
-fn ad_hoc(call: &Call, mut node: Node, faults: &mut Vec<Fault>) -> (Option<What>, Given) {
-    let given = given(node.take_fields(&GivenDocument::FIELDS), faults);
+fn ad_hoc(call: &Call, mut node: Node, faults: &mut Vec<Fault>) -> Result<(Option<What>, Given), Problem> {
+    let given = given(call, node.take_fields(&GivenDocument::FIELDS), faults)?;
     let out_of_place = node.take_fields(&NOT_AD_HOC);
     let told = |name: &str| Fault::new(format!("/{name}"), "does not go with an ad-hoc run");
     faults.extend(out_of_place.field_names().map(told));
@@ -146,7 +146,7 @@ fn ad_hoc(call: &Call, mut node: Node, faults: &mut Vec<Fault>) -> (Option<What>
         None => (None, Vec::new()),
     };
     faults.extend(body::joined(structural, semantic));
-    (what, given)
+    Ok((what, given))
 }
 
 /// Starts it on all hosts of a selector; where it could not be started is told with why.
@@ -186,14 +186,14 @@ fn order(call: &Call, given: Given) -> Order {
 }
 
 /// A body that holds nothing but what is given to the run.
-fn only_given(node: Node) -> Result<Given, Problem> {
+fn only_given(call: &Call, node: Node) -> Result<Given, Problem> {
     let mut faults = Vec::new();
-    let given = given(node, &mut faults);
+    let given = given(call, node, &mut faults)?;
     if faults.is_empty() { Ok(given) } else { Err(Problem::invalid(faults)) }
 }
 
-/// What is given to the run; notes what is wrong with it.
-fn given(node: Node, faults: &mut Vec<Fault>) -> Given {
+/// What is given to the run; notes what is wrong with it. Refused outright where it names secrets and the key may not.
+fn given(call: &Call, node: Node, faults: &mut Vec<Fault>) -> Result<Given, Problem> {
     let Draft { document, faults: structural } = body::draft::<GivenDocument>(node);
     let checked = document.map_or_else(|| Ok(Given::default()), Given::check);
     let (given, semantic) = match checked {
@@ -201,7 +201,14 @@ fn given(node: Node, faults: &mut Vec<Fault>) -> Given {
         Err(semantic) => (Given::default(), semantic),
     };
     faults.extend(body::joined(structural, semantic));
-    given
+    let named = given.named();
+    if !named.is_empty() {
+        if let Some(key) = &call.key {
+            Rights::of(Arc::clone(key)).check_gives_secrets()?;
+        }
+        faults.extend(call.handle().catalog().missing(named));
+    }
+    Ok(given)
 }
 
 /// The run's Result when it comes in time, else its id.

@@ -9,7 +9,7 @@ use rpds::RedBlackTreeMapSync;
 use super::definition::Definition;
 use super::{
     Credential, CronLine, Downtime, DowntimeMode, DueRules, Fault, FinishBy, Host, HostTask, Hosts, Key, LineZone,
-    Meta, Name, Noun, Program, Reference, Schedule, Task, TaskSchedule, Timestamp, Timezone, When,
+    Meta, Name, Noun, Program, Reference, Schedule, Secret, SecretText, Task, TaskSchedule, Timestamp, Timezone, When,
 };
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
@@ -20,6 +20,8 @@ pub type Map<T> = RedBlackTreeMapSync<Name, Arc<T>>;
 pub struct Catalog {
     /// +1 at every write; by it the store tells who lost a race.
     pub revision: u64,
+    /// Secrets.
+    pub secrets: Map<Secret>,
     /// Credentials.
     pub credentials: Map<Credential>,
     /// Hosts.
@@ -55,7 +57,7 @@ pub trait Catalogued: Definition {
 macro_rules! for_each_noun {
     ($call:ident) => {
         $call! {
-            Credential credentials, Host hosts, Program programs, Task tasks, Schedule schedules,
+            Secret secrets, Credential credentials, Host hosts, Program programs, Task tasks, Schedule schedules,
             HostTask host_tasks, TaskSchedule task_schedules, Downtime downtimes, Key keys
         }
     };
@@ -75,6 +77,11 @@ macro_rules! catalogued {
                 match self {
                     $(Self::$kind(one) => Reference { noun: $kind::NOUN, name: one.meta.name.clone() },)*
                 }
+            }
+
+            /// The definitions it names.
+            pub fn references(&self) -> Vec<(String, Reference)> {
+                match self { $(Self::$kind(one) => one.references(),)* }
             }
 
             /// Its version.
@@ -130,7 +137,7 @@ for_each_noun!(catalogued);
 
 impl Catalog {
     /// Which of the things that a document names are not there.
-    pub fn missing(&self, named: Vec<(&'static str, Reference)>) -> Vec<Fault> {
+    pub fn missing(&self, named: Vec<(String, Reference)>) -> Vec<Fault> {
         named
             .into_iter()
             .filter(|(_, other)| !self.contains(other.noun, &other.name))
@@ -165,6 +172,11 @@ impl Catalog {
         }
         for_each_noun!(each);
         found
+    }
+
+    /// What a secret says.
+    pub fn secret(&self, name: &Name) -> Option<&SecretText> {
+        self.secrets.get(name).map(|secret| &secret.value)
     }
 
     /// The hosts through which others are reached.

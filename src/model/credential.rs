@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::definition::{Defaults, Definition, Meta, Secrets, document, take_secret};
-use super::{Fault, Faults, Noun, SecretField, SecretText};
+use super::definition::{Defaults, Definition, Meta, Secrets, document, take_secret, take_text};
+use super::{Catalog, Fault, Faults, Noun, Reference, SecretField, SecretText, TextValue};
 
 /// How the type of every certificate ends.
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
@@ -21,20 +21,20 @@ pub struct Credential {
     /// What proves it.
     pub proof: Proof,
     /// What sudo is told where it asks the user that is logged in for a password.
-    pub sudo_password: Option<SecretText>,
+    pub sudo_password: Option<TextValue<SecretText>>,
 }
 
 /// What proves who we are.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Proof {
     /// A password.
-    Password(SecretText),
+    Password(TextValue<SecretText>),
     /// A private key as PEM or OpenSSH text.
     PrivateKey {
         /// The key's text.
         key: SecretText,
         /// What decrypts it.
-        passphrase: Option<SecretText>,
+        passphrase: Option<TextValue<SecretText>>,
         /// The OpenSSH user certificate that goes with it, one line; it is public.
         certificate: Option<String>,
     },
@@ -43,7 +43,7 @@ pub enum Proof {
         /// Its path; `~` is the home directory of the user Alf runs as.
         path: String,
         /// What decrypts it.
-        passphrase: Option<SecretText>,
+        passphrase: Option<TextValue<SecretText>>,
     },
     /// The agent at `SSH_AUTH_SOCK` of the Alf process.
     Agent,
@@ -87,16 +87,17 @@ impl Definition for Credential {
         let mut faults = Faults::default();
         let meta = document.take_meta(Noun::Credential, None, &mut faults);
         let user = document.user.filter(|user| check_user("/user", user, &mut faults));
-        let password = take_secret("password", document.password, kept, &mut faults);
+        let password = take_text("password", document.password, kept, &mut faults);
         let key = take_secret("private_key", document.private_key, kept, &mut faults);
-        let passphrase = take_secret("passphrase", document.passphrase, kept, &mut faults);
+        let passphrase = take_text("passphrase", document.passphrase, kept, &mut faults);
         for (pointer, secret) in [("/password", &password), ("/passphrase", &passphrase)] {
-            if secret.as_ref().is_some_and(|secret| secret.reveal().is_empty() || secret.reveal().contains('\0')) {
+            let own = secret.as_ref().and_then(TextValue::own_secret);
+            if own.is_some_and(|text| text.is_empty() || text.contains('\0')) {
                 faults.add(pointer, "must not be empty nor hold a NUL byte");
             }
         }
-        let sudo_password = take_secret("sudo_password", document.sudo_password, kept, &mut faults);
-        if sudo_password.as_ref().is_some_and(|password| !is_one_line(password.reveal())) {
+        let sudo_password = take_text("sudo_password", document.sudo_password, kept, &mut faults);
+        if sudo_password.as_ref().and_then(TextValue::own_secret).is_some_and(|password| !is_one_line(password)) {
             faults.add("/sudo_password", "must be one line and not empty: sudo reads no further");
         }
         let agent = document.agent == Some(true);
@@ -137,10 +138,10 @@ impl Definition for Credential {
 
     fn document(&self) -> CredentialDocument {
         let mut document = CredentialDocument { user: self.user.clone(), ..CredentialDocument::with_meta(&self.meta) };
-        let shown = |secret: &Option<SecretText>| secret.as_ref().map(|_| SecretField::Kept);
+        let shown = |value: &Option<TextValue<SecretText>>| value.as_ref().map(TextValue::shown);
         document.sudo_password = shown(&self.sudo_password);
         match &self.proof {
-            Proof::Password(_) => document.password = Some(SecretField::Kept),
+            Proof::Password(password) => document.password = Some(password.shown()),
             Proof::PrivateKey { passphrase, certificate, .. } => {
                 document.private_key = Some(SecretField::Kept);
                 document.passphrase = shown(passphrase);
@@ -184,25 +185,46 @@ impl Definition for Credential {
 
     fn secrets(&self) -> Secrets {
         let mut secrets = Secrets::new();
+        let mut keep = |field: &str, value: Option<&TextValue<SecretText>>| {
+            if let Some(TextValue::Own(secret)) = value {
+                secrets.insert(field.to_owned(), secret.clone());
+            }
+        };
+        keep("sudo_password", self.sudo_password.as_ref());
         match &self.proof {
-            Proof::Password(password) => {
-                secrets.insert("password".to_owned(), password.clone());
-            }
+            Proof::Password(password) => keep("password", Some(password)),
             Proof::PrivateKey { key, passphrase, .. } => {
+                keep("passphrase", passphrase.as_ref());
                 secrets.insert("private_key".to_owned(), key.clone());
-                secrets.extend(passphrase.iter().map(|secret| ("passphrase".to_owned(), secret.clone())));
             }
-            Proof::KeyFile { passphrase, .. } => {
-                secrets.extend(passphrase.iter().map(|secret| ("passphrase".to_owned(), secret.clone())));
-            }
+            Proof::KeyFile { passphrase, .. } => keep("passphrase", passphrase.as_ref()),
             Proof::Agent => {}
         }
-        secrets.extend(self.sudo_password.iter().map(|secret| ("sudo_password".to_owned(), secret.clone())));
         secrets
+    }
+
+    fn named_in(document: &CredentialDocument) -> Vec<(String, Reference)> {
+        let fields = [
+            ("/password", &document.password),
+            ("/passphrase", &document.passphrase),
+            ("/sudo_password", &document.sudo_password),
+        ];
+        let named = fields.into_iter().filter_map(|(pointer, field)| {
+            Reference::to(Noun::Secret, pointer, field.as_ref().and_then(SecretField::secret))
+        });
+        named.collect()
+    }
+
+    fn misfits_of(document: &CredentialDocument, catalog: &Catalog) -> Vec<Fault> {
+        let secret = document.sudo_password.as_ref().and_then(SecretField::secret);
+        let text = secret.and_then(|name| catalog.secret(name));
+        let detail = "names a secret of more than one line: sudo reads no further";
+        let misfit = text.filter(|text| !is_one_line(text.reveal())).map(|_| Fault::new("/sudo_password", detail));
+        misfit.into_iter().collect()
     }
 }
 
-fn is_one_line(text: &str) -> bool {
+pub(super) fn is_one_line(text: &str) -> bool {
     !text.is_empty() && !text.contains(['\n', '\r', '\0'])
 }
 

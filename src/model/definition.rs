@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Catalog, Fault, Faults, Labels, Name, Noun, Reference, SecretField, SecretText, Timestamp, Timezone};
+use super::{
+    Catalog, Fault, Faults, Labels, Name, Noun, Reference, SecretField, SecretText, TextValue, Timestamp, Timezone,
+};
 
 /// Longest title, in bytes.
 const TITLE: usize = 1024;
@@ -69,7 +71,7 @@ pub trait Definition: Clone + PartialEq + std::fmt::Debug + Send + Sync + Sized 
     fn document(&self) -> Self::Document;
 
     /// The definitions that a document names, each with the JSON pointer of the field.
-    fn named_in(_document: &Self::Document) -> Vec<(&'static str, Reference)> {
+    fn named_in(_document: &Self::Document) -> Vec<(String, Reference)> {
         Vec::new()
     }
 
@@ -82,7 +84,7 @@ pub trait Definition: Clone + PartialEq + std::fmt::Debug + Send + Sync + Sized 
     fn keep_left_out(_document: &mut Self::Document, _now: Option<&Self>) {}
 
     /// The definitions this one names.
-    fn references(&self) -> Vec<(&'static str, Reference)> {
+    fn references(&self) -> Vec<(String, Reference)> {
         Self::named_in(&self.document())
     }
 
@@ -215,13 +217,30 @@ pub(super) fn take_secret(
     kept: &Secrets,
     faults: &mut Faults,
 ) -> Option<SecretText> {
+    match take_text(field, value, kept, faults)? {
+        TextValue::Own(secret) => Some(secret),
+        TextValue::Secret(_) => {
+            faults.add(format!("/{field}"), "must be the text itself; {\"secret\": NAME} does not go here");
+            None
+        }
+    }
+}
+
+/// The same where it may be the name of a secret.
+pub(super) fn take_text(
+    field: &'static str,
+    value: Option<SecretField>,
+    kept: &Secrets,
+    faults: &mut Faults,
+) -> Option<TextValue<SecretText>> {
     match value? {
-        SecretField::New(secret) => Some(secret),
+        SecretField::New(secret) => Some(TextValue::Own(secret)),
+        SecretField::Secret(name) => Some(TextValue::Secret(name)),
         SecretField::Kept => {
             if !kept.contains_key(field) {
                 faults.add(format!("/{field}"), "{\"set\": true} keeps the value that is there, but none is");
             }
-            kept.get(field).cloned()
+            kept.get(field).cloned().map(TextValue::Own)
         }
     }
 }

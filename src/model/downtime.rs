@@ -208,7 +208,7 @@ impl Definition for Downtime {
         }
     }
 
-    fn named_in(document: &DowntimeDocument) -> Vec<(&'static str, Reference)> {
+    fn named_in(document: &DowntimeDocument) -> Vec<(String, Reference)> {
         let host = Reference::to(Noun::Host, "/host", document.host.as_ref());
         let task = Reference::to(Noun::Task, "/task", document.task.as_ref());
         [host, task].into_iter().flatten().collect()

@@ -1,10 +1,12 @@
-//! Environment variables for a task, as host, task and link define them.
+//! Environment variables for a task, as host, task, link and run define them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Reference, TextValue};
 
 /// Variables that a shell keeps for itself: setting them fails or does harm.
 const READ_ONLY: [&str; 5] = ["UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS"];
@@ -14,15 +16,20 @@ const MOST_BYTES: usize = 131_072;
 const MOST_FAULTS: usize = 10;
 
 /// A map of environment variables. Names match `[A-Za-z_][A-Za-z0-9_]*`, are not `ALF_*` and not read-only in a shell;
-/// values are any text without NUL.
+/// values are any text without NUL, or a secret's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
-pub struct Env(BTreeMap<String, String>);
+pub struct Env(BTreeMap<String, TextValue>);
 
 impl Env {
     /// All variables, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &TextValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The secrets that it names, each with its pointer in a document.
+    pub(super) fn references(&self) -> impl Iterator<Item = (String, Reference)> {
+        self.0.iter().filter_map(|(name, value)| value.reference(&format!("/env/{name}")))
     }
 
     /// These variables, and those of another one, which win.
@@ -33,7 +40,7 @@ impl Env {
     }
 }
 
-fn check(name: &str, value: &str) -> Result<(), String> {
+fn check(name: &str, value: &TextValue) -> Result<(), String> {
     let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
     let first = |c: char| c.is_ascii_alphabetic() || c == '_';
     let legal = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
@@ -46,7 +53,7 @@ fn check(name: &str, value: &str) -> Result<(), String> {
     if READ_ONLY.contains(&name) {
         return Err(format!("\"{shown}\" may not be set: it is read-only in a shell"));
     }
-    if value.contains('\0') {
+    if value.own().is_some_and(|text| text.contains('\0')) {
         return Err(format!("the value of \"{shown}\" must not hold a NUL byte"));
     }
     Ok(())
@@ -64,11 +71,11 @@ impl<'de> Deserialize<'de> for Env {
                 let mut all = BTreeMap::new();
                 let mut bytes = 0;
                 let mut faults = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                while let Some((name, value)) = map.next_entry::<String, TextValue>()? {
                     if let Err(fault) = check(&name, &value) {
                         faults.push(fault);
                     }
-                    bytes += name.len() + value.len() + 2;
+                    bytes += name.len() + value.own().map_or(0, str::len) + 2;
                     if bytes > MOST_BYTES {
                         return Err(de::Error::custom(format!("holds more than {MOST_BYTES} bytes in all")));
                     }
@@ -111,6 +118,15 @@ mod tests {
     fn the_later_wins() {
         let (host, task) = (read(r#"{"A": "host", "B": "host"}"#).unwrap(), read(r#"{"B": "task"}"#).unwrap());
         let all = host.overlaid(&task);
-        assert_eq!(all.iter().collect::<Vec<_>>(), [("A", "host"), ("B", "task")]);
+        let all: Vec<_> = all.iter().map(|(name, value)| (name, value.own().unwrap())).collect();
+        assert_eq!(all, [("A", "host"), ("B", "task")]);
+    }
+
+    #[test]
+    fn secrets_are_named_where_they_stand() {
+        let env = read(r#"{"A": "a", "TOKEN": {"secret": "token"}}"#).unwrap();
+        let named: Vec<_> = env.references().map(|(pointer, secret)| (pointer, secret.to_string())).collect();
+        assert_eq!(named, [("/env/TOKEN".to_owned(), "secret \"token\"".to_owned())]);
+        assert!(read(r#"{"A": {"set": true}}"#).is_err());
     }
 }

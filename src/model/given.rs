@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Env, Fault, Faults};
+use super::{Env, Fault, Faults, Reference, TextValue};
 
 /// Most bytes of all arguments: with the environment a kernel takes about twice as much for one program.
 const MOST_ARGS: usize = 131_072;
@@ -19,7 +19,7 @@ pub struct Given {
     /// Its arguments; none given are those of the task.
     pub args: Option<Vec<String>>,
     /// What it reads from its standard input; none given is that of the task.
-    pub stdin: Option<String>,
+    pub stdin: Option<TextValue>,
 }
 
 /// What is given to a run, as a document.
@@ -31,7 +31,7 @@ pub struct GivenDocument {
     /// Arguments, in place of the task's.
     pub args: Option<Vec<String>>,
     /// Standard input, in place of the task's.
-    pub stdin: Option<String>,
+    pub stdin: Option<TextValue>,
 }
 
 impl GivenDocument {
@@ -50,7 +50,7 @@ impl Given {
         if args.map(|arg| arg.len() + 1).sum::<usize>() > MOST_ARGS {
             faults.add("/args", format!("holds more than {MOST_ARGS} bytes in all"));
         }
-        if let Some(stdin) = &document.stdin {
+        if let Some(stdin) = document.stdin.as_ref().and_then(TextValue::own) {
             if stdin.contains('\0') {
                 faults.add("/stdin", "must not hold a NUL byte");
             }
@@ -60,6 +60,12 @@ impl Given {
         }
         let GivenDocument { env, args, stdin } = document;
         faults.into_result(Some(Self { env: env.unwrap_or_default(), args, stdin }))
+    }
+
+    /// The secrets that it names, each with its pointer in a document.
+    pub fn named(&self) -> Vec<(String, Reference)> {
+        let stdin = self.stdin.as_ref().and_then(|stdin| stdin.reference("/stdin"));
+        self.env.references().chain(stdin).collect()
     }
 }
 
@@ -81,10 +87,18 @@ mod tests {
     #[test]
     fn nul_and_too_much_are_refused_where_they_stand() {
         let given = check(r#"{"env": {"A": "x"}, "args": ["", "a b"], "stdin": "s"}"#).unwrap();
-        assert_eq!((given.args.unwrap().len(), given.stdin.as_deref()), (2, Some("s")));
+        assert_eq!((given.args.unwrap().len(), given.stdin.unwrap().own()), (2, Some("s")));
         assert_eq!(check(r#"{"args": ["a", "b\u0000"], "stdin": "\u0000"}"#).unwrap_err(), ["/args/1", "/stdin"]);
         let long = format!(r#"{{"args": ["{}"]}}"#, "x".repeat(MOST_ARGS));
         assert_eq!(check(&long).unwrap_err(), ["/args"]);
+    }
+
+    #[test]
+    fn secrets_are_named_where_they_stand() {
+        let given = check(r#"{"env": {"A": "x", "B": {"secret": "b"}}, "stdin": {"secret": "s"}}"#).unwrap();
+        let named: Vec<_> = given.named().into_iter().map(|(pointer, secret)| (pointer, secret.to_string())).collect();
+        let expected = [("/env/B", "secret \"b\""), ("/stdin", "secret \"s\"")];
+        assert_eq!(named, expected.map(|(pointer, secret)| (pointer.to_owned(), secret.to_owned())));
     }
 
     #[test]

@@ -154,11 +154,12 @@ impl Definition for Host {
         }
     }
 
-    fn named_in(document: &HostDocument) -> Vec<(&'static str, Reference)> {
+    fn named_in(document: &HostDocument) -> Vec<(String, Reference)> {
         // One that names itself is refused as a loop, whether it is there or not.
         let jump = document.jump.as_ref().filter(|jump| document.name.as_ref() != Some(*jump));
         let credential = Reference::to(Noun::Credential, "/credential", document.credential.as_ref());
-        credential.into_iter().chain(Reference::to(Noun::Host, "/jump", jump)).collect()
+        let jump = Reference::to(Noun::Host, "/jump", jump);
+        credential.into_iter().chain(jump).chain(document.env.iter().flat_map(Env::references)).collect()
     }
 
     fn misfits_of(document: &HostDocument, catalog: &Catalog) -> Vec<Fault> {

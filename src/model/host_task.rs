@@ -117,9 +117,9 @@ impl Definition for HostTask {
         }
     }
 
-    fn named_in(document: &HostTaskDocument) -> Vec<(&'static str, Reference)> {
+    fn named_in(document: &HostTaskDocument) -> Vec<(String, Reference)> {
         let task = Reference::to(Noun::Task, "/task", document.task.as_ref());
         let host = Reference::to(Noun::Host, "/host", document.host.as_ref());
-        [task, host].into_iter().flatten().collect()
+        task.into_iter().chain(host).chain(document.env.iter().flat_map(Env::references)).collect()
     }
 }

@@ -7,6 +7,8 @@ use super::Name;
 /// A kind of definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Noun {
+    /// A text that others name instead of holding it.
+    Secret,
     /// How to log in.
     Credential,
     /// A machine reached over SSH.
@@ -29,8 +31,9 @@ pub enum Noun {
 
 impl Noun {
     /// Every noun, so that what refers to others comes after them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Key,
+        Self::Secret,
         Self::Credential,
         Self::Host,
         Self::Program,
@@ -44,6 +47,7 @@ impl Noun {
     /// In snake_case, as XML's root element and in the store: `host_task`.
     pub const fn singular(self) -> &'static str {
         match self {
+            Self::Secret => "secret",
             Self::Credential => "credential",
             Self::Host => "host",
             Self::Program => "program",
@@ -59,6 +63,7 @@ impl Noun {
     /// In snake_case, many of them: `host_tasks`.
     pub const fn plural(self) -> &'static str {
         match self {
+            Self::Secret => "secrets",
             Self::Credential => "credentials",
             Self::Host => "hosts",
             Self::Program => "programs",
@@ -90,7 +95,7 @@ impl Noun {
     pub const fn may_concern_one_host(self) -> bool {
         match self {
             Self::Host | Self::HostTask | Self::TaskSchedule | Self::Downtime => true,
-            Self::Credential | Self::Program | Self::Task | Self::Schedule | Self::Key => false,
+            Self::Secret | Self::Credential | Self::Program | Self::Task | Self::Schedule | Self::Key => false,
         }
     }
 
@@ -128,8 +133,8 @@ pub struct Reference {
 
 impl Reference {
     /// To what a field names, with the field's JSON pointer.
-    pub(super) fn to(noun: Noun, pointer: &'static str, name: Option<&Name>) -> Option<(&'static str, Self)> {
-        name.map(|name| (pointer, Self { noun, name: name.clone() }))
+    pub(super) fn to(noun: Noun, pointer: &str, name: Option<&Name>) -> Option<(String, Self)> {
+        name.map(|name| (pointer.to_owned(), Self { noun, name: name.clone() }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AnyDefinition, Catalog, Catalogued, Host, Hosts, Key, Name, Noun, Selector};
+use super::{AnyDefinition, Catalog, Catalogued, Host, Hosts, Key, Name, Noun, Reference, Selector};
 
 /// What whoever asks may touch: everything where it is Alf itself, else what a key may.
 #[derive(Debug, Clone)]
@@ -31,7 +31,8 @@ impl Concern<'_> {
             AnyDefinition::HostTask(link) => Concern::on(Some(&link.on)),
             AnyDefinition::TaskSchedule(link) => Concern::on(link.on.as_ref()),
             AnyDefinition::Downtime(downtime) => Concern::on(Some(&downtime.on)),
-            AnyDefinition::Credential(_)
+            AnyDefinition::Secret(_)
+            | AnyDefinition::Credential(_)
             | AnyDefinition::Program(_)
             | AnyDefinition::Task(_)
             | AnyDefinition::Schedule(_)
@@ -95,6 +96,33 @@ impl Rights {
         if self.limit().is_none() { Ok(()) } else { Err(self.denied("this, which concerns others as well,")) }
     }
 
+    /// Refuses to name secrets in what is given to a run. The run could show them, so it takes the right to run anything,
+    /// and on all hosts; tasks that name secrets themselves are for whoever may run tasks.
+    pub fn check_gives_secrets(&self) -> Result<(), Denied> {
+        match &self.0 {
+            Some(_) if self.limit().is_some() => Err(self.denied("naming a secret, which may concern others as well,")),
+            Some(key) if !key.exec => {
+                let needs = "naming a secret in what is given to a run needs the role admin or a key with exec";
+                Err(Denied(format!("{needs}; the key \"{}\" has it not", key.meta.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses secrets that a definition has not named before to whom it is not for all hosts: their runs could show
+    /// what is for others.
+    fn check_names_secrets(&self, before: Option<&AnyDefinition>, after: &AnyDefinition) -> Result<(), Denied> {
+        if self.limit().is_none() {
+            return Ok(());
+        }
+        let known = before.map(AnyDefinition::references).unwrap_or_default();
+        let is_new = |other: &Reference| other.noun == Noun::Secret && known.iter().all(|(_, known)| known != other);
+        match after.references().into_iter().find(|(_, other)| is_new(other)) {
+            Some((_, secret)) => Err(self.denied(secret)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a definition may be read: all but hosts that must not be touched, and links that name one.
     pub fn show<T: Catalogued>(&self, one: &Arc<T>, catalog: &Catalog) -> bool {
         self.limit().is_none()
@@ -130,6 +158,9 @@ impl Rights {
             if !covered {
                 return Err(self.denied(definition.reference()));
             }
+        }
+        if let Some(after) = after {
+            self.check_names_secrets(before, after)?;
         }
         match (before, after) {
             (before, Some(AnyDefinition::Host(host))) => {
@@ -213,6 +244,29 @@ mod tests {
         let task = crate::model::Task::any(make(r#"{"name": "t", "command": "true"}"#));
         assert!(rights.check_change(Some(&task), None, &catalog).is_err());
         assert_eq!(Rights::all().check_change(Some(&task), Some(&db), &catalog), Ok(()));
+    }
+
+    #[test]
+    fn secrets_are_for_whom_all_hosts_are() {
+        let with =
+            |env: &str| Host::any(make(&format!(r#"{{"name": "w", "labels": {{"role": "web"}}, "env": {env}}}"#)));
+        let (one, both) = (r#"{"A": {"secret": "a"}}"#, r#"{"A": {"secret": "a"}, "B": {"secret": "b"}}"#);
+        let change = |before: &str, after: &str| {
+            of_web()
+                .check_change(Some(&with(before)), Some(&with(after)), &catalog())
+                .map_err(|denied| denied.to_string())
+        };
+        assert_eq!(change(both, one), Ok(()));
+        assert!(change(one, both).unwrap_err().starts_with("secret \"b\" is not for the key \"ops\""));
+        assert!(change("{}", one).is_err());
+        assert_eq!(Rights::all().check_change(None, Some(&with(one)), &catalog()), Ok(()));
+
+        let gives = |json: &str| Rights::of(key(json)).check_gives_secrets().is_ok();
+        assert!(
+            gives(r#"{"name": "a", "role": "admin"}"#) && gives(r#"{"name": "o", "role": "operator", "exec": true}"#)
+        );
+        assert!(!gives(r#"{"name": "o", "role": "operator"}"#));
+        assert!(!gives(r#"{"name": "w", "role": "admin", "selector": "role=web"}"#));
     }
 
     #[test]

@@ -1,96 +1,81 @@
-//! Secrets: texts that are never shown, logged or stored in the clear.
+//! Secrets: texts that other definitions and runs name instead of holding them.
 
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroizing;
+use super::credential::is_one_line;
+use super::definition::{Defaults, Definition, Meta, Secrets, document, take_secret};
+use super::work::check_text;
+use super::{Catalog, Credential, Fault, Faults, Noun, SecretField, SecretText, TextValue};
 
-/// A secret text: overwritten in memory when dropped, shown nowhere. It has no `Serialize` on purpose.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(Arc<Zeroizing<String>>);
+/// A text that is kept sealed and named where it is needed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Secret {
+    /// The common fields.
+    pub meta: Meta,
+    /// The text.
+    pub value: SecretText,
+}
 
-impl SecretText {
-    /// Takes a text as a secret.
-    pub fn new(text: String) -> Self {
-        Self(Arc::new(Zeroizing::new(text)))
-    }
-
-    /// The clear text: only for what logs in or encrypts with it.
-    pub fn reveal(&self) -> &str {
-        &self.0
+document! {
+    /// A secret as a document.
+    pub struct SecretDocument {
+        /// Write-only.
+        pub value: Option<SecretField>,
     }
 }
 
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(…)")
-    }
-}
+impl Definition for Secret {
+    const NOUN: Noun = Noun::Secret;
+    type Document = SecretDocument;
 
-/// A secret as it stands in a document: a text when written, `{"set": true}` when read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretField {
-    /// A new value.
-    New(SecretText),
-    /// `{"set": true}`: the value that is already there stays.
-    Kept,
-}
-
-impl Serialize for SecretField {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut shown = serializer.serialize_struct("set", 1)?;
-        shown.serialize_field("set", &true)?;
-        shown.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SecretVisitor)
-    }
-}
-
-struct SecretVisitor;
-
-impl<'de> Visitor<'de> for SecretVisitor {
-    type Value = SecretField;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, or {\"set\": true} to keep the value that is there")
+    fn meta(&self) -> &Meta {
+        &self.meta
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretField, E> {
-        Ok(SecretField::New(SecretText::new(text.to_owned())))
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
     }
 
-    fn visit_string<E: de::Error>(self, text: String) -> Result<SecretField, E> {
-        Ok(SecretField::New(SecretText::new(text)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretField, A::Error> {
-        let mut set = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key != "set" {
-                return Err(de::Error::unknown_field(&key, &["set"]));
+    fn check(mut document: SecretDocument, kept: &Secrets, _: &Defaults) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let meta = document.take_meta(Noun::Secret, None, &mut faults);
+        if document.value.is_none() {
+            faults.add("/value", "is required; {\"set\": true} keeps the value that is there");
+        }
+        let value = take_secret("value", document.value, kept, &mut faults);
+        if let Some(value) = &value {
+            check_text("/value", value.reveal(), &mut faults);
+            if value.reveal().is_empty() {
+                faults.add("/value", "must not be empty");
             }
-            set = Some(map.next_value::<SetFlag>()?.0);
         }
-        match set {
-            Some(true) => Ok(SecretField::Kept),
-            _ => Err(de::Error::custom("expected a text, or {\"set\": true} to keep the value that is there")),
+        faults.into_result(meta.zip(value).map(|(meta, value)| Self { meta, value }))
+    }
+
+    fn document(&self) -> SecretDocument {
+        SecretDocument { value: Some(SecretField::Kept), ..SecretDocument::with_meta(&self.meta) }
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets::from([("value".to_owned(), self.value.clone())])
+    }
+
+    fn keep_left_out(document: &mut SecretDocument, now: Option<&Self>) {
+        if document.value.is_none() && now.is_some() {
+            document.value = Some(SecretField::Kept);
         }
     }
-}
 
-/// A boolean that XML may also give as text.
-struct SetFlag(bool);
-
-impl<'de> Deserialize<'de> for SetFlag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        bool::deserialize(deserializer).map(Self)
+    fn misfits_of(document: &SecretDocument, catalog: &Catalog) -> Vec<Fault> {
+        let (Some(name), Some(SecretField::New(value))) = (&document.name, &document.value) else { return Vec::new() };
+        if is_one_line(value.reveal()) {
+            return Vec::new();
+        }
+        let sudo_password = |one: &Credential| one.sudo_password.as_ref().and_then(TextValue::secret) == Some(name);
+        let user = catalog.credentials.values().find(|one| sudo_password(one));
+        let told =
+            |one: &Arc<Credential>| format!("must be one line: it is credential \"{}\"'s sudo_password", one.meta.name);
+        user.map(|one| Fault::new("/value", told(one))).into_iter().collect()
     }
 }
 
@@ -98,21 +83,32 @@ impl<'de> Deserialize<'de> for SetFlag {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_secret_is_never_shown() {
-        let field = SecretField::New(SecretText::new("hunter2".to_owned()));
-        assert_eq!(serde_json::to_string(&field).unwrap(), r#"{"set":true}"#);
-        assert!(!format!("{field:?}").contains("hunter2"));
+    fn check(json: &str, kept: &Secrets) -> Result<Secret, Vec<Fault>> {
+        Secret::check(serde_json::from_str(json).unwrap(), kept, &Defaults::default())
     }
 
     #[test]
-    fn a_secret_is_read_as_text_or_kept() {
-        let new: SecretField = serde_json::from_str(r#""hunter2""#).unwrap();
-        assert_eq!(new, SecretField::New(SecretText::new("hunter2".to_owned())));
-        let kept: SecretField = serde_json::from_str(r#"{"set":true}"#).unwrap();
-        assert_eq!(kept, SecretField::Kept);
-        for bad in [r#"{"set":false}"#, "{}", "1", r#"{"sat":true}"#] {
-            assert!(serde_json::from_str::<SecretField>(bad).is_err(), "{bad}");
+    fn its_value_is_kept_and_never_shown() {
+        let first = check(r#"{"name":"token","value":"hunter2"}"#, &Secrets::new()).unwrap();
+        let shown = serde_json::to_string(&first.document()).unwrap();
+        assert!(shown.contains(r#""value":{"set":true}"#) && !shown.contains("hunter2"), "{shown}");
+        assert!(!format!("{first:?}").contains("hunter2"));
+        assert_eq!(check(&shown, &first.secrets()).unwrap(), first);
+    }
+
+    #[test]
+    fn it_has_a_value_that_a_text_may_be() {
+        let long = format!(r#"{{"name":"a","value":"{}"}}"#, "x".repeat(262_145));
+        for bad in [
+            r#"{"name":"a"}"#,
+            r#"{"name":"a","value":""}"#,
+            r#"{"name":"a","value":"a\u0000b"}"#,
+            r#"{"name":"a","value":{"set":true}}"#,
+            &long,
+        ] {
+            let faults = check(bad, &Secrets::new()).unwrap_err();
+            assert_eq!(faults.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), ["/value"], "{faults:?}");
         }
+        assert!(check(r#"{"name":"a","value":"two\nlines ünïcödé\n"}"#, &Secrets::new()).is_ok());
     }
 }

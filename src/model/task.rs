@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::expect::{Expect, ExpectDocument, Plugin};
 use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
-use super::{Env, Fault, Faults, Limit, Noun, Reference, Span};
+use super::{Env, Fault, Faults, Limit, Noun, Reference, Span, TextValue};
 
 /// Longest path of a directory, in bytes (`PATH_MAX` of Linux).
 const LONGEST_PATH: usize = 4096;
@@ -24,7 +24,7 @@ pub struct Task {
     /// A command, a script or a program.
     pub work: Work,
     /// What it reads from its standard input; nothing where none is given.
-    pub stdin: Option<String>,
+    pub stdin: Option<TextValue>,
     /// Its variables; they win over the host's.
     pub env: Env,
     /// The directory it starts in; a relative one begins at the home directory, which is where it starts by default.
@@ -78,7 +78,7 @@ document! {
         /// An uploaded file.
         pub program: Option<ProgramCallDocument>,
         /// What it reads from its standard input.
-        pub stdin: Option<String>,
+        pub stdin: Option<TextValue>,
         /// Its variables; they win over the host's.
         pub env: Option<Env>,
         /// The directory it starts in.
@@ -127,7 +127,7 @@ impl Definition for Task {
         let meta = document.take_meta(Noun::Task, None, &mut faults);
         let fields = WorkFields { command: document.command, script: document.script, program: document.program };
         let work = fields.check(&mut faults);
-        if let Some(stdin) = &document.stdin {
+        if let Some(stdin) = document.stdin.as_ref().and_then(TextValue::own) {
             check_text("/stdin", stdin, &mut faults);
         }
         if let Some(cwd) = &document.cwd {
@@ -210,9 +210,12 @@ impl Definition for Task {
             ..TaskDocument::with_meta(&self.meta)
         }
     }
-    fn named_in(document: &TaskDocument) -> Vec<(&'static str, Reference)> {
+
+    fn named_in(document: &TaskDocument) -> Vec<(String, Reference)> {
         let program = document.program.as_ref().and_then(|program| program.name.as_ref());
-        Reference::to(Noun::Program, "/program/name", program).into_iter().collect()
+        let program = Reference::to(Noun::Program, "/program/name", program);
+        let stdin = document.stdin.as_ref().and_then(|stdin| stdin.reference("/stdin"));
+        program.into_iter().chain(stdin).chain(document.env.iter().flat_map(Env::references)).collect()
     }
 }
 

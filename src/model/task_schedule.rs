@@ -133,7 +133,7 @@ impl Definition for TaskSchedule {
         document
     }
 
-    fn named_in(document: &TaskScheduleDocument) -> Vec<(&'static str, Reference)> {
+    fn named_in(document: &TaskScheduleDocument) -> Vec<(String, Reference)> {
         let task = Reference::to(Noun::Task, "/task", document.task.as_ref());
         let schedule = Reference::to(Noun::Schedule, "/schedule", document.schedule.as_ref());
         let host = Reference::to(Noun::Host, "/host", document.host.as_ref());

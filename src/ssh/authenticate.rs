@@ -159,7 +159,7 @@ impl Login<'_> {
                 } else if asks_password {
                     return Err(Failure::Refused(explain::password_refused(self.place, self.user)));
                 } else {
-                    let detail = explain::asks_more(self.place, self.user, &prompt.prompt);
+                    let detail = explain::asks_more(self.place, self.user, &password.hide_in(&prompt.prompt));
                     return Err(Failure::Refused(detail));
                 }
             }

@@ -83,7 +83,7 @@ impl fmt::Debug for Via {
 }
 
 /// How to prove who we are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
     /// A password.
     Password(SecretText),
@@ -183,8 +183,8 @@ pub enum KeyStanding {
     Revoked,
 }
 
-/// One thing to run on a host.
-#[derive(Debug, Clone)]
+/// One thing to run on a host. It may hold secrets: `Debug` shows no more than whose run it is.
+#[derive(Clone)]
 pub struct Exec {
     /// The run's id: a marker in the remote environment (`ALF_RUN_ID`) by which its processes are found.
     pub run: String,
@@ -210,6 +210,12 @@ pub struct Exec {
     pub output: Arc<LiveOutput>,
     /// Ends the run early, killing its process tree.
     pub cancel: CancellationToken,
+}
+
+impl fmt::Debug for Exec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exec").field("run", &self.run).finish_non_exhaustive()
+    }
 }
 
 impl Exec {

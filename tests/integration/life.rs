@@ -34,24 +34,6 @@ fn keys_and_secrets_are_for_the_owner_only() {
 }
 
 #[test]
-fn secrets_are_in_no_file_and_in_no_answer() {
-    let canary = "canary-5f1c9e";
-    let mut service = Service::start_with(&[("RUST_LOG", "trace")]);
-    service.send("POST", "credentials", &json!({"name": "c", "password": canary})).expect(201);
-    let shown = service.call("GET", "/api/v1/credentials/c", &[], None).expect(200).text();
-    assert!(shown.contains(r#""password":{"set":true}"#) && !shown.contains(canary), "{shown}");
-    service.send("PATCH", "credentials/c", &json!({"user": "deploy"})).expect(200);
-    service.end("TERM");
-    for entry in std::fs::read_dir(service.data_dir()).unwrap().flatten() {
-        let bytes = std::fs::read(entry.path()).unwrap();
-        assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{entry:?}");
-    }
-    assert!(!service.log().contains(canary));
-    service.restart();
-    assert_eq!(service.get("credentials/c")["password"], json!({"set": true}));
-}
-
-#[test]
 fn a_running_task_may_end_by_itself_when_alf_is_told_to_stop() {
     let (sshd, mut service) = (Sshd::start(), Service::start());
     service.add_host(&sshd);

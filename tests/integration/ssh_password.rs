@@ -61,7 +61,7 @@ impl Handler for Asks {
 }
 
 /// A server at a port of its own, and what it is told.
-async fn asks(
+pub(crate) async fn asks(
     sshd: &Sshd,
     methods: &'static [MethodKind],
     prompts: &'static [(&'static str, &'static str)],
@@ -94,7 +94,7 @@ fn with_password(sshd: &Sshd, port: u16, password: &str) -> Target {
 }
 
 const KEYS: &[MethodKind] = &[MethodKind::PublicKey];
-const BOTH: &[MethodKind] = &[MethodKind::Password, MethodKind::KeyboardInteractive];
+pub(crate) const BOTH: &[MethodKind] = &[MethodKind::Password, MethodKind::KeyboardInteractive];
 const PROMPTS: &[MethodKind] = &[MethodKind::PublicKey, MethodKind::KeyboardInteractive];
 
 #[tokio::test]

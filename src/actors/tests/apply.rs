@@ -8,7 +8,7 @@ use crate::actors::apply::{Apply, ApplyItem};
 use crate::actors::catalog::{Draft, PutDone};
 use crate::actors::error::AlfError;
 use crate::actors::handle::{Applied, If};
-use crate::model::{AnyDefinition, KeyDocument, Noun, Reference, Rights, Role};
+use crate::model::{AnyDefinition, KeyDocument, Noun, Reference, Rights, Role, SecretText};
 use crate::store::{DefinitionChange, Store as _, StoreError};
 
 /// What a document of lists asks for.
@@ -197,7 +197,8 @@ async fn secrets_and_bytes_that_are_left_out_stay() {
         "programs": [{"name": "probe", "title": "A probe"}]}"#;
     assert_eq!(apply(&alf, wanted(other)).await.unwrap(), "~credential a, ~credential c, ~program probe");
     let Some(AnyDefinition::Credential(a)) = alf.get(Noun::Credential, "a") else { panic!("no credential") };
-    assert_eq!(a.sudo_password.as_ref().map(|it| it.reveal()), Some("two"));
+    let sudo_password = a.sudo_password.as_ref().map(|it| it.reveal(&alf.handle.catalog()).unwrap());
+    assert_eq!(sudo_password.as_ref().map(SecretText::reveal), Some("two"));
     let Some(AnyDefinition::Program(probe)) = alf.get(Noun::Program, "probe") else { panic!("no program") };
     assert_eq!(alf.store().blob(probe.content.sha256.clone()).await.unwrap().as_deref(), Some(&b"x"[..]));
     let gone = apply(&alf, pruning(r#"{"programs": []}"#, "*")).await.unwrap();

@@ -11,6 +11,7 @@ mod host;
 mod host_key;
 mod node;
 mod rotation;
+mod secrets;
 mod standing;
 mod store;
 mod supervision;

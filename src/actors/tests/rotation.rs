@@ -16,7 +16,7 @@ const DEFINITIONS: &str = r#"{"credentials": [{"name": "deploy", "password": "hu
 fn password_of(alf: &Alf, credential: &str) -> String {
     let Some(AnyDefinition::Credential(credential)) = alf.get(Noun::Credential, credential) else { panic!("gone") };
     let Proof::Password(password) = &credential.proof else { panic!("no password") };
-    password.reveal().to_owned()
+    password.reveal(&alf.handle.catalog()).unwrap().reveal().to_owned()
 }
 
 async fn rows(alf: &Alf) -> Vec<DefinitionRow> {

@@ -7,5 +7,6 @@ mod parsing;
 mod programs;
 mod reading;
 mod running;
+mod secrets;
 mod tending;
 mod trusting;

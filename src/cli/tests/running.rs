@@ -101,9 +101,14 @@ async fn what_is_given_is_sent_along() {
     let server = FakeServer::start(vec![started(), json(RESULT, 200, &result("OK", ""))]);
     let mut world = World::of(&server);
     world.stdin = "from here\n";
-    let done = world.alf(&["run", "web1", "load", "--env", "A=b=c", "-i", "-", "--", "-x", "a b"]).await;
+    let done = world
+        .alf(&["run", "web1", "load", "--env", "A=b=c", "--env-secret", "T=token", "-i", "-", "--", "-x", "a b"])
+        .await;
     assert_eq!(done.code, 0, "{done:?}");
-    assert_eq!(server.asked()[0].body, r#"{"env":{"A":"b=c"},"stdin":"from here\n","args":["-x","a b"]}"#);
+    assert_eq!(
+        server.asked()[0].body,
+        r#"{"env":{"A":"b=c","T":{"secret":"token"}},"stdin":"from here\n","args":["-x","a b"]}"#
+    );
 }
 
 #[actix_rt::test]

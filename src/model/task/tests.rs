@@ -28,7 +28,7 @@ fn what_is_run_comes_back_as_it_was() {
     let program = check(r#"{"name":"t","program":{"name":"probe","args":["-v"]}}"#).unwrap();
     let name = Name::parse("probe").unwrap();
     assert_eq!(program.work, Work::Program { name: name.clone(), args: vec!["-v".to_owned()] });
-    assert_eq!(program.references(), [("/program/name", Reference { noun: Noun::Program, name })]);
+    assert_eq!(program.references(), [("/program/name".to_owned(), Reference { noun: Noun::Program, name })]);
     for task in [command, script, program] {
         assert_eq!(again(&task), task);
     }

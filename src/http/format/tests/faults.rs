@@ -97,7 +97,7 @@ fn all_faults_of_an_xml_document() {
             ("/offset", "expected a whole number from -2147483648 to 2147483647, found text \"+5\""),
             ("/enabled", "expected true or false, found text \"yes\""),
             ("/labels", &attribute("x")),
-            ("/labels", "text \"loose\" between elements"),
+            ("/labels", "text between elements"),
             ("/labels/entry", entry),
             ("/labels/role", "given twice"),
             ("/labels/role", "expected <entry key=\"…\">, found <role>"),
