@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use alf::cli::{self, Cli, Command, Context, Options, ServeArgs};
 use alf::clock::Clock;
 use alf::logging::{self, LoggingConfig};
-use alf::serve::serve;
+use alf::serve::{self, serve};
 use alf::settings::{self, Flags, Settings};
 use clap::Parser as _;
 
@@ -18,9 +18,8 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(args) => start(args, options),
         Command::CheckConfig(args) => match load(args, options) {
-            Ok((settings, _)) => {
-                let shown = std::io::stdout().write_all(settings.effective().as_bytes());
-                ExitCode::from(u8::from(shown.is_err()))
+            Ok((settings, ..)) => {
+                ExitCode::from(u8::from(std::io::stdout().write_all(settings.effective().as_bytes()).is_err()))
             }
             Err(error) => failed(&error, BAD_SETTINGS),
         },
@@ -33,21 +32,24 @@ fn main() -> ExitCode {
 }
 
 fn start(args: ServeArgs, options: Options) -> ExitCode {
-    let (settings, logging) = match load(args, options) {
+    let (settings, logging, tls) = match load(args, options) {
         Ok(loaded) => loaded,
         Err(error) => return failed(&error, BAD_SETTINGS),
     };
     match logging::install(logging) {
-        Ok(log) => serve(settings, &log).unwrap_or_else(|error| failed(&error, 1)),
+        Ok(log) => serve(settings, tls, &log).unwrap_or_else(|error| failed(&error, 1)),
         Err(error) => failed(&error, 1),
     }
 }
 
-fn load(args: ServeArgs, options: Options) -> Result<(Settings, LoggingConfig), Box<dyn std::error::Error>> {
+type Loaded = (Settings, LoggingConfig, Option<alf::http::Tls>);
+
+fn load(args: ServeArgs, options: Options) -> Result<Loaded, Box<dyn std::error::Error>> {
     let flags = Flags { config: args.config, data_dir: options.data_dir, listen: args.listen, node: args.node };
     let settings = Settings::load(&flags, settings::environment())?;
     let logging = LoggingConfig::load(settings.logging.file.as_deref())?;
-    Ok((settings, logging))
+    let tls = serve::tls(&settings)?;
+    Ok((settings, logging, tls))
 }
 
 fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

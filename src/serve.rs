@@ -11,21 +11,25 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_rt::System;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::actors::parts::LoginDefaults;
 use crate::app::{self, App, BuildError, Ended, Parts, Setup};
 use crate::clock::Clock;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::http::HttpConfig;
+use crate::http::{HttpConfig, Limits as HttpLimits, Tls, TlsError};
 use crate::logging::LogHandle;
 use crate::model::{Defaults, FlapThresholds, Name, SecretText};
-use crate::settings::{Settings, StoreKind};
+use crate::settings::{Settings, SettingsError, StoreKind, TlsSettings};
 use crate::ssh::Limits;
 use crate::ssh::client::RusshConnector;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
+
+/// The service's own certificate, in the data directory.
+const CERTIFICATE: &str = "certificate.pem";
 
 /// Why the service could not start. One line: what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +54,32 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
-/// Serves until a signal ends it.
-pub fn serve(settings: Settings, log: &LogHandle) -> Result<ExitCode, ServeError> {
+/// Files beside connections of clients: hosts, the store, logs.
+const OTHER_FILES: u64 = 1024;
+
+/// The certificate and key that the settings name.
+///
+/// # Errors
+/// A file that cannot be used: the line names its key and where that was set.
+pub fn tls(settings: &Settings) -> Result<Option<Tls>, SettingsError> {
+    let Some(files) = &settings.http.tls else { return Ok(None) };
+    Tls::open(&files.certificate.path, &files.key.path).map(Some).map_err(|error| unusable(files, error))
+}
+
+fn unusable(files: &TlsSettings, error: TlsError) -> SettingsError {
+    match error {
+        TlsError::Certificate(reason) => {
+            files.certificate.refused(reason, "a PEM file with the certificate and its issuers behind it")
+        }
+        TlsError::Key(reason) => {
+            files.key.refused(reason, "a PEM file with the private key of the certificate, without a passphrase")
+        }
+    }
+}
+
+/// Serves until a signal ends it, over TLS if there is something to do so with.
+pub fn serve(settings: Settings, tls: Option<Tls>, log: &LogHandle) -> Result<ExitCode, ServeError> {
+    raise_file_limit(&settings);
     let data_dir = DataDir::open(&settings.data_dir)?;
     let vault = Vault::open(&settings.secrets.key_file)?;
     if vault.is_rotating() {
@@ -65,7 +93,7 @@ pub fn serve(settings: Settings, log: &LogHandle) -> Result<ExitCode, ServeError
         StoreKind::Sqlite => Arc::new(SqliteStore::open(data_dir.path())?),
     };
     let connector = Arc::new(RusshConnector::new(limits(&settings), clock.clone()));
-    let setup = setup(&settings)?;
+    let setup = setup(&settings, tls.clone())?;
     System::new().block_on(async move {
         // Before anything is started, so that a signal during the start is not lost.
         let mut signals = Signals::new()?;
@@ -75,16 +103,18 @@ pub fn serve(settings: Settings, log: &LogHandle) -> Result<ExitCode, ServeError
         }
         let mut told = HashSet::new();
         new_keys::take_up(&app.handle, data_dir.path(), &mut told).await;
-        announce(&app, data_dir.path(), &settings)?;
+        announce(&app, data_dir.path(), &settings, tls.as_ref())?;
         let watch = actix_rt::spawn(new_keys::watch(app.handle.clone(), data_dir.path().to_owned(), told));
-        let ending = signals.wait(log).await;
+        let ending = signals.wait(|| reload(log, tls.as_ref(), &settings, data_dir.path())).await;
         log::info!(signal = ending; "stopping");
         watch.abort();
         let ended = tokio::select! {
             ended = app.shutdown(settings.shutdown.grace) => ended,
             () = signals.again() => Ended::Lost(0),
         };
-        let _ = fs::remove_file(data_dir.path().join("listen"));
+        for file in ["listen", CERTIFICATE] {
+            let _ = fs::remove_file(data_dir.path().join(file));
+        }
         match ended {
             Ended::Clean => {
                 log::info!("stopped");
@@ -108,7 +138,41 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
-fn setup(settings: &Settings) -> Result<Setup, ServeError> {
+fn http_limits(settings: &Settings) -> HttpLimits {
+    let http = &settings.http;
+    HttpLimits {
+        connections: http.connections,
+        connections_per_address: http.connections_per_address,
+        requests_in_flight: http.requests_in_flight,
+        event_streams: http.event_streams,
+        header_timeout: http.header_timeout,
+        body_timeout: http.body_timeout,
+        write_timeout: http.write_timeout,
+        keep_alive: http.keep_alive,
+        header_limit: http.header_limit,
+        uri_limit: http.uri_limit,
+        body_limit: http.body_limit,
+    }
+}
+
+/// As many open files as the system allows: shells and systemd give a program 1024 to begin with, fewer than the
+/// connections that Alf bears.
+fn raise_file_limit(settings: &Settings) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // What is allowed anyway can be set; else all stays as it was, and the check says so.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let needed = settings.http.connections as u64 + OTHER_FILES;
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < needed) {
+        log::warn!(
+            files;
+            "http.connections is {}, but not so many files may be open; raise the limit (LimitNOFILE=, ulimit -n) or lower it",
+            settings.http.connections
+        );
+    }
+}
+
+fn setup(settings: &Settings, tls: Option<Tls>) -> Result<Setup, ServeError> {
     let name = |key: &str, text: &str| {
         Name::parse(text).map_err(|error| ServeError::Setting(format!("setting {key}: {error}")))
     };
@@ -131,8 +195,9 @@ fn setup(settings: &Settings) -> Result<Setup, ServeError> {
         arbiters: settings.threads.arbiters,
         http: Some(HttpConfig {
             listen: settings.http.listen,
-            body_limit: settings.http.body_limit,
             workers: settings.http.workers,
+            limits: http_limits(settings),
+            tls,
         }),
     })
 }
@@ -166,10 +231,11 @@ fn write_key(data_dir: &Path, key: &SecretText) -> Result<std::path::PathBuf, Bu
     Ok(path)
 }
 
-/// Says where it serves: the first line on stdout, and a file by which the local command line finds it.
-fn announce(app: &App, data_dir: &Path, settings: &Settings) -> io::Result<()> {
+/// Says where it serves: the first line on stdout, and files by which the local command line finds and knows it.
+fn announce(app: &App, data_dir: &Path, settings: &Settings, tls: Option<&Tls>) -> io::Result<()> {
     let Some(address) = app.address else { return Ok(()) };
-    let url = format!("http://{address}");
+    let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    show_certificate(data_dir, tls)?;
     fs::write(data_dir.join("listen"), format!("{url}\n"))?;
     let (node, store) = (&settings.node.name, app.handle.store_kind());
     let mut stdout = io::stdout().lock();
@@ -177,6 +243,36 @@ fn announce(app: &App, data_dir: &Path, settings: &Settings) -> io::Result<()> {
     let _ = writeln!(stdout, "alf {} listening on {url} (node {node}, store {store})", env!("CARGO_PKG_VERSION"));
     let _ = stdout.flush();
     Ok(())
+}
+
+/// Puts the certificate where the local command line looks for it. Who may write there has the keys to all, so that it
+/// is as good a voucher as any CA.
+fn show_certificate(data_dir: &Path, tls: Option<&Tls>) -> io::Result<()> {
+    let path = data_dir.join(CERTIFICATE);
+    match tls {
+        Some(tls) => fs::write(path, tls.certificate()),
+        None => {
+            let _ = fs::remove_file(path);
+            Ok(())
+        }
+    }
+}
+
+/// Reads again what can be read again; what has a fault stays as it was.
+fn reload(log: &LogHandle, tls: Option<&Tls>, settings: &Settings, data_dir: &Path) {
+    match log.reload() {
+        Ok(()) => log::info!("logging reloaded"),
+        Err(error) => log::error!("logging stays as it was: {error}"),
+    }
+    let (Some(tls), Some(files)) = (tls, &settings.http.tls) else { return };
+    if let Err(error) = tls.reload() {
+        log::error!("the certificate stays as it was: {}", unusable(files, error));
+        return;
+    }
+    log::info!("certificate reloaded");
+    if let Err(error) = show_certificate(data_dir, Some(tls)) {
+        log::error!("cannot write {CERTIFICATE} in the data directory, by which alf on this machine knows it: {error}");
+    }
 }
 
 /// The signals a service hears.
@@ -196,15 +292,12 @@ impl Signals {
     }
 
     /// Until the signal that ends it; reloads what can be reloaded on SIGHUP meanwhile.
-    async fn wait(&mut self, log: &LogHandle) -> &'static str {
+    async fn wait(&mut self, reload: impl Fn()) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => match log.reload() {
-                    Ok(()) => log::info!("logging reloaded"),
-                    Err(error) => log::error!("logging stays as it was: {error}"),
-                },
+                _ = self.hangup.recv() => reload(),
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::model::{CronLine, Limit, Name, RunId, Selector, Timezone};
     propagate_version = false,
     arg_required_else_help = true,
     after_help = "First steps:\n  alf serve &\n  alf host add web1\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf run web1 load\n  alf status\n\n\
-        Environment: ALF_URL and ALF_API_KEY name the service and the key to it; else the service of the local data directory (ALF_DATA_DIR) and its admin.key are used. NO_COLOR turns colours off.\n\n\
+        Environment: ALF_URL and ALF_API_KEY name the service and the key to it, ALF_CA_FILE its own CA; else the service of the local data directory (ALF_DATA_DIR) and its admin.key are used. NO_COLOR turns colours off.\n\n\
         Exit codes: 0 ok, 1 failed (run: a PROBLEM), 2 usage, 4 not authorised, 5 cannot reach the service."
 )]
 pub struct Cli {
@@ -39,6 +39,9 @@ pub struct Options {
     /// The service, for example http://127.0.0.1:8253 [env: ALF_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
+    /// A file with CAs (PEM) that vouch for an https:// service, beside those of the system [env: ALF_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// The data directory of the service on this machine [env: ALF_DATA_DIR] [default: $XDG_STATE_HOME/alf]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -2,6 +2,7 @@
 //! would carry the key elsewhere).
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::body::SizedStream;
@@ -9,6 +10,7 @@ use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::{Method, header};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use rustls::ClientConfig;
 
 use super::doc::Doc;
 use super::error::CliError;
@@ -98,25 +100,31 @@ pub(super) struct Client {
     http: awc::Client,
     url: String,
     key: Option<String>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
-fn http(answer: Duration) -> awc::Client {
+fn http(answer: Duration, tls: Option<&Arc<ClientConfig>>) -> awc::Client {
+    let connector = awc::Connector::new().timeout(CONNECT);
     awc::Client::builder()
-        .connector(awc::Connector::new().timeout(CONNECT))
+        .connector(match tls {
+            Some(tls) => connector.handshake_timeout(CONNECT).rustls_0_23(Arc::clone(tls)),
+            None => connector,
+        })
         .timeout(answer)
         .disable_redirects()
         .finish()
 }
 
 impl Client {
-    /// For the service at `url` (no slash at its end); without a key only what is open to all can be asked.
-    pub(super) fn new(url: String, key: Option<String>) -> Self {
-        Self { http: http(ANSWER), url, key }
+    /// For the service at `url` (no slash at its end); without a key only what is open to all can be asked. An https URL
+    /// needs `tls`.
+    pub(super) fn new(url: String, key: Option<String>, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { http: http(ANSWER, tls.as_ref()), url, key, tls }
     }
 
     /// The same for something that takes longer to be answered, by so much.
     pub(super) fn patient(self, longer: Duration) -> Self {
-        Self { http: http(ANSWER + longer), ..self }
+        Self { http: http(ANSWER + longer, self.tls.as_ref()), ..self }
     }
 
     /// Where the service is.
@@ -347,6 +355,6 @@ impl Client {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        _ => error.to_string(),
+        _ => super::tls::explained(error).unwrap_or_else(|| error.to_string()),
     }
 }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use super::client::Client;
 use super::error::CliError;
 use super::text::escaped;
+use super::tls;
 
 /// Where a service listens if nothing else is said.
 const DEFAULT_URL: &str = "http://127.0.0.1:8253";
+/// How a URL begins that needs TLS.
+const HTTPS: &str = "https://";
 
 /// What tells where the service is.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(super) struct Sources {
     pub(super) url: Option<String>,
     /// `ALF_API_KEY`.
     pub(super) key: Option<String>,
+    /// `--ca-file`, else `ALF_CA_FILE`.
+    pub(super) ca_file: Option<PathBuf>,
     /// The data directory of a service on this machine.
     pub(super) data_dir: Option<PathBuf>,
 }
@@ -27,24 +32,28 @@ pub(super) async fn connect(sources: &Sources) -> Result<Client, CliError> {
     let local = data_dir.and_then(|dir| std::fs::read_to_string(dir.join("listen")).ok());
     let local = local.as_deref().map(str::trim).filter(|url| !url.is_empty());
     let url = checked(sources.url.as_deref().or(local).unwrap_or(DEFAULT_URL))?;
+    let tls = match url.starts_with(HTTPS) {
+        true => Some(tls::config(sources.ca_file.as_deref(), data_dir)?),
+        false => None,
+    };
     if let Some(key) = &sources.key {
         if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(CliError::NoKey(
                 "ALF_API_KEY is no API key: it holds white space or control characters".to_owned(),
             ));
         }
-        return Ok(Client::new(url, Some(key.clone())));
+        return Ok(Client::new(url, Some(key.clone()), tls));
     }
     // The key of this machine's service is not for others to see.
     let missing = if is_loopback(&url) || local == Some(url.as_str()) {
         match admin_key(data_dir) {
-            Ok(key) => return Ok(Client::new(url, Some(key))),
+            Ok(key) => return Ok(Client::new(url, Some(key), tls)),
             Err(missing) => missing,
         }
     } else {
         "set ALF_API_KEY: the key in the local data directory is only shown to a service on this machine".to_owned()
     };
-    Client::new(url.clone(), None).probe().await?;
+    Client::new(url.clone(), None, tls).probe().await?;
     Err(CliError::NoKey(format!("no API key for {url}: {missing}")))
 }
 
@@ -80,14 +89,11 @@ fn is_usable(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_graphic())
 }
 
-/// A URL as it is used: `http://HOST[:PORT][/PATH]`, no slash at its end.
+/// A URL as it is used: `http://HOST[:PORT][/PATH]` or https, no slash at its end.
 fn checked(url: &str) -> Result<String, CliError> {
     let fault = |what: &str| CliError::Usage(format!("URL \"{}\" {what}", escaped(url)));
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(fault(match url.starts_with("https://") {
-            true => "needs TLS, which this alf does not speak yet; use http:// through a tunnel or a local proxy",
-            false => "must begin with http://, for example http://127.0.0.1:8253",
-        }));
+    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix(HTTPS)) else {
+        return Err(fault("must begin with http:// or https://, for example http://127.0.0.1:8253"));
     };
     if rest.contains(['@', '?', '#']) {
         return Err(fault("must not hold a user, a query or a fragment; the key is given in ALF_API_KEY"));
@@ -115,7 +121,12 @@ mod tests {
     use super::*;
 
     fn sources(dir: &Path, url: Option<&str>, key: Option<&str>) -> Sources {
-        Sources { url: url.map(str::to_owned), key: key.map(str::to_owned), data_dir: Some(dir.to_owned()) }
+        Sources {
+            url: url.map(str::to_owned),
+            key: key.map(str::to_owned),
+            ca_file: None,
+            data_dir: Some(dir.to_owned()),
+        }
     }
 
     #[test]
@@ -124,11 +135,12 @@ mod tests {
             ("http://127.0.0.1:8253", "http://127.0.0.1:8253"),
             ("http://[::1]:8253/", "http://[::1]:8253"),
             ("http://alf.example.org/alf/api/v1/", "http://alf.example.org/alf"),
+            ("https://alf.example.org/", "https://alf.example.org"),
         ] {
             assert_eq!(checked(url).unwrap(), used);
         }
         for bad in
-            ["", "127.0.0.1:8253", "https://x", "ftp://x", "http://", "http://a b", "http://u:p@x", "http://x?k=1"]
+            ["", "127.0.0.1:8253", "https://", "ftp://x", "http://", "http://a b", "http://u:p@x", "http://x?k=1"]
         {
             assert_eq!(checked(bad).unwrap_err().exit().code(), 2, "{bad}");
         }

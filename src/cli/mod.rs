@@ -49,6 +49,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod trust_args;
 
 pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};

@@ -87,6 +87,7 @@ impl Session {
             sources: Sources {
                 url: options.url.or_else(|| variable("ALF_URL")),
                 key: variable("ALF_API_KEY"),
+                ca_file: options.ca_file.or_else(|| variable("ALF_CA_FILE").map(PathBuf::from)),
                 data_dir: context.data_dir,
             },
             output: Output::new(context.stdout, context.stderr, colour),

@@ -47,7 +47,7 @@ impl BadKeys {
 }
 
 /// Whoever has one IPv6 address has the other 2^64 of its network as well.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

@@ -9,9 +9,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::State;
+use super::access::Answering;
 use super::auth::{Operation, authenticate, authorise};
 use super::condition::Conditions;
 use super::format::excerpt;
@@ -114,8 +114,8 @@ impl Call {
 
 /// Serves one request.
 pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let started = Instant::now();
-    let id = request_id(&request);
+    let mut answering = Answering::begin(&request, request_id(&request));
+    let id = answering.id.clone();
     let mut intake = Intake::new(payload);
     let query = Query::decode(request.query_string());
     let format = match &query {
@@ -123,8 +123,7 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
         Err(problem) => Err(problem.clone()),
     };
     let shown = format.as_ref().copied().unwrap_or(Format::Json);
-    let mut by = None;
-    let work = answer(endpoint, handler, &request, &mut intake, query, format, &mut by);
+    let work = answer(endpoint, handler, &request, &mut intake, query, format, &mut answering.by);
     let outcome = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(_) => Err(Problem::internal("a request handler panicked")),
@@ -137,20 +136,8 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
         }
         problem.reply(shown, &id)
     });
-    let reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let level = if reading { log::Level::Debug } else { log::Level::Info };
-    log::log!(
-        level,
-        request = id.as_str(),
-        method = request.method().as_str(),
-        path = request.path(),
-        status = reply.status.as_u16(),
-        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        key = by.as_ref().map_or("", Name::as_str),
-        peer:% = request.peer_addr().map_or(String::new(), |peer| peer.ip().to_string());
-        "served"
-    );
-    reply.respond(&id)
+    let secure = request.app_data::<web::Data<State>>().is_some_and(|state| state.secure);
+    reply.noted(answering).respond(&id, secure)
 }
 
 /// Checks a request in the order in which a client can mend it, and hands it to its handler.
@@ -167,11 +154,18 @@ async fn answer(
         .app_data::<web::Data<State>>()
         .cloned()
         .ok_or_else(|| Problem::internal("the HTTP service was set up without its state"))?;
+    state.limits.check(request)?;
     let key = authenticate(request, &state, endpoint.operation)?;
     *by = key.as_ref().map(|key| key.meta.name.clone());
     if let Some(key) = &key {
         authorise(key, endpoint, request, &state)?;
     }
+    // Whoever has no key gets no place, and takes none from those who have.
+    let (_place, stream) = match (&key, endpoint.operation) {
+        (None, _) => (None, None),
+        (Some(_), Operation::Follow) => (None, Some(state.places.stream()?)),
+        (Some(_), _) => (Some(state.places.request()?), None),
+    };
     let query = query?;
     let format = format?;
     if let Some(known) = endpoint.query {
@@ -180,11 +174,12 @@ async fn answer(
     let sends = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     let served = !matches!(endpoint.operation, Operation::Nothing | Operation::NothingPublic);
     let bounds = match endpoint.operation {
-        Operation::Upload => Bounds::FILE,
-        _ => Bounds::document(state.body_limit),
+        Operation::Upload => Bounds::file(state.limits.body_timeout),
+        _ => Bounds::document(state.limits.body_limit, state.limits.body_timeout),
     };
     let body = if sends && served { intake.read(request, bounds).await? } else { Bytes::new() };
-    handler(Call { state, request: request.clone(), format, key, query, body }).await
+    let reply = handler(Call { state, request: request.clone(), format, key, query, body }).await?;
+    Ok(reply.keeping(stream))
 }
 
 /// The form the answer is to have: `?format=` beats `Accept`.
@@ -218,8 +213,13 @@ fn request_id(request: &HttpRequest) -> String {
     };
     match header(request, "x-request-id").filter(harmless) {
         Some(id) => id.to_owned(),
-        None => format!("{:016x}", rand::random::<u64>()),
+        None => new_id(),
     }
+}
+
+/// A new id of a request.
+pub fn new_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

@@ -23,12 +23,14 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Of a file: 64 MiB, over a slow line too.
-    pub const FILE: Self = Self { bytes: 64 * 1024 * 1024, time: Duration::from_secs(600), by: "64 MiB" };
+    /// Of a file: 64 MiB, over a slow line too, for which it has ten times as long as a document.
+    pub const fn file(document: Duration) -> Self {
+        Self { bytes: 64 * 1024 * 1024, time: document.saturating_mul(10), by: "64 MiB" }
+    }
 
     /// Of a document of at most so many bytes.
-    pub const fn document(bytes: usize) -> Self {
-        Self { bytes, time: Duration::from_secs(60), by: "http.body_limit" }
+    pub const fn document(bytes: usize, time: Duration) -> Self {
+        Self { bytes, time, by: "http.body_limit" }
     }
 }
 
@@ -60,7 +62,7 @@ impl Intake {
         match tokio::time::timeout(bounds.time, self.gather(bounds, announced)).await {
             Ok(body) => body,
             Err(_) => {
-                let detail = format!("the body did not come within {} s", bounds.time.as_secs());
+                let detail = format!("the body did not come within {:?} (http.body_timeout)", bounds.time);
                 Err(Problem::new(Kind::TooSlow, detail))
             }
         }

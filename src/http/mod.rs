@@ -13,9 +13,12 @@
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
-//! * `server.rs`       the listening server
+//! * `server.rs`       the listening server; `tls.rs` its certificate; `limits.rs`, `admission.rs` what it bears
+//! * `connection.rs`    slow clients, below HTTP; `refusal.rs` what never became a request; `access.rs` the access log
 
+pub mod access;
 pub mod ack;
+pub mod admission;
 pub mod apply;
 pub mod auth;
 pub mod bad_keys;
@@ -23,6 +26,7 @@ pub mod bare;
 pub mod body;
 pub mod call;
 pub mod condition;
+pub mod connection;
 pub mod definitions;
 pub mod doctor;
 pub mod export;
@@ -30,6 +34,7 @@ pub mod format;
 pub mod health;
 pub mod host_key;
 pub mod intake;
+pub mod limits;
 pub mod live;
 pub mod merge_patch;
 pub mod negotiate;
@@ -40,6 +45,7 @@ pub mod preview;
 pub mod problem;
 pub mod programs;
 pub mod query;
+pub mod refusal;
 pub mod reply;
 pub mod results;
 pub mod root;
@@ -50,6 +56,7 @@ pub mod server;
 pub mod start;
 pub mod stats;
 pub mod status;
+pub mod tls;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -59,22 +66,29 @@ use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule,
 use auth::Operation::{self, Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Tend, Upload, Write};
 use bad_keys::BadKeys;
 use definitions as d;
+pub use limits::Limits;
+use limits::Places;
 use nouns::Served;
 use page::{CURSOR, LIMIT};
 use route::{API, At, Reach, all_hosts, at, at_root, no_host, nothing, the_host, within};
 pub use server::{HttpConfig, server};
+pub use tls::{Tls, TlsError};
 
 /// What all workers share.
 pub struct State {
     handle: AlfHandle,
-    body_limit: usize,
+    limits: Limits,
+    places: Places,
+    /// Whether it is served over TLS.
+    secure: bool,
     bad_keys: BadKeys,
 }
 
 impl State {
-    /// The way inside, and the largest request body in bytes.
-    pub fn new(handle: AlfHandle, body_limit: usize) -> Self {
-        Self { handle, body_limit, bad_keys: BadKeys::default() }
+    /// The way inside, what the server bears, and whether it speaks TLS.
+    pub fn new(handle: AlfHandle, limits: Limits, secure: bool) -> Self {
+        let places = Places::new(&limits);
+        Self { handle, limits, places, secure, bad_keys: BadKeys::default() }
     }
 }
 

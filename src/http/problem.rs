@@ -38,6 +38,10 @@ pub enum Kind {
     PreconditionFailed,
     /// The body is too large.
     TooLarge,
+    /// The URI is too long.
+    UriTooLong,
+    /// The headers are too large.
+    HeadersTooLarge,
     /// The body's type is not read here.
     UnsupportedMediaType,
     /// Parsed, but wrong.
@@ -64,6 +68,10 @@ impl Kind {
             Self::Conflict => (S::CONFLICT, "conflict", "In conflict with what is there"),
             Self::PreconditionFailed => (S::PRECONDITION_FAILED, "precondition-failed", "Precondition failed"),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
+            Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The URI is too long"),
+            Self::HeadersTooLarge => {
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The headers are too large")
+            }
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Body type not read"),
             Self::Invalid => (S::UNPROCESSABLE_ENTITY, "invalid", "The request is wrong"),
             Self::TooManyRequests => (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many bad keys"),
@@ -130,6 +138,16 @@ impl Problem {
     pub fn internal(inside: impl Into<String>) -> Self {
         let problem = Self::new(Kind::Internal, "Alf could not do this; its log says why, under this request id");
         Self { inside: Some(inside.into()), ..problem }
+    }
+
+    /// What actix-http refuses by itself, by the beginning of its bare answer: `HTTP/1.1 STATUS`.
+    pub fn of_server(said: &[u8]) -> Self {
+        match said.get(9..12) {
+            Some(b"408") => Self::new(Kind::TooSlow, "the head of the request did not come in time"),
+            Some(b"431") => Self::new(Kind::HeadersTooLarge, "the head of the request is too large"),
+            Some(b"400") => Self::new(Kind::Malformed, "this is not a request as HTTP/1.1 has it"),
+            _ => Self::internal("actix-http failed"),
+        }
     }
 
     /// What it is, in words for the client.

@@ -11,17 +11,24 @@ use futures_util::stream::LocalBoxStream;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
+use super::access::Answering;
 use super::format::{list_to_xml, to_xml};
+use super::limits::Place;
 use super::negotiate::Format;
 use super::problem::Problem;
 
 /// On every answer: nothing here is a page, and no proxy is to keep it.
-const ALWAYS: [(&str, &str); 4] = [
+const ALWAYS: [(&str, &str); 6] = [
     ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("Vary", "Accept, Authorization, X-Api-Key"),
 ];
+
+/// Over TLS also: a browser that was here once asks with TLS only, for a year.
+const SECURE: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 
 /// An answer.
 #[derive(Debug)]
@@ -98,10 +105,38 @@ impl Reply {
         self
     }
 
-    /// As actix-web sends it; `request` is the request's id.
-    pub fn respond(self, request: &str) -> HttpResponse {
+    /// The same, with a place that is kept until the last piece is sent.
+    pub fn keeping(mut self, place: Option<Place>) -> Self {
+        if let Some(Pieces(pieces)) = self.pieces.take() {
+            let keep = move |_: &Result<Bytes, Infallible>| {
+                let _ = &place;
+            };
+            self.pieces = Some(Pieces(pieces.inspect(keep).boxed_local()));
+        }
+        self
+    }
+
+    /// The same, for the access log.
+    pub fn noted(mut self, mut answering: Answering) -> Self {
+        answering.status = self.status;
+        match self.pieces.take() {
+            None => answering.sends(&self.body),
+            Some(Pieces(pieces)) => {
+                let count = move |piece: &Result<Bytes, Infallible>| {
+                    if let Ok(piece) = piece {
+                        answering.sends(piece);
+                    }
+                };
+                self.pieces = Some(Pieces(pieces.inspect(count).boxed_local()));
+            }
+        }
+        self
+    }
+
+    /// As actix-web sends it; `request` is the request's id, `secure` whether it came over TLS.
+    pub fn respond(self, request: &str, secure: bool) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status);
-        for header in ALWAYS {
+        for header in ALWAYS.into_iter().chain(secure.then_some(SECURE)) {
             response.insert_header(header);
         }
         response.insert_header(("X-Request-Id", request));

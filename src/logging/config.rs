@@ -8,8 +8,12 @@ use serde::Deserialize;
 
 use super::LoggingError;
 
-/// Crates that say at `info` what belongs to `debug`; prefixes of module paths.
-const NOISY: [&str; 7] = ["actix_http", "actix_server", "actix_web", "async_ssh2_tokio", "awc", "mio", "russh"];
+/// Crates that say at `info` what belongs to `debug`, and the access log; prefixes of module paths.
+const NOISY: [&str; 9] =
+    ["actix_http", "actix_server", "actix_web", "alf::access", "async_ssh2_tokio", "awc", "mio", "russh", "rustls"];
+
+/// What says at `error` that a client does not speak HTTP: anybody could fill the disk with it.
+const FUTILE: &str = "actix_http::h1";
 
 /// Crates that say at `trace` what they send, passwords included, byte by byte: they are not asked for more than `debug`.
 const INDISCREET: [&str; 2] = ["async_ssh2_tokio", "russh"];
@@ -127,6 +131,7 @@ impl LoggingConfig {
         let level = output.level.unwrap_or(self.level);
         let mut modules: BTreeMap<_, _> =
             NOISY.iter().map(|name| ((*name).to_owned(), level.min(LevelFilter::Warn))).collect();
+        modules.insert(FUTILE.to_owned(), LevelFilter::Off);
         modules.extend(self.modules.clone());
         modules.extend(output.modules.clone());
         for (name, level) in &mut modules {

@@ -310,7 +310,7 @@ fn the_example_file_shows_the_defaults_and_every_option() {
     let all = LoggingConfig::load(Some(&path)).unwrap();
     assert_eq!(all.outputs.len(), 2);
     assert_eq!(all.outputs[1].level, Some(LevelFilter::Debug));
-    assert_eq!(all.outputs[1].modules["alf::http"], LevelFilter::Info);
+    assert_eq!(all.outputs[1].modules["alf::access"], LevelFilter::Info);
     assert_eq!(all.modules["alf::ssh"], LevelFilter::Debug);
     for option in ["level", "modules", "outputs", "kind", "path", "format", "colour"] {
         assert!(text.contains(&format!("{option}:")), "{option}");

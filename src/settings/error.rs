@@ -29,7 +29,7 @@ pub enum SettingsError {
     #[error(
         "bad value {listen} for http.listen in {origin}: there is no TLS, so keys and output would cross the network in \
          clear text; allowed is a loopback address such as 127.0.0.1:{port} behind a proxy that ends TLS, or any with \
-         http.allow_plaintext = true", listen = .listen, port = .listen.port()
+         http.tls.certificate and http.tls.key, or with http.allow_plaintext = true", listen = .listen, port = .listen.port()
     )]
     Plaintext { listen: SocketAddr, origin: String },
     #[error(
@@ -39,6 +39,10 @@ pub enum SettingsError {
     NoDataDir,
     #[error("bad value \"{path}\" for {key} in {origin}: HOME is not an absolute path; allowed is a path without ~")]
     NoHome { key: &'static str, path: String, origin: String },
+    #[error("{set} is set in {origin} and {missing} is not: allowed is both, or neither")]
+    Alone { set: &'static str, origin: String, missing: &'static str },
+    #[error("bad value \"{path}\" for {key} in {origin}: it {reason}; allowed is {allowed}")]
+    BadFile { key: &'static str, path: String, origin: String, reason: String, allowed: &'static str },
     #[error("{key} has no value; set it in the settings file or as {}", variable(.key))]
     Missing { key: &'static str },
 }
@@ -82,7 +86,7 @@ impl fmt::Display for Origin {
 }
 
 fn hint(path: &str, origin: &Origin) -> String {
-    let group = path.split_once('.').map_or("", |(group, _)| group);
+    let group = path.rsplit_once('.').map_or("", |(group, _)| group);
     let allowed = match keys::in_group(group) {
         leaves if leaves.is_empty() => format!("allowed are {}", keys::top_level().join(", ")),
         leaves => format!("allowed in {group} are {}", leaves.join(", ")),

@@ -8,7 +8,7 @@ use super::values;
 
 /// One setting.
 pub(super) struct Key {
-    /// `group.leaf`, or a leaf alone.
+    /// `group.leaf`, also of a group in a group, or a leaf alone.
     pub(super) path: &'static str,
     pub(super) shape: Shape,
     pub(super) default: BuiltIn,
@@ -64,13 +64,13 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// The names of the keys in a group; empty if there is no such group.
+/// The names of the keys and groups in a group; empty if there is no such group.
 pub(super) fn in_group(group: &str) -> Vec<&'static str> {
-    KEYS.iter()
-        .filter_map(|key| key.path.split_once('.'))
-        .filter(|(of, _)| *of == group)
-        .map(|(_, leaf)| leaf)
-        .collect()
+    let inside = |key: &Key| key.path.strip_prefix(group)?.strip_prefix('.');
+    let mut names: Vec<_> =
+        KEYS.iter().filter_map(inside).map(|rest| rest.split_once('.').map_or(rest, |(name, _)| name)).collect();
+    names.dedup();
+    names
 }
 
 /// The groups, and the keys that are in none.
@@ -84,6 +84,8 @@ pub(super) fn top_level() -> Vec<&'static str> {
 const PATH: &str = "a path as text; a leading ~/ is the home directory";
 const NAME: &str = "a name: a letter or digit, then up to 127 letters, digits, dots, underscores or hyphens";
 const WAIT: &str = "text such as 250ms, 90s, 5m or 1h30m, from 1ms to 1h";
+const PLACES: &str = "a whole number from 1 to 100000";
+const HEAD: &str = "a number of bytes, or text such as 512 or 8KiB, from 256 to 64KiB";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn wait(value: &Value) -> Option<()> {
@@ -94,15 +96,18 @@ fn count<const FIRST: usize, const LAST: usize>(value: &Value) -> Option<()> {
     values::count(value).filter(|count| (FIRST..=LAST).contains(count)).map(drop)
 }
 
+/// No more than actix-http reads of a head.
+fn head(value: &Value) -> Option<()> {
+    values::bytes(value).filter(|bytes| (1 << 8..=1 << 16).contains(bytes)).map(drop)
+}
+
+fn file(value: &Value) -> Option<()> {
+    values::path(value).map(drop)
+}
+
 /// All keys, in the order of `config/alf.toml`; the keys of a group stand together.
 pub(super) const KEYS: &[Key] = &[
-    Key {
-        path: "data_dir",
-        shape: Shape::Text,
-        default: BuiltIn::Computed,
-        allowed: PATH,
-        check: |value| values::path(value).map(drop),
-    },
+    Key { path: "data_dir", shape: Shape::Text, default: BuiltIn::Computed, allowed: PATH, check: file },
     Key {
         path: "node.name",
         shape: Shape::Text,
@@ -137,6 +142,54 @@ pub(super) const KEYS: &[Key] = &[
         default: BuiltIn::Integer(2),
         allowed: "a whole number from 1 to 256",
         check: count::<1, 256>,
+    },
+    Key {
+        path: "http.connections",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(4096),
+        allowed: PLACES,
+        check: count::<1, 100_000>,
+    },
+    Key {
+        path: "http.connections_per_address",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(2048),
+        allowed: PLACES,
+        check: count::<1, 100_000>,
+    },
+    Key {
+        path: "http.requests_in_flight",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(512),
+        allowed: PLACES,
+        check: count::<1, 100_000>,
+    },
+    Key {
+        path: "http.event_streams",
+        shape: Shape::Integer,
+        default: BuiltIn::Integer(512),
+        allowed: PLACES,
+        check: count::<1, 100_000>,
+    },
+    Key { path: "http.header_timeout", shape: Shape::Text, default: BuiltIn::Text("10s"), allowed: WAIT, check: wait },
+    Key { path: "http.body_timeout", shape: Shape::Text, default: BuiltIn::Text("60s"), allowed: WAIT, check: wait },
+    Key { path: "http.write_timeout", shape: Shape::Text, default: BuiltIn::Text("60s"), allowed: WAIT, check: wait },
+    Key { path: "http.keep_alive", shape: Shape::Text, default: BuiltIn::Text("75s"), allowed: WAIT, check: wait },
+    Key { path: "http.header_limit", shape: Shape::Text, default: BuiltIn::Text("32KiB"), allowed: HEAD, check: head },
+    Key { path: "http.uri_limit", shape: Shape::Text, default: BuiltIn::Text("8KiB"), allowed: HEAD, check: head },
+    Key {
+        path: "http.tls.certificate",
+        shape: Shape::Text,
+        default: BuiltIn::Absent("plain HTTP"),
+        allowed: PATH,
+        check: file,
+    },
+    Key {
+        path: "http.tls.key",
+        shape: Shape::Text,
+        default: BuiltIn::Absent("plain HTTP"),
+        allowed: PATH,
+        check: file,
     },
     Key {
         path: "store.kind",
@@ -257,13 +310,13 @@ pub(super) const KEYS: &[Key] = &[
         shape: Shape::Text,
         default: BuiltIn::Absent("the defaults that config/logging.yaml shows"),
         allowed: PATH,
-        check: |value| values::path(value).map(drop),
+        check: file,
     },
     Key {
         path: "secrets.key_file",
         shape: Shape::Text,
         default: BuiltIn::Absent("secret.key in the data directory"),
         allowed: PATH,
-        check: |value| values::path(value).map(drop),
+        check: file,
     },
 ];

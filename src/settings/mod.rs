@@ -61,6 +61,54 @@ pub struct HttpSettings {
     pub body_limit: usize,
     /// Threads that serve HTTP.
     pub workers: usize,
+    /// Connections at once; more are refused.
+    pub connections: usize,
+    /// Connections at once from one address (of IPv6 one /64 network).
+    pub connections_per_address: usize,
+    /// Requests with a key that are worked on at once; more are answered 503.
+    pub requests_in_flight: usize,
+    /// Event streams at once; more are answered 503.
+    pub event_streams: usize,
+    /// How long a client may take for the TLS handshake, and for the head of a request.
+    pub header_timeout: Duration,
+    /// How long a client may take to send a document; a program's file may take ten times as long.
+    pub body_timeout: Duration,
+    /// How long a client may take next to nothing of its answer.
+    pub write_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// Bytes of a request's headers above which the answer is 431.
+    pub header_limit: usize,
+    /// Bytes of a URI above which the answer is 414.
+    pub uri_limit: usize,
+    /// The files that TLS needs; none for plain HTTP.
+    pub tls: Option<TlsSettings>,
+}
+
+/// HTTP over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificate with its issuers behind it, PEM.
+    pub certificate: FileSetting,
+    /// Its private key, PEM.
+    pub key: FileSetting,
+}
+
+/// A file whose content only its use can judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSetting {
+    /// Where it is.
+    pub path: PathBuf,
+    name: &'static str,
+    origin: String,
+}
+
+impl FileSetting {
+    /// That the file cannot be used: `reason` goes on from "it", `allowed` from "allowed is".
+    pub fn refused(&self, reason: String, allowed: &'static str) -> SettingsError {
+        let path = self.path.to_string_lossy().escape_debug().to_string();
+        SettingsError::BadFile { key: self.name, path, origin: self.origin.clone(), reason, allowed }
+    }
 }
 
 /// Where definitions and results are kept.
@@ -270,11 +318,36 @@ impl Merged {
             allow_plaintext: self.required("http.allow_plaintext", values::boolean)?,
             body_limit: self.required("http.body_limit", values::bytes)?,
             workers: self.required("http.workers", values::count)?,
+            connections: self.required("http.connections", values::count)?,
+            connections_per_address: self.required("http.connections_per_address", values::count)?,
+            requests_in_flight: self.required("http.requests_in_flight", values::count)?,
+            event_streams: self.required("http.event_streams", values::count)?,
+            header_timeout: self.required("http.header_timeout", values::duration)?,
+            body_timeout: self.required("http.body_timeout", values::duration)?,
+            write_timeout: self.required("http.write_timeout", values::duration)?,
+            keep_alive: self.required("http.keep_alive", values::duration)?,
+            header_limit: self.required("http.header_limit", values::bytes)?,
+            uri_limit: self.required("http.uri_limit", values::bytes)?,
+            tls: self.tls()?,
         };
-        if http.allow_plaintext || http.listen.ip().to_canonical().is_loopback() {
+        if http.tls.is_some() || http.allow_plaintext || http.listen.ip().to_canonical().is_loopback() {
             return Ok(http);
         }
         Err(SettingsError::Plaintext { listen: http.listen, origin: self.origin("http.listen") })
+    }
+
+    fn tls(&self) -> Result<Option<TlsSettings>, SettingsError> {
+        let file = |name: &'static str| {
+            let path = self.path(name)?;
+            Ok(path.map(|path| FileSetting { path, name, origin: self.origin(name) }))
+        };
+        let alone = |set: FileSetting, missing| SettingsError::Alone { set: set.name, origin: set.origin, missing };
+        match (file("http.tls.certificate")?, file("http.tls.key")?) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsSettings { certificate, key })),
+            (Some(set), None) => Err(alone(set, "http.tls.key")),
+            (None, Some(set)) => Err(alone(set, "http.tls.certificate")),
+            (None, None) => Ok(None),
+        }
     }
 
     fn data_dir(&self) -> Result<PathBuf, SettingsError> {
@@ -331,7 +404,7 @@ impl Merged {
         let mut out = String::new();
         let mut group = "";
         for key in keys::KEYS {
-            let (in_group, leaf) = key.path.split_once('.').unwrap_or(("", key.path));
+            let (in_group, leaf) = key.path.rsplit_once('.').unwrap_or(("", key.path));
             if in_group != group {
                 out.push_str(&format!("\n[{in_group}]\n"));
                 group = in_group;

@@ -232,16 +232,21 @@ impl Provider for Layer {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let mut root = Dict::new();
         for (path, value) in &self.values {
-            let Some((group, leaf)) = path.split_once('.') else {
-                root.insert((*path).to_owned(), value.clone());
-                continue;
-            };
-            let group = root.entry(group.to_owned()).or_insert_with(|| Value::from(Dict::new()));
-            if let Value::Dict(_, group) = group {
-                group.insert(leaf.to_owned(), value.clone());
-            }
+            insert(&mut root, path, value.clone());
         }
         Ok(Profile::Default.collect(root))
+    }
+}
+
+/// Puts a value in the table of its group.
+fn insert(table: &mut Dict, path: &str, value: Value) {
+    let Some((group, rest)) = path.split_once('.') else {
+        table.insert(path.to_owned(), value);
+        return;
+    };
+    let group = table.entry(group.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+    if let Value::Dict(_, group) = group {
+        insert(group, rest, value);
     }
 }
 

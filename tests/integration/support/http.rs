@@ -1,6 +1,6 @@
 //! A small HTTP client for tests: one request a connection, everything of the answer visible.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -57,8 +57,20 @@ pub(crate) fn request(
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Answer {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    ask(stream, address, method, path, headers, body)
+}
+
+/// The same over a connection that is there.
+pub(crate) fn ask(
+    mut stream: impl Read + Write,
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -69,9 +81,21 @@ pub(crate) fn request(
     // A server that refuses early may close before it has read all: its answer is what counts.
     let _ = stream.write_all(format!("{head}\r\n").as_bytes());
     let _ = stream.write_all(body.unwrap_or_default());
+    answer(stream, method == "HEAD")
+}
+
+/// Sends bytes as they are and reads what comes to its end.
+pub(crate) fn send_raw(address: &str, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let _ = stream.write_all(bytes);
+    answer(stream, false)
+}
+
+fn answer(mut stream: impl Read, head_only: bool) -> Answer {
     let mut raw = Vec::new();
     let _ = stream.read_to_end(&mut raw);
-    parse(&raw, method == "HEAD")
+    parse(&raw, head_only)
 }
 
 fn parse(raw: &[u8], head_only: bool) -> Answer {

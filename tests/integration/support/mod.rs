@@ -7,3 +7,4 @@ pub(crate) mod packet;
 pub(crate) mod service;
 pub(crate) mod ssh;
 pub(crate) mod sshd;
+pub(crate) mod tls;

@@ -164,7 +164,7 @@ fn launch(data_dir: &Path, environment: &[(&str, &str)]) -> (Child, String, Stri
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut first_line = String::new();
     stdout.read_line(&mut first_line).unwrap();
-    let address = first_line.split("http://").nth(1).and_then(|rest| rest.split(' ').next());
+    let address = first_line.split("://").nth(1).and_then(|rest| rest.split(' ').next());
     let Some(address) = address.map(str::to_owned) else {
         let _ = child.kill();
         let mut rest = String::new();
