@@ -7,7 +7,9 @@
     reason = "a program of its own: the figures go to standard output, what went wrong to standard error"
 )]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
+use support::{Failure, cpu_ms, memory_kib, percentiles, read};
 use tokio::time::Instant;
 
 /// Bytes of output kept of each stream, as by default.
@@ -28,8 +31,6 @@ const KEPT: usize = 262_144;
 
 /// Connections made before memory is looked at: what the first ones cost once is not what each costs.
 const WARM_UP: usize = 20;
-
-type Failure = Box<dyn std::error::Error>;
 
 #[derive(Parser)]
 #[command(about = "Measures Alf's SSH engine against an sshd on this machine; prints one line of JSON")]
@@ -248,32 +249,4 @@ async fn expect_success(session: &dyn Session, command: &str) -> Result<(), Fail
         End::Exited(0) => Ok(()),
         other => Err(format!("`{command}` did not succeed: {other:?}").into()),
     }
-}
-
-fn percentiles(mut all: Vec<f64>) -> Value {
-    all.sort_by(f64::total_cmp);
-    let at = |part: f64| all.get(((all.len() as f64 * part) as usize).min(all.len().saturating_sub(1)));
-    json!({"p50": at(0.5), "p99": at(0.99), "max": all.last()})
-}
-
-/// CPU time of all threads of this process, in milliseconds (Linux: Documentation/scheduler/sched-stats).
-fn cpu_ms() -> Result<f64, Failure> {
-    let mut nanoseconds = 0_u64;
-    for thread in std::fs::read_dir("/proc/self/task")? {
-        let text = read(&thread?.path().join("schedstat"))?;
-        nanoseconds += text.split_whitespace().next().unwrap_or("0").parse::<u64>()?;
-    }
-    Ok(nanoseconds as f64 / 1e6)
-}
-
-/// A figure of proc_pid_status(5), in KiB.
-fn memory_kib(field: &str) -> Result<u64, Failure> {
-    let status = read(Path::new("/proc/self/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let figure = line.and_then(|line| line.split_whitespace().next()).ok_or("no such figure in /proc/self/status")?;
-    Ok(figure.parse()?)
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()).into())
 }

@@ -16,7 +16,9 @@ use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
 use crate::actors::handle::{AlfHandle, HandleParts};
+use crate::actors::in_flight::InFlight;
 use crate::actors::key_uses::KeyUses;
+use crate::actors::max_running::MaxRunning;
 use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
@@ -166,7 +168,9 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         writer: writer.clone(),
         ids: RunIds::default(),
         connector: parts.connector,
-        permits: Arc::new(Semaphore::new(setup.max_in_flight)),
+        in_flight: InFlight::new(setup.max_in_flight),
+        max_running: Arc::new(MaxRunning::new(published.clone())),
+        catch_up: Arc::default(),
         queue: setup.host_queue,
         handshakes: Arc::new(Semaphore::new(setup.handshakes)),
         idle_timeout: setup.idle_timeout,

@@ -72,7 +72,7 @@ impl Missed {
 pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
     let oldest = lines.iter().map(|line| line.rules.missed_max_age.get()).max().unwrap_or_default();
     let most = MOST_TOLD + usize::from(lines.iter().any(|line| line.rules.missed == MissedRule::Last));
-    let mut missed = Missed { folded: old_of_interval(lines, from, now, most), ..Missed::default() };
+    let mut missed = Missed { folded: old_of_line(lines, from, now, most), ..Missed::default() };
     let mut cursor = missed.last().unwrap_or(from);
     let mut young = VecDeque::new();
     let mut fold = |due: Due| match &mut missed.folded {
@@ -109,29 +109,38 @@ fn is_older(now: DateTime<Utc>, due: &Due, age: Duration) -> bool {
     (now - due.due_at).to_std().is_ok_and(|passed| passed > age)
 }
 
-/// What is folded of a plain interval: counted, not walked through, as a month of seconds is millions of them.
-fn old_of_interval(
+/// What is folded of a pair with one line: counted, not walked through, as a month of seconds is millions of them.
+fn old_of_line(
     lines: &[PairLine],
     from: DateTime<Utc>,
     now: DateTime<Utc>,
     most: usize,
 ) -> Option<(DateTime<Utc>, Due, u64)> {
     let [line] = lines else { return None };
-    let interval = TimeDelta::from_std(line.cron.interval()?).ok()?;
     let first = next(lines, from)?;
     let max_age = TimeDelta::from_std(line.rules.missed_max_age.get()).ok()?;
-    let too_old = now.checked_sub_signed(max_age)?.checked_sub_signed(MILLISECOND);
-    let too_many = interval.checked_mul(i32::try_from(most).ok()?).and_then(|told| now.checked_sub_signed(told));
+    let too_old = now.checked_sub_signed(max_age)?.checked_sub_signed(MILLISECOND)?;
     // What is outside of not_after is not due at all: those before it may be fewer than `most`, so only age counts.
     let end = match line.rules.not_after {
-        Some(last) => last.get().checked_add_signed(line.offset).min(too_old)?,
-        None => too_old.max(too_many)?,
+        Some(last) => last.get().checked_add_signed(line.offset)?.min(too_old),
+        None => enough(line, first.due_at, now, most).map_or(too_old, |enough| enough.max(too_old)),
     };
-    let more = (end - first.due_at).num_milliseconds() / interval.num_milliseconds().max(1);
-    let passed = interval.checked_mul(i32::try_from(more).ok()?)?;
-    let (from, count) = (first.at, u64::try_from(more).ok()? + 1);
-    let last = Due { at: first.at + passed, due_at: first.due_at + passed, ..first };
-    (last.due_at <= end && from <= last.at).then_some((from, last, count))
+    if first.due_at > end {
+        return None;
+    }
+    let (more, last) = line.cron.passed(line.timezone, first.at, end.checked_sub_signed(line.offset)?);
+    let (from, at) = (first.at, last.unwrap_or(first.at));
+    Some((from, Due { at, due_at: at.checked_add_signed(line.offset)?, ..first }, more + 1))
+}
+
+/// A moment after which a line was due so often, and not much more often, till now.
+fn enough(line: &PairLine, first: DateTime<Utc>, now: DateTime<Utc>, most: usize) -> Option<DateTime<Utc>> {
+    let end = now.checked_sub_signed(line.offset)?;
+    let longer = |back: &TimeDelta| back.checked_mul(2).filter(|back| *back < now - first);
+    std::iter::successors(Some(TimeDelta::minutes(1)), longer)
+        .map(|back| (back, line.cron.passed(line.timezone, end - back, end).0))
+        .find(|(_, count)| *count >= most as u64)
+        .map(|(back, _)| now - back)
 }
 
 #[cfg(test)]
@@ -206,7 +215,16 @@ mod tests {
         assert_eq!(year.count(), 365 * 86_400);
         assert_eq!((skipped(&year), ran(&year)), (100, vec![now]));
         // A line that is never due first keeps the walk from being cut short.
-        for (line, seconds) in [("@every 7s", 3600), ("@every 7s", 601), ("@every 5m", 5000), ("@every 1h", 700)] {
+        for (line, seconds) in [
+            ("@every 7s", 3600),
+            ("@every 7s", 601),
+            ("@every 5m", 5000),
+            ("@every 1h", 700),
+            ("* * * * *", 8 * 3600),
+            ("*/7 9-17 * * mon-fri", 3 * 86_400),
+            ("*/20 * * * * *", 1900),
+            ("0 8 * * *", 86_400),
+        ] {
             for begin in 0..20 {
                 let from = from + TimeDelta::milliseconds(begin * 250);
                 let now = from + TimeDelta::seconds(seconds);

@@ -121,6 +121,8 @@ pub struct HostActor {
     pub(super) find: Recipient<FindHost>,
     /// Handshakes at once of hosts behind this one.
     pub(super) through: Arc<Semaphore>,
+    /// How many of the runs on the node may be of this host.
+    share: Arc<Semaphore>,
     /// How many of the runs wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) runs: HashMap<RunId, Running>,
@@ -135,6 +137,7 @@ impl HostActor {
             places: Places::new(birth.plan.host.max_sessions),
             find: birth.find,
             through: Arc::new(Semaphore::new(jump::HANDSHAKES)),
+            share: birth.parts.in_flight.share_of_host(),
             plan: birth.plan,
             parts: birth.parts,
             parent: birth.parent,
@@ -291,6 +294,7 @@ impl HostActor {
             connector: ctx.address().recipient(),
             places: Arc::clone(&self.places),
             leftovers: self.connection.leftovers.clone(),
+            share: Arc::clone(&self.share),
             waiting: Arc::clone(&self.waiting),
             cancel: self.enlist(run.id, task.as_ref()),
             stopping: Arc::clone(&self.stopping),

@@ -4,12 +4,15 @@
 
 pub mod board;
 pub mod catalog;
+pub mod catch_up;
 pub mod definitions;
 pub mod error;
 pub mod handle;
 pub mod host;
 pub mod host_key;
+pub mod in_flight;
 pub mod key_uses;
+pub mod max_running;
 pub mod node;
 pub mod order;
 pub mod parts;

@@ -226,6 +226,9 @@ impl Handler<CatalogChanged> for NodeActor {
     type Result = ();
 
     fn handle(&mut self, changed: CatalogChanged, ctx: &mut Context<Self>) {
+        if changed.touched.iter().any(|what| what.noun == Noun::Task) {
+            self.parts.max_running.look();
+        }
         let catalog = self.published.get();
         if changed.touched.iter().all(|what| matches!(what.noun, Noun::Key | Noun::Program)) {
             return;

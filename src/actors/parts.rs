@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::board::Board;
+use super::catch_up::CatchUp;
+use super::in_flight::InFlight;
+use super::max_running::MaxRunning;
 use super::published::Published;
 use super::store::StoreWriter;
 use crate::clock::Clock;
@@ -33,7 +36,11 @@ pub struct NodeParts {
     /// Makes connections.
     pub connector: Arc<dyn Connector>,
     /// Runs at once on this node.
-    pub permits: Arc<Semaphore>,
+    pub in_flight: InFlight,
+    /// Hosts at once of each task.
+    pub max_running: Arc<MaxRunning>,
+    /// The turns of pairs that missed instants.
+    pub catch_up: Arc<CatchUp>,
     /// Runs that may wait or run on one host; beyond that a manual run is refused, a scheduled one skipped.
     pub queue: usize,
     /// Handshakes at once on this node.

@@ -7,20 +7,25 @@ use std::time::Duration;
 
 use actix::Recipient;
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Wanted;
+use super::in_flight::NodePlace;
 use super::ledger::RunEnd;
 use super::leftovers::Leftovers;
 use super::link::{Failure, Link};
+use super::max_running::Slot;
 use super::parts::NodeParts;
 use super::places::{Place, Places};
 use super::plan::PairPlan;
 use crate::model::{Given, Host, Name, Overlap, Reason, SecretText, Trigger};
-use crate::ssh::{End, Ending};
+use crate::ssh::{End, Ending, Exec};
 use crate::store::OpenRun;
+
+/// How long a run whose task's turn has come may wait for a place on its host before the turn goes to another.
+const SOON: Duration = Duration::from_secs(1);
 
 /// One run, and all it needs.
 pub(super) struct Job {
@@ -37,6 +42,8 @@ pub(super) struct Job {
     pub(super) places: Arc<Places>,
     /// Where it is remembered if its connection is lost under it.
     pub(super) leftovers: Leftovers,
+    /// How many of the runs on the node may be of the host.
+    pub(super) share: Arc<Semaphore>,
     /// How many runs of the host wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) cancel: CancellationToken,
@@ -47,7 +54,8 @@ pub(super) struct Job {
 /// What a run holds while it runs.
 struct Turn {
     place: Place,
-    _node: OwnedSemaphorePermit,
+    node: NodePlace,
+    _slot: Option<Slot>,
 }
 
 impl Job {
@@ -69,7 +77,7 @@ impl Job {
         }
         let deadline = Instant::now() + (start_within - waited);
         loop {
-            let turn = match self.turn(deadline).await {
+            let mut turn = match self.turn(deadline).await {
                 Ok(turn) => turn,
                 Err(end) => return end,
             };
@@ -78,7 +86,7 @@ impl Job {
                 Err(message) => return RunEnd::NotRun { reason: Reason::Setup, message },
             };
             self.parts.board.started(self.run.id, self.parts.clock.now().into(), &exec.output);
-            let mut ending = turn.place.session.exec(exec.clone()).await;
+            let mut ending = self.run_on(&mut turn, exec.clone()).await;
             hide(&secrets, &mut ending);
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             match ending.end {
@@ -132,12 +140,50 @@ impl Job {
         RunEnd::NotRun { reason: Reason::Late, message }
     }
 
-    /// Waits for a place on a connection and for one on the node, together at most until the deadline.
+    /// Runs it; one that goes on for long leaves its place on the node to those that start.
+    async fn run_on(&self, turn: &mut Turn, exec: Exec) -> Ending {
+        let running = turn.place.session.exec(exec);
+        tokio::pin!(running);
+        tokio::select! {
+            ending = &mut running => return ending,
+            () = self.parts.in_flight.grow_old(&mut turn.node) => {}
+        }
+        running.await
+    }
+
+    /// Waits for a place on a connection, for its task's turn and for a place on the node, together at most until the
+    /// deadline.
     async fn turn(&mut self, deadline: Instant) -> Result<Turn, RunEnd> {
         let _waiting = Waiting::new(&self.waiting);
-        let place = self.place(deadline).await?;
-        let node = self.permit(Arc::clone(&self.parts.permits), deadline, "a place on the node").await?;
-        Ok(Turn { place, _node: node })
+        let (place, slot) = self.place_and_slot(deadline).await?;
+        let node = self.parts.in_flight.place(Arc::clone(&self.share));
+        let node = self.in_time(node, deadline, || "did not get a place on the node".to_owned()).await?;
+        Ok(Turn { place, node, _slot: slot })
+    }
+
+    /// Nobody waits for its task's turn with a place on a host that others could use, nor keeps the turn while its host
+    /// has no place.
+    async fn place_and_slot(&mut self, deadline: Instant) -> Result<(Place, Option<Slot>), RunEnd> {
+        let Some(task) = self.task().cloned() else { return Ok((self.place(deadline).await?, None)) };
+        let (max_running, host) = (Arc::clone(&self.parts.max_running), self.host.meta.name.clone());
+        let due = (self.run.due_at, self.run.id);
+        loop {
+            let place = self.place(deadline).await?;
+            if let Some(slot) = max_running.take(&task, &host, due) {
+                return Ok((place, Some(slot)));
+            }
+            drop(place);
+            let mut waiting = max_running.wait(&task, &host, due);
+            let late = || {
+                let most = max_running.most(&task).unwrap_or_default();
+                format!("did not get its turn among max_running ({most})")
+            };
+            let slot = self.in_time(waiting.slot(), deadline, late).await?;
+            match timeout_at(deadline.min(Instant::now() + SOON), self.place(deadline)).await {
+                Ok(place) => return Ok((place?, Some(slot))),
+                Err(_) => drop(slot),
+            }
+        }
     }
 
     /// Waits for a place on a connection, and sees to it that there is one.
@@ -168,21 +214,19 @@ impl Job {
         self.late("did not get a session of the host")
     }
 
-    async fn permit(
+    /// What it waits for, if that comes before the deadline and the run is not cancelled.
+    async fn in_time<T>(
         &self,
-        permits: Arc<Semaphore>,
+        wanted: impl Future<Output = Option<T>>,
         deadline: Instant,
-        what: &str,
-    ) -> Result<OwnedSemaphorePermit, RunEnd> {
-        let permit = tokio::select! {
+        late: impl FnOnce() -> String,
+    ) -> Result<T, RunEnd> {
+        let got = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(self.cancelled()),
-            permit = timeout_at(deadline, permits.acquire_owned()) => permit,
+            got = timeout_at(deadline, wanted) => got,
         };
-        match permit {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(self.late(&format!("did not get {what}"))),
-        }
+        got.ok().flatten().ok_or_else(|| self.late(&late()))
     }
 
     fn cancelled(&self) -> RunEnd {

@@ -24,6 +24,32 @@ pub(super) fn save(parts: &Arc<NodeParts>, result: RunResult, status: Option<Pai
     });
 }
 
+/// A Result, and the instant that it settles.
+pub(super) type Settled = (RunResult, Option<Timestamp>);
+
+/// The same for Results of instants at which nothing was executed, in one commit; the pair's status goes with the last
+/// of them. What is held is let go of when they are stored.
+pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settled>, status: PairStatus, held: T) {
+    let Some((newest, _)) = all.last() else { return };
+    parts.board.storing(newest, Some(&status));
+    let (count, last) = (all.len() as u64, newest.id);
+    let mut status = Some(Box::new(status));
+    let write = |(result, until): Settled| Write::Save {
+        status: status.take_if(|_| result.id == last),
+        result: Box::new(result),
+        until,
+    };
+    let written = parts.writer.write(all.into_iter().map(write).collect());
+    let parts = Arc::clone(parts);
+    actix_rt::spawn(async move {
+        if let Err(error) = written.await {
+            log::error!(count; "results of missed instants could not be stored and are lost: {error}");
+            parts.lost.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        }
+        drop(held);
+    });
+}
+
 /// Sends writes to the store for nobody who waits for them.
 pub(super) fn send(parts: &NodeParts, writes: Vec<Write>) {
     let written = parts.writer.write(writes);

@@ -19,9 +19,10 @@ use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
 use super::order::Order;
 use super::parts::NodeParts;
 use super::plan::PairPlan;
+use super::saving::{self, Settled};
 use super::supervision::{ActorHealth, Obituary, supervised};
 use super::turns::{Turn, Waiting};
-use crate::model::{Given, Instants, Name, Outcome, PairStatus, Reason, RunId, RunResult, Taking, Timestamp, Trigger};
+use crate::model::{Given, Name, Outcome, PairStatus, Reason, RunId, RunResult, Taking, Timestamp, Trigger};
 use crate::store::{OpenRun, StoreError, Write, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
@@ -104,8 +105,10 @@ pub struct TaskActor {
     /// Every instant up to this one has been dealt with, or is being.
     pub(super) cursor: DateTime<Utc>,
     /// Instants after the cursor may have passed while nobody looked.
-    behind: bool,
-    next: Option<Due>,
+    pub(super) behind: bool,
+    /// It is in the line of those who catch up.
+    pub(super) waits_to_catch_up: bool,
+    pub(super) next: Option<Due>,
     /// What goes, and what was given to it.
     pub(super) in_flight: HashMap<RunId, Arc<Given>>,
     /// What waits for it.
@@ -130,6 +133,7 @@ impl TaskActor {
             status: PairStatus::default(),
             cursor: now,
             behind: false,
+            waits_to_catch_up: false,
             next: None,
             in_flight: HashMap::new(),
             waiting: VecDeque::new(),
@@ -155,7 +159,7 @@ impl TaskActor {
     }
 
     /// A run that this instant makes due.
-    fn due_run(&self, trigger: Trigger, due: Due) -> OpenRun {
+    pub(super) fn due_run(&self, trigger: Trigger, due: Due) -> OpenRun {
         let run = self.open_run(trigger, Some(due.schedule), due.at.into(), None);
         OpenRun { due_at: due.due_at.into(), ..run }
     }
@@ -193,17 +197,22 @@ impl TaskActor {
     }
 
     /// Finds the next instant; none while Alf is stopping.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         self.next = if self.parts.is_stopping() { None } else { due::next(&self.plan.lines, self.cursor) };
     }
 
     /// The timer is up: deals with every instant that has come, when there is room for what they leave.
-    fn tick(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
         if self.parts.writer.is_full() {
             self.sleep(WHILE_FULL, ctx);
             return;
         }
         let now = self.parts.clock.now();
+        self.look();
+        if self.is_behind(now) {
+            self.catch_up_in_turn(ctx);
+            return;
+        }
         self.deal(now, ctx);
         self.try_again(now, ctx);
         self.look_for_late(now);
@@ -213,11 +222,10 @@ impl TaskActor {
     /// Deals with every instant that has come.
     fn deal(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
         self.look();
-        // Longer than any load explains: the machine was suspended, its clock set forward, or the store away.
-        let asleep = self.next.as_ref().is_some_and(|next| now - next.due_at > due::ASLEEP);
-        if std::mem::take(&mut self.behind) || asleep {
-            self.catch_up(now, ctx);
+        if self.is_behind(now) {
+            self.catch_up(now, None, ctx);
         }
+        self.behind = false;
         while let Some(next) = self.next.take_if(|next| next.due_at <= now) {
             self.cursor = next.due_at;
             self.fire(Trigger::Schedule, next, ctx);
@@ -225,47 +233,19 @@ impl TaskActor {
         }
     }
 
-    /// Deals with instants that passed while nobody looked: by the schedule's `missed` they run or leave a SKIPPED each,
-    /// the oldest folded into one.
-    fn catch_up(&mut self, now: DateTime<Utc>, ctx: &mut Context<Self>) {
-        if self.next.is_none() {
-            return;
-        }
-        let missed = due::missed(&self.plan.lines, self.cursor, now);
-        let Some(last) = missed.last() else { return };
-        log::debug!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
-            "instants passed while Alf was away");
-        self.cursor = last;
-        if let Some((first, last, count)) = missed.folded {
-            let instants = Instants { from: first.into(), until: last.at.into(), count };
-            let run = self.due_run(Trigger::Schedule, last);
-            let message = format!("{count} instants passed while Alf was away");
-            self.skip(run, Reason::Missed, message, (count > 1).then_some(instants));
-        }
-        for (due, runs) in missed.told {
-            if runs {
-                self.fire(Trigger::CatchUp, due, ctx);
-            } else {
-                let run = self.due_run(Trigger::Schedule, due);
-                self.skip(run, Reason::Missed, "the instant passed while Alf was away".to_owned(), None);
-            }
-        }
-        self.look();
-    }
-
     /// One instant has come: claim it and run it, now or when those before it have ended, or skip it.
-    fn fire(&mut self, trigger: Trigger, due: Due, ctx: &mut Context<Self>) {
+    pub(super) fn fire(&mut self, trigger: Trigger, due: Due, ctx: &mut Context<Self>) {
         let kept = self.kept_from_running(due.due_at);
         let run = self.due_run(trigger, due);
         if let Some((reason, message)) = kept {
-            self.skip(run, reason, message, None);
+            self.skip(run, reason, message);
             return;
         }
         self.expect(run.schedule.as_ref(), run.scheduled_at);
         match self.turn_of(trigger) {
             Turn::Never(other) => {
                 let doing = if self.in_flight.contains_key(&other) { "is still going" } else { "waits for its turn" };
-                self.skip(run, Reason::Overlap, format!("run {other} {doing}"), None);
+                self.skip(run, Reason::Overlap, format!("run {other} {doing}"));
             }
             turn => self.begin(run, Arc::default(), turn, ctx),
         }
@@ -316,8 +296,8 @@ impl TaskActor {
     }
 
     /// Stores a Result for an instant at which nothing is executed.
-    fn skip(&mut self, run: OpenRun, reason: Reason, message: String, instants: Option<Instants>) {
-        let result = self.result_of(|of, status, now| of.skipped(&run, reason, message, instants, status, now));
+    fn skip(&mut self, run: OpenRun, reason: Reason, message: String) {
+        let result = self.result_of(|of, status, now| of.skipped(&run, reason, message, None, status, now));
         self.save(&run, result);
     }
 
@@ -326,7 +306,10 @@ impl TaskActor {
         self.save(run, result);
     }
 
-    fn result_of(&self, make: impl FnOnce(&ResultOf<'_>, &PairStatus, DateTime<Utc>) -> RunResult) -> RunResult {
+    pub(super) fn result_of(
+        &self,
+        make: impl FnOnce(&ResultOf<'_>, &PairStatus, DateTime<Utc>) -> RunResult,
+    ) -> RunResult {
         let max_attempts = self.plan.task.max_attempts;
         let of = ResultOf { host: &self.host, task: Some(self.task()), node: &self.parts.node, max_attempts };
         make(&of, &self.status, self.parts.clock.now())
@@ -334,7 +317,13 @@ impl TaskActor {
 
     /// Takes a Result into the status and sends it to the store; the saving outlives this actor. The Result settles its
     /// instant even where a claim went before it: that one may have got lost with an actor.
-    fn save(&mut self, run: &OpenRun, mut result: RunResult) {
+    fn save(&mut self, run: &OpenRun, result: RunResult) {
+        let (result, until) = self.take_in(run, result);
+        saving::save(&self.parts, result, Some(self.status.clone()), until);
+    }
+
+    /// Takes a Result into the status; answers it as it is to be stored, and the instant that it settles.
+    pub(super) fn take_in(&mut self, run: &OpenRun, mut result: RunResult) -> Settled {
         let given = self.in_flight.remove(&run.id).unwrap_or_default();
         self.waiting.retain(|waiting| waiting.id() != run.id);
         // One dead host is one event: until it is UP again the states of its tasks stay.
@@ -357,7 +346,7 @@ impl TaskActor {
         if let Some(until) = until {
             self.parts.board.set_claimed(&self.host, self.task(), until);
         }
-        super::saving::save(&self.parts, result, Some(self.status.clone()), until);
+        (result, until)
     }
 
     /// Whether the next instant is so far from a skipped one that what the pair shows is old at once.
@@ -377,10 +366,7 @@ impl TaskActor {
         let until = Timestamp::from(now);
         self.plan.lines.iter_mut().for_each(|line| line.since = Some(until));
         self.parts.board.set_claimed(&self.host, self.task(), until);
-        super::saving::send(
-            &self.parts,
-            vec![Write::Watch { host: self.host.clone(), task: self.task().clone(), until }],
-        );
+        saving::send(&self.parts, vec![Write::Watch { host: self.host.clone(), task: self.task().clone(), until }]);
     }
 }
 

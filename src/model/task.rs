@@ -13,6 +13,8 @@ const LONGEST_PATH: usize = 4096;
 const LONGEST_USER: usize = 64;
 /// Most bytes that are ever kept of a stream.
 const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
+/// Most hosts at once.
+const MOST_HOSTS: u32 = 1_000_000;
 /// Most attempts before a PROBLEM is hard.
 const MOST_ATTEMPTS: u32 = 1000;
 
@@ -51,6 +53,8 @@ pub struct Task {
     pub retry_interval: Span,
     /// Whether changing too often between states is told as flapping.
     pub flapping: bool,
+    /// On how many hosts at once it runs; none for all.
+    pub max_running: Option<u32>,
     /// Whether it is run by schedules.
     pub enabled: bool,
 }
@@ -105,6 +109,8 @@ document! {
         pub retry_interval: Option<Span>,
         /// Whether changing too often between states is told as flapping.
         pub flapping: Option<bool>,
+        /// On how many hosts at once it runs; the others wait their turn.
+        pub max_running: Option<u32>,
         /// Whether it is run by schedules.
         pub enabled: Option<bool>,
     }
@@ -163,6 +169,9 @@ impl Definition for Task {
         if retry_interval.get().is_zero() {
             faults.add("/retry_interval", "must be longer than 0");
         }
+        if document.max_running.is_some_and(|most| !(1..=MOST_HOSTS).contains(&most)) {
+            faults.add("/max_running", format!("must be from 1 to {MOST_HOSTS}; leave it out for all hosts at once"));
+        }
         let task = meta.zip(work).map(|(meta, work)| Self {
             meta,
             work,
@@ -181,6 +190,7 @@ impl Definition for Task {
             retry_interval,
             // A job's end is news each time; a check's states are one story.
             flapping: document.flapping.unwrap_or(plugin == Plugin::Nagios),
+            max_running: document.max_running,
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(task)
@@ -206,6 +216,7 @@ impl Definition for Task {
             max_attempts: Some(self.max_attempts),
             retry_interval: Some(self.retry_interval),
             flapping: Some(self.flapping),
+            max_running: self.max_running,
             enabled: Some(self.enabled),
             ..TaskDocument::with_meta(&self.meta)
         }

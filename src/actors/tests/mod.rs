@@ -9,6 +9,7 @@ mod clock;
 mod connection;
 mod host;
 mod host_key;
+mod load;
 mod node;
 mod rotation;
 mod secrets;

@@ -73,6 +73,14 @@ pub(super) fn next_after(interval: Duration, after: DateTime<Utc>) -> Option<Dat
     DateTime::from_timestamp_millis(next)
 }
 
+/// How many multiples of the interval lie later than `after` and not later than `until`, and the last of them.
+pub(super) fn passed(interval: Duration, after: DateTime<Utc>, until: DateTime<Utc>) -> (u64, Option<DateTime<Utc>>) {
+    let Some(interval) = i64::try_from(interval.as_millis()).ok().filter(|ms| *ms > 0) else { return (0, None) };
+    let [first, last] = [after, until].map(|at| at.timestamp_millis().div_euclid(interval));
+    let count = u64::try_from(last - first).unwrap_or_default();
+    (count, DateTime::from_timestamp_millis(last * interval).filter(|_| count > 0))
+}
+
 /// The interval in words, in the units it was written in: `every 90 seconds`, `every 1 hour 30 minutes`.
 pub(super) fn describe(text: &str) -> String {
     let parts: Vec<(u64, &str)> = parts(text)

@@ -46,6 +46,16 @@ impl Field {
         self.bits >> value & 1 == 1
     }
 
+    /// Bit n is value n.
+    pub(super) fn bits(self) -> u64 {
+        self.bits
+    }
+
+    /// Its values that are less than this one.
+    pub(super) fn below(self, value: u32) -> Self {
+        Self { bits: self.bits & ((1 << value) - 1), ..self }
+    }
+
     /// The values, ascending.
     pub(super) fn values(self) -> Vec<u32> {
         (0..60).filter(|value| self.has(*value)).collect()

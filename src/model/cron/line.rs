@@ -12,7 +12,7 @@ use super::super::timezone::Timezone;
 use super::error::{CronError, CronField, quoted};
 use super::field::Field;
 use super::wall::Wall;
-use super::{every, next, words};
+use super::{every, next, passed, words};
 
 /// Longest line, in bytes: room for every value of every field spelled out.
 const MAX_LENGTH: usize = 1024;
@@ -145,6 +145,16 @@ impl CronLine {
         match &self.parsed.rule {
             Rule::Fields { fields, wall } => next::next_after(wall, fields.is_wild(), zone.tz(), after),
             Rule::Every { interval, .. } => every::next_after(*interval, after),
+        }
+    }
+
+    /// How many instants later than `after` and not later than `until` there are, and the last of them: as many as
+    /// [`Self::next_after`] gives one after the other, without walking through them.
+    #[must_use]
+    pub fn passed(&self, zone: Timezone, after: DateTime<Utc>, until: DateTime<Utc>) -> (u64, Option<DateTime<Utc>>) {
+        match &self.parsed.rule {
+            Rule::Fields { fields, wall } => passed::passed((fields, wall), zone.tz(), after, until),
+            Rule::Every { interval, .. } => every::passed(*interval, after, until),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `every.rs` | `@every 90s` |
 //! | `wall.rs` | the next match on a clock without time zone (the `cron` crate) |
 //! | `next.rs` | from that clock to instants: daylight-saving rules of cron(8) |
+//! | `passed.rs` | how many instants lie between two moments |
 //! | `words.rs` | the line in words |
 //! | `oracle.rs` | tests only: Debian's clock loop, to compare with |
 //! | `tests/` | by subject: lines, refused lines, clock changes, words |
@@ -19,6 +20,7 @@ mod line;
 mod next;
 #[cfg(test)]
 mod oracle;
+mod passed;
 #[cfg(test)]
 mod tests;
 mod wall;

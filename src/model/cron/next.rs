@@ -10,10 +10,10 @@ use chrono_tz::Tz;
 
 use super::wall::{FIRST_YEAR, LAST_YEAR, Wall};
 
-const DAYLIGHT_SAVING: TimeDelta = TimeDelta::hours(3);
+pub(super) const DAYLIGHT_SAVING: TimeDelta = TimeDelta::hours(3);
 /// How far to look ahead for a change of the clock before trusting the current offset. Longer than the longest jump
 /// back, so that none repeats times before the look; shorter than the week that lies between any two changes.
-const AHEAD: TimeDelta = TimeDelta::hours(25);
+pub(super) const AHEAD: TimeDelta = TimeDelta::hours(25);
 /// A leap towards a distant match ends this long before it: more than AHEAD, so that no zone's offset (at most 15 h)
 /// or change nearby is missed.
 const LEAP_MARGIN: TimeDelta = TimeDelta::hours(26);
@@ -77,7 +77,13 @@ pub(super) fn next_after(wall: &Wall, wild: bool, zone: Tz, after: DateTime<Utc>
     None
 }
 
-fn offset(zone: Tz, at: NaiveDateTime) -> TimeDelta {
+/// Whether the clock changes at no moment between the two, which are less than a week apart.
+pub(super) fn is_calm(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+    change_between(zone, from.naive_utc(), to.naive_utc()).is_none()
+}
+
+/// How far the clock of the zone is ahead of UTC.
+pub(super) fn offset(zone: Tz, at: NaiveDateTime) -> TimeDelta {
     TimeDelta::seconds(i64::from(zone.offset_from_utc_datetime(&at).fix().local_minus_utc()))
 }
 

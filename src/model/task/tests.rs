@@ -122,3 +122,12 @@ fn attempts_and_overlap_come_back_as_they_were() {
     assert_eq!(pointers(wrong), ["/max_attempts", "/retry_interval"]);
     assert!(serde_json::from_str::<TaskDocument>(r#"{"overlap":"maybe"}"#).is_err());
 }
+
+#[test]
+fn hosts_at_once_come_back_as_they_were() {
+    assert_eq!(check(r#"{"name":"t","command":"c"}"#).unwrap().max_running, None);
+    let task = check(r#"{"name":"t","command":"c","max_running":3}"#).unwrap();
+    assert_eq!((task.max_running, again(&task)), (Some(3), task));
+    assert_eq!(pointers(r#"{"name":"t","command":"c","max_running":0}"#), ["/max_running"]);
+    assert!(serde_json::from_str::<TaskDocument>(r#"{"max_running":-1}"#).is_err());
+}

@@ -2,6 +2,7 @@
 
 mod clock_changes;
 mod lines;
+mod passed;
 mod refused;
 mod words;
 

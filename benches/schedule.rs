@@ -1,0 +1,221 @@
+//! What the scheduler, the ledger and the status cost, with hosts that are fakes and a store that is real: one
+//! measurement a call, one line of JSON. `script/bench schedule` calls this and makes the table.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program of its own: the figures go to standard output, what went wrong to standard error"
+)]
+
+#[path = "schedule/ledger.rs"]
+mod ledger;
+mod support;
+#[path = "schedule/world.rs"]
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use alf::model::Outcome;
+use alf::ssh::fake::FakeExec;
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+use support::{Failure, cpu_ms, memory_kib, percentiles};
+use tokio::time::Instant;
+use world::{COMMAND, Fleet, History, Running, lateness};
+
+#[derive(Parser)]
+#[command(about = "Measures Alf's scheduler, ledger and status on fake hosts; prints one line of JSON")]
+struct Arguments {
+    /// Cargo says so; it means nothing here.
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// How late runs start.
+    Lateness {
+        /// How many hosts.
+        #[arg(long, default_value_t = 100)]
+        hosts: usize,
+        /// Tasks on each.
+        #[arg(long, default_value_t = 10)]
+        tasks: usize,
+        /// When all of them are due.
+        #[arg(long, default_value = "* * * * *")]
+        cron: String,
+        /// For how long.
+        #[arg(long, default_value_t = 130)]
+        seconds: u64,
+    },
+    /// Results through claims and saves, and the same rows inserted in bare batches.
+    Ledger {
+        /// How many.
+        #[arg(long, default_value_t = 50_000)]
+        results: usize,
+        /// How many at once.
+        #[arg(long, default_value_t = 512)]
+        at_once: usize,
+    },
+    /// Makes a store for `start` and `status`.
+    Prepare {
+        /// In this directory, which must be there.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How many hosts.
+        #[arg(long, default_value_t = 1000)]
+        hosts: usize,
+        /// Tasks on each.
+        #[arg(long, default_value_t = 100)]
+        tasks: usize,
+        /// When all of them are due.
+        #[arg(long, default_value = "0 0 1 1 *")]
+        cron: String,
+        /// Every pair has a full list of last Results.
+        #[arg(long)]
+        history: bool,
+        /// Alf was down for so many hours.
+        #[arg(long, default_value_t = 0)]
+        down: i64,
+    },
+    /// A start on a store: how long, and how much memory.
+    Start {
+        /// The store's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How long to look on afterwards.
+        #[arg(long, default_value_t = 0)]
+        seconds: u64,
+    },
+    /// `GET /status`, over HTTP.
+    Status {
+        /// The store's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Requests of each kind.
+        #[arg(long, default_value_t = 100)]
+        requests: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // `cargo bench` without more starts every bench; this one is a matter of minutes.
+    let Some(what) = arguments.what else {
+        eprintln!("schedule: nothing measured: run script/bench schedule");
+        return ExitCode::SUCCESS;
+    };
+    match actix_rt::System::new().block_on(measure(what)) {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("schedule: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(what: What) -> Result<Value, Failure> {
+    match what {
+        What::Lateness { hosts, tasks, cron, seconds } => {
+            run_for(Fleet { hosts, tasks, cron, history: History::None, down_hours: 0 }, seconds).await
+        }
+        What::Ledger { results, at_once } => ledger::measure(results, at_once).await,
+        What::Prepare { dir, hosts, tasks, cron, history, down } => {
+            let history = if history { History::Full } else { History::None };
+            let fleet = Fleet { hosts, tasks, cron, history, down_hours: down };
+            fleet.prepare(&dir).await?;
+            Ok(json!({"pairs": hosts * tasks}))
+        }
+        What::Start { dir, seconds } => start(&dir, seconds).await,
+        What::Status { dir, requests } => status(&dir, requests).await,
+    }
+}
+
+/// Lets a fleet run for a while and looks at how late its runs were.
+async fn run_for(fleet: Fleet, seconds: u64) -> Result<Value, Failure> {
+    let dir = tempfile::tempdir()?;
+    fleet.prepare(dir.path()).await?;
+    let alf = Running::start(dir.path(), false).await?;
+    alf.hosts.on_command(COMMAND, FakeExec::exit(0).stdout("all is well\n").after(Duration::from_millis(20)));
+    let cpu = cpu_ms()?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let cpu = cpu_ms()? - cpu;
+    alf.stop().await?;
+    let late = lateness(dir.path())?;
+    let ran = late.iter().filter(|(outcome, _)| *outcome == Outcome::Ok.to_string()).count();
+    let ms: Vec<f64> = late.iter().filter_map(|(_, late)| *late).collect();
+    Ok(json!({"pairs": fleet.hosts * fleet.tasks, "results": late.len(), "ran": ran, "seconds": seconds, "cpu_ms": cpu,
+        "cpu_ms_each": cpu / late.len().max(1) as f64, "late_ms": percentiles(ms)}))
+}
+
+/// From the opening of the store until Alf says that it is ready, and until every pair knows its next instant.
+async fn start(dir: &std::path::Path, seconds: u64) -> Result<Value, Failure> {
+    let (before, begun, cpu) = (memory_kib("VmRSS")?, Instant::now(), cpu_ms()?);
+    let alf = Running::start(dir, false).await?;
+    while !alf.app.handle.ready().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ready = begun.elapsed().as_secs_f64() * 1000.0;
+    let now = alf.app.handle.now();
+    let queue = || alf.app.handle.writer.waiting();
+    let mut most_waiting = queue();
+    let pairs = loop {
+        let rows = alf.app.handle.status();
+        let waiting = rows.iter().filter(|(row, _)| row.next_run_at.is_none_or(|next| next <= now)).count();
+        if !rows.is_empty() && waiting == 0 && rows.len() == alf.pairs()? {
+            break rows.len();
+        }
+        most_waiting = most_waiting.max(queue());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let (armed, cpu) = (begun.elapsed().as_secs_f64() * 1000.0, cpu_ms()? - cpu);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let kib = memory_kib("VmRSS")?.saturating_sub(before);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let late = alf.app.handle.board().lateness_ms();
+    alf.stop().await?;
+    Ok(json!({"pairs": pairs, "ready_ms": ready, "armed_ms": armed, "cpu_ms": cpu, "kib": kib,
+        "bytes_each": kib as f64 * 1024.0 / pairs as f64, "store_queue_max": most_waiting,
+        "results": lateness(dir)?.len(), "late_ms_p50_p99": late}))
+}
+
+/// Several ways to ask for the status, each so many times.
+async fn status(dir: &std::path::Path, requests: usize) -> Result<Value, Failure> {
+    let alf = Running::start(dir, true).await?;
+    while alf.app.handle.status().len() < alf.pairs()? {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let first = alf.get("status?limit=100").await?.0;
+    let next = serde_json::from_slice::<Value>(&first)?["next"].as_str().unwrap_or_default().to_owned();
+    let mut figures = serde_json::Map::new();
+    for query in [
+        "status".to_owned(),
+        "status?state=CRITICAL".to_owned(),
+        "status?selector=role%3Dweb&outcome=PROBLEM&limit=1000".to_owned(),
+        "status?task=task050&n=50".to_owned(),
+        "status?limit=1000".to_owned(),
+        format!("status?limit=100&cursor={next}"),
+        "status/summary".to_owned(),
+    ] {
+        let mut took = Vec::new();
+        let mut items = 0;
+        for _ in 0..requests {
+            let begun = Instant::now();
+            let (body, _) = alf.get(&query).await?;
+            took.push(begun.elapsed().as_secs_f64() * 1000.0);
+            items = serde_json::from_slice::<Value>(&body)?["items"].as_array().map_or(1, Vec::len);
+        }
+        let name = query.split("&cursor").next().unwrap_or_default().to_owned();
+        figures.insert(name, json!({"rows": items, "ms": percentiles(took)}));
+    }
+    let rows = alf.app.handle.status().len();
+    alf.stop().await?;
+    Ok(json!({"pairs": rows, "queries": figures}))
+}
