@@ -15,12 +15,15 @@ struct Stream(BufReader<TcpStream>);
 
 impl Stream {
     fn open(service: &Service, run: &str, after: Option<&str>) -> Self {
+        Self::open_as(service, &service.key, run, after)
+    }
+
+    fn open_as(service: &Service, key: &str, run: &str, after: Option<&str>) -> Self {
         let mut stream = TcpStream::connect(&service.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let after = after.map(|after| format!("Last-Event-ID: {after}\r\n")).unwrap_or_default();
         let head = format!(
-            "GET /api/v1/runs/{run}/output HTTP/1.1\r\nHost: x\r\nX-Api-Key: {}\r\nAccept: text/event-stream\r\n{after}\r\n",
-            service.key
+            "GET /api/v1/runs/{run}/output HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\nAccept: text/event-stream\r\n{after}\r\n",
         );
         stream.write_all(head.as_bytes()).unwrap();
         let mut stream = Self(BufReader::new(stream));
@@ -52,6 +55,32 @@ impl Stream {
 fn start(service: &Service, command: &str) -> String {
     let run = service.send("POST", "hosts/web1/exec", &json!({"command": command})).expect(202).json();
     run["run"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn who_may_hear_no_more_of_a_run_is_told_no_more_of_it() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    let key = |document: Value| {
+        service.send("POST", "keys", &document).expect(201).json()["key"].as_str().unwrap().to_owned()
+    };
+    let revoked = key(json!({"name": "revoked", "role": "viewer"}));
+    let web = key(json!({"name": "web", "role": "viewer", "selector": "role=web"}));
+    service.send("PATCH", "hosts/web1", &json!({"labels": {"role": "web"}})).expect(200);
+    let go = sshd.dir().join("go");
+    let run = start(&service, &format!("echo one; until [ -e {} ]; do sleep 0.1; done; echo two", go.display()));
+    let mut streams = [revoked, web].map(|key| Stream::open_as(&service, &key, &run, None));
+    for stream in &mut streams {
+        assert_eq!(stream.event().2["data"], "one\n");
+    }
+    service.call("DELETE", "/api/v1/keys/revoked", &[], None).expect(204);
+    service.send("PATCH", "hosts/web1", &json!({"labels": {"role": "db"}})).expect(200);
+    std::fs::write(&go, "").unwrap();
+    for stream in &mut streams {
+        let rest: Vec<String> = std::iter::from_fn(|| Some(stream.line()).filter(|line| line != "0")).collect();
+        assert!(!rest.iter().any(|line| line.contains("two") || line.starts_with("event:")), "{rest:?}");
+    }
+    until("the whole output", || service.get("results?host=web1")["items"].get(0).map(|_| ()));
 }
 
 #[test]
