@@ -7,7 +7,7 @@ use std::time::Duration;
 use alf::actors::parts::LoginDefaults;
 use alf::app::{self, App, Parts, Setup};
 use alf::clock::Clock;
-use alf::http::HttpConfig;
+use alf::http::{HttpConfig, Limits};
 use alf::model::{
     Captured, Defaults, FlapThresholds, LastResult, LastResults, Name, Noun, Outcome, PairStatus, Reason, RunId,
     RunIds, RunResult, SecretText, State, Taking, Timestamp, Trigger,
@@ -166,6 +166,24 @@ pub(crate) struct Running {
     key: Arc<Mutex<Option<SecretText>>>,
 }
 
+/// What the server bears by default.
+fn limits() -> Limits {
+    let seconds = Duration::from_secs;
+    Limits {
+        connections: 4096,
+        connections_per_address: 2048,
+        requests_in_flight: 512,
+        event_streams: 512,
+        header_timeout: seconds(10),
+        body_timeout: seconds(60),
+        write_timeout: seconds(60),
+        keep_alive: seconds(75),
+        header_limit: 32 * 1024,
+        uri_limit: 8 * 1024,
+        body_limit: 1 << 20,
+    }
+}
+
 impl Running {
     /// As `alf serve` starts it, with default settings.
     pub(crate) async fn start(dir: &Path, http: bool) -> Result<Self, Failure> {
@@ -185,7 +203,7 @@ impl Running {
             idle_timeout: Some(Duration::from_secs(600)),
             flapping: FlapThresholds::default(),
             arbiters: std::thread::available_parallelism()?.get().min(4),
-            http: http.then_some(HttpConfig { listen, workers: 2, body_limit: 1 << 20 }),
+            http: http.then_some(HttpConfig { listen, workers: 2, limits: limits(), tls: None }),
         };
         let app = app::build(setup, parts).await?;
         let key: Arc<Mutex<Option<SecretText>>> = Arc::default();
