@@ -49,6 +49,7 @@ mod saving;
 mod start;
 mod turns;
 mod verdict;
+mod watching;
 
 #[cfg(test)]
 mod tests;

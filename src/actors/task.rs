@@ -23,7 +23,7 @@ use super::saving::{self, Settled};
 use super::supervision::{ActorHealth, Obituary, supervised};
 use super::turns::{Turn, Waiting};
 use crate::model::{Given, Name, Outcome, PairStatus, Reason, RunId, RunResult, Taking, Timestamp, Trigger};
-use crate::store::{OpenRun, StoreError, Write, Written};
+use crate::store::{OpenRun, StoreError, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -356,18 +356,6 @@ impl TaskActor {
             && instant_of(run).is_some()
             && due::next(&self.plan.lines, run.due_at.get()).is_none_or(far)
     }
-
-    /// Instants before now are nobody's: the pair is new, or due by other lines than before.
-    fn start_watching(&mut self, now: DateTime<Utc>) {
-        self.cursor = now;
-        if self.plan.lines.is_empty() {
-            return;
-        }
-        let until = Timestamp::from(now);
-        self.plan.lines.iter_mut().for_each(|line| line.since = Some(until));
-        self.parts.board.set_claimed(&self.host, self.task(), until);
-        saving::send(&self.parts, vec![Write::Watch { host: self.host.clone(), task: self.task().clone(), until }]);
-    }
 }
 
 impl Actor for TaskActor {
@@ -381,17 +369,17 @@ impl Actor for TaskActor {
         self.keep_retry();
         self.forget_expected();
         self.in_flight = self.alive.iter().map(|id| (*id, Arc::default())).collect();
-        // A definition from a time when the clock was wrong keeps nothing from being due.
-        let now = Timestamp::from(self.parts.clock.now());
-        self.plan.lines.iter_mut().for_each(|line| line.since = line.since.min(Some(now)));
+        let same_lines = self.remember_lines();
         for (_, orphan) in self.parts.board.orphans(&self.host, Some(self.task()), &self.alive) {
             let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
             self.ended(&orphan, RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() });
             claimed_until = claimed_until.max(instant_of(&orphan));
         }
-        match claimed_until {
-            Some(until) => (self.cursor, self.behind) = (until.get(), true),
-            None => self.start_watching(self.parts.clock.now()),
+        (self.cursor, self.behind) = (claimed_until.map_or(self.cursor, Timestamp::get), claimed_until.is_some());
+        if !(self.behind && same_lines) {
+            let now = self.parts.clock.now();
+            self.deal(now, ctx);
+            self.start_watching(now);
         }
         self.tick(ctx);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use rpds::RedBlackTreeMapSync;
+use sha2::{Digest as _, Sha256};
 
 use super::definition::Definition;
 use super::{
@@ -296,6 +297,17 @@ impl PairLine {
             finish_by: None,
             since: meta.updated_at,
         }
+    }
+
+    /// A number that differs where other instants are due.
+    pub fn digest(lines: &[Self]) -> u64 {
+        let mut hash = Sha256::new();
+        for Self { cron, timezone, rules, offset, .. } in lines {
+            let bound = |bound: Option<Timestamp>| bound.map(Timestamp::millis);
+            let (first, last) = (bound(rules.not_before), bound(rules.not_after));
+            hash.update(format!("{} {timezone} {} {first:?} {last:?}\n", cron.as_str(), offset.num_milliseconds()));
+        }
+        hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     /// Whether a pair is due by the other line when it is due by this one.

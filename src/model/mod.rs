@@ -76,7 +76,9 @@ pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{Secret, SecretDocument};
 pub use secret_text::{SecretField, SecretText};
 pub use selector::{Selector, SelectorError};
-pub use status::{Expected, LastResult, PairStatus, Pause, Retry, RunRow, RunState, StatusRow, StatusSummary, Taking};
+pub use status::{
+    Expected, LastResult, PairStatus, Pause, Retry, RunRow, RunState, StatusRow, StatusSummary, Taking, Watched,
+};
 pub use task::{Overlap, Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use text_value::{NoSecret, TextValue};

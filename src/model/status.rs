@@ -58,6 +58,17 @@ pub struct PairStatus {
     pub expected: Option<Expected>,
     /// What should have gone well by some time that is over.
     pub late: Option<Expected>,
+    /// What is due at all: a restart must not count otherwise.
+    pub watched: Option<Watched>,
+}
+
+/// From when on a pair's instants count, and by which lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Earlier instants came by other lines, or by none.
+    pub since: Timestamp,
+    /// Tells whether the lines are still the same.
+    pub lines: u64,
 }
 
 /// What is to go well by some time (`finish_by`).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::support::{Alf, at, instants, name, one, seconds, start, told};
 use crate::actors::error::AlfError;
@@ -350,5 +350,38 @@ async fn a_line_may_follow_the_clock_of_each_host() {
     for (host, noon) in [("here", "2026-11-23T12:00:00Z"), ("madrid", "2026-11-23T11:00:00Z")] {
         assert_eq!(instants(&alf.results(host, "check"), MINUTE), [at(noon)], "{host}");
     }
+    alf.end().await;
+}
+
+/// Until half a minute after the next instant of `@every 10m`.
+async fn soon_after_the_instant(alf: &Alf) {
+    let gone = u64::try_from(alf.now().timestamp_millis()).unwrap() % 600_000;
+    tokio::time::sleep(Duration::from_millis(630_000 - gone)).await;
+}
+
+#[actix_rt::test]
+async fn a_restart_counts_the_same_instants_as_before() {
+    // It has its place 67 s after the instant.
+    let due = |words: &str| by_schedule(&format!(r#""cron": "@every 10m", "splay": "10m", "description": "{words}""#));
+    let instants_of = |alf: &Alf| -> Vec<DateTime<Utc>> {
+        alf.results("web1", "check").iter().map(|result| result.scheduled_at.get()).collect()
+    };
+    let alf = Alf::with(&one("@every 10m")).await;
+    alf.define(&due("one")).await;
+    soon_after_the_instant(&alf).await;
+    assert!(instants_of(&alf).is_empty());
+    // What changes nothing of when it is due takes no instant away whose time is still to come.
+    alf.define(&due("two")).await;
+    let alf = alf.crash().await.start().await;
+    soon_after_the_instant(&alf).await;
+    assert_eq!(instants_of(&alf), [at("2026-11-23T10:10:00Z")]);
+    // Taken from the host and given back: an instant before that is not due, whatever its time is.
+    alf.delete(Noun::HostTask, "check@web1", false).await.unwrap();
+    alf.define(r#"{"host_tasks": [{"task": "check", "host": "web1"}]}"#).await;
+    alf.settle().await;
+    let alf = alf.crash().await.start().await;
+    soon_after_the_instant(&alf).await;
+    soon_after_the_instant(&alf).await;
+    assert_eq!(instants_of(&alf), [at("2026-11-23T10:10:00Z"), at("2026-11-23T10:30:00Z")]);
     alf.end().await;
 }

@@ -6,7 +6,7 @@ use super::must;
 use crate::model::nagios::{Metric, perfdata};
 use crate::model::{
     Ack, Captured, Expected, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, Retry, RunId,
-    RunIds, RunResult, State, StateHistory, Timestamp, Trigger,
+    RunIds, RunResult, State, StateHistory, Timestamp, Trigger, Watched,
 };
 use crate::store::{OpenRun, Write};
 
@@ -153,6 +153,7 @@ fn make_status() -> PairStatus {
         expected: Some(Expected { scheduled_at: at(3), schedule: name("nightly"), by: at(4) }),
         late: Some(Expected { scheduled_at: at(1), schedule: name("nightly@all"), by: at(2) }),
         retry: Some(Retry { at: at(20), scheduled_at: at(3), schedule: None, given: true }),
+        watched: Some(Watched { since: at(2), lines: u64::MAX }),
         last: last
             .map(|(i, (outcome, state))| LastResult {
                 id: id(-i),
