@@ -191,6 +191,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         defaults: Arc::clone(&defaults),
         clock: parts.clock.clone(),
         node: node.clone(),
+        writer: writer.clone(),
     });
     let catalog = keep("catalog", own, move |obituary| CatalogActor::new(Arc::clone(&catalog_parts), obituary));
     let handle = AlfHandle::new(HandleParts {

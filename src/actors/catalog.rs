@@ -11,6 +11,7 @@ use super::error::AlfError;
 use super::node::NodeActor;
 use super::programs::blob_changes;
 use super::published::Published;
+use super::store::StoreWriter;
 use super::supervision::{Obituary, Slot, supervised};
 use crate::clock::Clock;
 use crate::for_each_noun;
@@ -228,6 +229,8 @@ pub struct CatalogParts {
     pub clock: Clock,
     /// Who is told of changes.
     pub node: Slot<NodeActor>,
+    /// Writes the ledger.
+    pub writer: StoreWriter,
 }
 
 impl CatalogActor {
@@ -377,6 +380,8 @@ impl CatalogParts {
         mut next: Catalog,
         touched: Vec<Reference>,
     ) -> Result<bool, AlfError> {
+        // What came due by the old definitions comes before the new ones: after a crash nobody would know of it.
+        self.writer.flushed().await?;
         match self.store.change_definitions(catalog.revision, changes).await {
             Ok(revision) => {
                 next.revision = revision;

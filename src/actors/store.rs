@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
+use super::error::AlfError;
 use super::supervision::{ActorHealth, Obituary, Slot, supervised};
 use crate::store::{Store, StoreError, Write, Written};
 
@@ -20,6 +21,9 @@ const MOST_WRITES: usize = 500;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// First and longest wait before a commit is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// A store that is back is noticed, and has taken what waits, within this time.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(7);
 
 /// Something waits in the queue.
 #[derive(Message)]
@@ -268,6 +272,18 @@ impl StoreWriter {
     /// Why the store does not take writes now, if it does not.
     pub fn failing(&self) -> Option<String> {
         self.queue.lock().failing.clone()
+    }
+
+    /// Waits until all is on disk that waits now; refuses when that takes longer than a store that is back needs.
+    pub(super) async fn flushed(&self) -> Result<(), AlfError> {
+        if self.waiting() == 0 {
+            return Ok(());
+        }
+        let slow = || format!("{} writes wait for the store; try again", self.waiting());
+        match tokio::time::timeout(FLUSHED_WITHIN, self.write(Vec::new())).await {
+            Ok(written) => Ok(written.map(drop)?),
+            Err(_) => Err(AlfError::Store(self.failing().unwrap_or_else(slow))),
+        }
     }
 
     /// Nothing is written any more: who still waits is told so.

@@ -171,6 +171,7 @@ async fn two_alfs_that_write_at_once_both_get_through() {
         defaults: Arc::new(Defaults::default()),
         clock: alf.world.clock.clone(),
         node: alf.handle.node().clone(),
+        writer: alf.handle.writer.clone(),
     };
     let second = Arc::new(second);
     let slot = crate::actors::supervision::keep("catalog", actix_rt::Arbiter::current(), move |obituary| {

@@ -11,7 +11,7 @@ use crate::actors::ledger::unsent;
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::{Crash, Slot, keep};
 use crate::app::Ended;
-use crate::model::{Outcome, Reason, RunId, Timestamp, Trigger};
+use crate::model::{Noun, Outcome, Reason, RunId, Timestamp, Trigger};
 use crate::ssh::fake::FakeExec;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, StoreError, Write, Written};
@@ -56,6 +56,25 @@ async fn nothing_is_lost_while_the_store_is_away() {
         told(&alf.results(host, "check"), TimeDelta::seconds(10), alf.now());
     }
     assert!(alf.hosts().execs("web2").len() > executed, "it goes on by itself");
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn definitions_change_after_what_came_due_by_the_old_ones() {
+    let alf = Alf::with(&one("@every 10s")).await;
+    tokio::time::sleep(seconds(15)).await;
+    alf.store().fail_commits(away());
+    tokio::time::sleep(seconds(10)).await;
+    let unlinked = alf.delete(Noun::HostTask, "check@web1", false).await;
+    assert_eq!(unlinked, Err(AlfError::Store("the store is not available: database is locked".to_owned())));
+    assert!(alf.get(Noun::HostTask, "check@web1").is_some());
+    alf.store().fail_commits(None);
+    alf.delete(Noun::HostTask, "check@web1", false).await.unwrap();
+    // Nobody will ask for the pair any more: what came due before is known all the same.
+    let until = alf.now();
+    let alf = alf.crash().await.start().await;
+    alf.settle().await;
+    told(&alf.results("web1", "check"), TimeDelta::seconds(10), until);
     alf.end().await;
 }
 
