@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
+pub(super) use super::args_apply::{ApplyArgs, DiffArgs, EditArgs};
+pub(super) use super::args_results::{CancelArgs, ResultArgs, ResultsArgs, RunsArgs};
 pub(super) use super::args_tend::{AckArgs, DowntimeArgs, ProblemsArgs};
 pub(super) use super::key_args::KeyVerb;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::secret_args::SecretVerb;
 use super::trust_args::TrustVerb;
-use crate::model::{CronLine, Limit, Name, RunId, Selector, Timezone};
+use crate::model::{CronLine, Limit, Name, Selector, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
 #[derive(Debug, Parser)]
@@ -109,6 +111,17 @@ pub enum ClientCommand {
         after_help = "Examples:\n  alf exec web1 -- df -h /var\n  alf exec web1 -- 'dmesg | tail -3'\n  alf exec -l role=web --script check.sh -- --verbose"
     )]
     Exec(Box<ExecArgs>),
+    /// Make Alf like what files say, all of it or nothing, and tell what was changed
+    #[command(
+        after_help = "Examples:\n  alf apply -f hosts.yaml tasks.yaml\n  alf apply -f fleet/ --dry-run\n  alf apply -f fleet/ --prune managed-by=git\n  alf export | ssh other alf apply -f -"
+    )]
+    Apply(ApplyArgs),
+    /// How Alf differs from what files say; exit code 0: not at all, 1: it does, 2: they cannot be told apart
+    #[command(after_help = "Example:\n  alf diff -f fleet/ --prune managed-by=git")]
+    Diff(DiffArgs),
+    /// All definitions, in the form that apply takes; secrets and the files of programs are left out
+    #[command(after_help = "Examples:\n  alf export > fleet.yaml\n  alf export -o xml")]
+    Export,
     /// How each task stands on each host
     #[command(after_help = "Examples:\n  alf status\n  alf status web1\n  alf status --outcome PROBLEM -l role=web")]
     Status(StatusArgs),
@@ -235,6 +248,9 @@ pub enum NounVerb {
     /// Create from a file
     #[command(after_help = "Examples:\n  alf host create -f web.yaml\n  alf task create -f - < task.json")]
     Create(CreateArgs),
+    /// Edit one with $VISUAL or $EDITOR, as YAML
+    #[command(after_help = "Example:\n  alf host edit web1")]
+    Edit(EditArgs),
     /// Delete
     #[command(after_help = "Example:\n  alf task delete load --cascade")]
     Delete(DeleteArgs),
@@ -284,6 +300,9 @@ pub enum ProgramVerb {
     /// Upload a file: as a new program, or in the place of the one that is there
     #[command(after_help = "Example:\n  alf program put probe ./probe")]
     Put(ProgramPutArgs),
+    /// Edit what is said of one with $VISUAL or $EDITOR, as YAML
+    #[command(after_help = "Example:\n  alf program edit probe")]
+    Edit(EditArgs),
     /// Delete
     #[command(after_help = "Example:\n  alf program delete probe")]
     Delete(DeleteArgs),
@@ -353,65 +372,6 @@ pub struct StatusArgs {
     /// Only those with this outcome
     #[arg(long, ignore_case = true, value_parser = ["OK", "PROBLEM"])]
     pub outcome: Option<String>,
-}
-
-/// What `results` takes.
-#[derive(Debug, Args)]
-pub struct ResultsArgs {
-    /// Only of this host
-    #[arg(long, value_parser = Name::parse)]
-    pub host: Option<Name>,
-    /// Only of this task
-    #[arg(long, value_parser = Name::parse)]
-    pub task: Option<Name>,
-    /// Only with this outcome
-    #[arg(long, ignore_case = true, value_parser = ["OK", "PROBLEM", "SKIPPED"])]
-    pub outcome: Option<String>,
-    /// Only with this state
-    #[arg(long, ignore_case = true, value_parser = ["OK", "WARNING", "CRITICAL", "UNKNOWN"])]
-    pub state: Option<String>,
-    /// Only with this reason, for example timeout or unreachable
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// Only those due at or after this: an instant, or so long ago (2h)
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Only those due before this: an instant, or so long ago (2h)
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// How many
-    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-    /// Go on with new ones as they come, oldest first
-    #[arg(short, long)]
-    pub follow: bool,
-}
-
-/// What `result` takes.
-#[derive(Debug, Args)]
-pub struct ResultArgs {
-    /// The id of the run
-    pub id: RunId,
-    /// Write its standard output, byte for byte, and nothing else
-    #[arg(long, conflicts_with_all = ["stderr", "output"])]
-    pub stdout: bool,
-    /// Write its standard error, byte for byte, and nothing else
-    #[arg(long, conflicts_with = "output")]
-    pub stderr: bool,
-}
-
-/// What `runs` takes.
-#[derive(Debug, Args)]
-pub struct RunsArgs {
-    /// Show one run
-    pub id: Option<RunId>,
-}
-
-/// What `cancel` takes.
-#[derive(Debug, Args)]
-pub struct CancelArgs {
-    /// The id of the run
-    pub id: RunId,
 }
 
 /// What `health` takes.

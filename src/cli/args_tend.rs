@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::{CreateArgs, DeleteArgs, ListArgs, NameArgs};
+use super::args::{CreateArgs, DeleteArgs, EditArgs, ListArgs, NameArgs};
 use crate::model::{DowntimeMode, Name, Selector, Span, Timestamp};
 
 /// What `problems` takes.
@@ -69,6 +69,9 @@ pub enum DowntimeVerb {
     /// Create from a file
     #[command(after_help = "Example:\n  alf downtime create -f nightly.yaml")]
     Create(CreateArgs),
+    /// Edit one with $VISUAL or $EDITOR, as YAML
+    #[command(after_help = "Example:\n  alf downtime edit nightly-copies")]
+    Edit(EditArgs),
     /// Delete: it ends at once
     #[command(alias = "end", after_help = "Example:\n  alf downtime delete web1-20261125-101500")]
     Delete(DeleteArgs),

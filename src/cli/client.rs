@@ -31,6 +31,8 @@ const BODY: Duration = Duration::from_secs(120);
 const LARGEST: usize = 1024 * 1024 * 1024;
 /// The largest page of a list that the service gives.
 const PAGE: &str = "1000";
+/// Behind which event a stream goes on (HTML, section 9.2).
+const LAST_EVENT_ID: header::HeaderName = header::HeaderName::from_static("last-event-id");
 /// How much of an unreadable answer is read.
 const LARGEST_PROBLEM: usize = 1024 * 1024;
 
@@ -82,6 +84,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Whether there is a next page (RFC 8288).
     pub(super) has_next: bool,
+    /// The entity tag of what was asked for.
+    pub(super) etag: Option<String>,
     /// The body as it came.
     pub(super) body: Bytes,
 }
@@ -168,6 +172,14 @@ impl Client {
         self.send(Method::POST, path, query, body, Accept::Json).await
     }
 
+    /// Changes some fields of what is still at the version of this entity tag.
+    pub(super) async fn patch(&self, path: &str, fields: Doc, etag: Option<&str>) -> Result<Answer, CliError> {
+        let condition = etag.map(|etag| (header::IF_MATCH, etag));
+        let fields = Body::Json(fields);
+        let answer = self.begin(Method::PATCH, path, &[], &fields, Accept::Json.as_str(), condition).await?;
+        self.whole(answer).await
+    }
+
     /// Deletes.
     pub(super) async fn delete(&self, path: &str, query: &Query<'_>) -> Result<(), CliError> {
         self.send(Method::DELETE, path, query, &Body::Empty, Accept::Json).await.map(|_| ())
@@ -227,9 +239,10 @@ impl Client {
             .get_all(header::LINK)
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.contains("rel=\"next\"") || value.contains("rel=next"));
+        let etag = answer.headers().get(header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = answer.status().as_u16();
         let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_off(&error))?;
-        Ok(Answer { status, has_next, body })
+        Ok(Answer { status, has_next, etag, body })
     }
 
     /// Writes the raw bytes of an answer to stdout as they come.
@@ -254,7 +267,8 @@ impl Client {
         after: &str,
     ) -> Result<impl futures_util::Stream<Item = Result<Bytes, CliError>>, CliError> {
         let accept = "text/event-stream, application/problem+json";
-        let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, Some(after)).await?;
+        let after = Some((LAST_EVENT_ID, after));
+        let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, after).await?;
         Ok(answer.map(|piece| piece.map_err(|error| self.cut_off(&error))))
     }
 
@@ -270,12 +284,12 @@ impl Client {
         query: &Query<'_>,
         body: &Body,
         accept: &str,
-        after: Option<&str>,
+        more: Option<(header::HeaderName, &str)>,
     ) -> Result<awc::ClientResponse<impl futures_util::Stream<Item = Result<Bytes, PayloadError>> + use<>>, CliError>
     {
         let mut request = self.request(method, path, query, accept)?;
-        if let Some(after) = after {
-            request = request.insert_header(("Last-Event-ID", after));
+        if let Some(more) = more {
+            request = request.insert_header(more);
         }
         let sent = match body {
             Body::Empty => request.send(),

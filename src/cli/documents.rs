@@ -45,18 +45,34 @@ pub(super) fn text_of(path: &Path, stdin: &mut dyn Read) -> Result<String, CliEr
     String::from_utf8(bytes_of(path, stdin)?).map_err(not_text)
 }
 
+/// What a file holds.
+pub(super) enum Content {
+    /// XML, for the service to read.
+    Xml(String),
+    /// Documents.
+    Documents(Vec<Doc>),
+}
+
+/// What a file holds; `-` is stdin.
+pub(super) fn content(path: &Path, stdin: &mut dyn Read) -> Result<Content, CliError> {
+    let fault = |what: String| CliError::Failed(format!("{}: {what}", shown(path)));
+    let text = text_of(path, stdin)?;
+    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let documents = match syntax_of(extension.as_deref(), text.as_bytes()) {
+        Syntax::Xml => return Ok(Content::Xml(text)),
+        Syntax::Json => json(&text),
+        Syntax::Yaml => yaml(&text),
+    };
+    Ok(Content::Documents(documents.map_err(fault)?.into_iter().flat_map(unfolded).collect()))
+}
+
 /// The documents of a file; `-` is stdin.
 pub(super) fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<Body>, CliError> {
     let fault = |what: String| CliError::Failed(format!("{}: {what}", shown(path)));
-    let bytes = bytes_of(path, stdin)?;
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    let syntax = syntax_of(extension.as_deref(), &bytes);
-    if syntax == Syntax::Xml {
-        return Ok(vec![Body::Xml(bytes)]);
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|error| fault(format!("is not UTF-8: {error}")))?;
-    let documents = if syntax == Syntax::Json { json(text) } else { yaml(text) };
-    let documents: Vec<Doc> = documents.map_err(&fault)?.into_iter().flat_map(unfolded).collect();
+    let documents = match content(path, stdin)? {
+        Content::Xml(text) => return Ok(vec![Body::Xml(text.into_bytes())]),
+        Content::Documents(documents) => documents,
+    };
     if documents.is_empty() {
         return Err(fault("holds no document".to_owned()));
     }
@@ -86,7 +102,7 @@ fn json(text: &str) -> Result<Vec<Doc>, String> {
 }
 
 /// YAML 1.2: `no`, `on` and `0644` are text, so that they arrive where text is wanted.
-fn yaml(text: &str) -> Result<Vec<Doc>, String> {
+pub(super) fn yaml(text: &str) -> Result<Vec<Doc>, String> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::{DeleteArgs, ListArgs, NameArgs};
+use super::args::{DeleteArgs, EditArgs, ListArgs, NameArgs};
 use crate::model::{Name, Role, Selector};
 
 /// What can be done with keys.
@@ -19,6 +19,9 @@ pub enum KeyVerb {
         after_help = "Examples:\n  alf key create ci --role operator > ci.key\n  alf key create web-team --role admin --selector role=web --expires 90d\n  alf key create probe --role operator --exec --expires 2027-01-01\n  alf key create --offline --role admin     # every key is lost: on the service's own machine"
     )]
     Create(KeyCreateArgs),
+    /// Edit what a key may do with $VISUAL or $EDITOR, as YAML
+    #[command(after_help = "Example:\n  alf key edit ci")]
+    Edit(EditArgs),
     /// Revoke a key at once
     #[command(alias = "delete", after_help = "Example:\n  alf key revoke ci")]
     Revoke(DeleteArgs),

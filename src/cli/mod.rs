@@ -2,19 +2,26 @@
 //!
 //! Data goes to stdout and everything else to stderr; how a command ended is told by its exit code, [`Exit`].
 
+mod apply;
 mod args;
 mod args_add;
+mod args_apply;
+mod args_results;
 mod args_tend;
+mod bundle;
 mod cancel;
 mod client;
 mod columns;
 mod connect;
 mod cron_explain;
+mod diff;
 mod doc;
 mod documents;
+mod edit;
 mod error;
 mod events;
 mod exec;
+mod export;
 mod health;
 mod host_add;
 mod host_doctor;
@@ -51,6 +58,7 @@ mod tests;
 mod text;
 mod tls;
 mod trust_args;
+mod xml_bundle;
 
 pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};
 pub use error::Exit;
@@ -83,6 +91,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Program { verb: ProgramVerb::List(args) } => noun(Noun::Program, NounVerb::List(args)),
         ClientCommand::Program { verb: ProgramVerb::Get(args) } => noun(Noun::Program, NounVerb::Get(args)),
         ClientCommand::Program { verb: ProgramVerb::Delete(args) } => noun(Noun::Program, NounVerb::Delete(args)),
+        ClientCommand::Program { verb: ProgramVerb::Edit(args) } => noun(Noun::Program, NounVerb::Edit(args)),
         ClientCommand::Program { verb: ProgramVerb::Create(args) } => {
             return program_put::run(args, true, session).await;
         }
@@ -93,6 +102,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Credential { verb } => noun(Noun::Credential, verb),
         ClientCommand::Key { verb: KeyVerb::List(args) } => noun(Noun::Key, NounVerb::List(args)),
         ClientCommand::Key { verb: KeyVerb::Get(args) } => noun(Noun::Key, NounVerb::Get(args)),
+        ClientCommand::Key { verb: KeyVerb::Edit(args) } => noun(Noun::Key, NounVerb::Edit(args)),
         ClientCommand::Key { verb: KeyVerb::Revoke(args) } => noun(Noun::Key, NounVerb::Delete(args)),
         ClientCommand::Key { verb: KeyVerb::Create(args) } => return key_create::run(args, session).await,
         ClientCommand::Host { verb: HostVerb::Add(args) } => return host_add::run(args, session).await,
@@ -112,6 +122,9 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Secret { verb: SecretVerb::Edit(args) } => return secret::edit(args, session).await,
         ClientCommand::Secret { verb: SecretVerb::Delete(args) } => noun(Noun::Secret, NounVerb::Delete(args)),
         ClientCommand::Secret { verb: SecretVerb::RotateKey } => return rotate_key::run(session).await,
+        ClientCommand::Apply(args) => return apply::run(args, session).await,
+        ClientCommand::Diff(args) => return diff::run(args, session).await,
+        ClientCommand::Export => return export::run(session).await,
         ClientCommand::Run(args) => return run::run(args, session).await,
         ClientCommand::Exec(args) => return exec::run(*args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,

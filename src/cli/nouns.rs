@@ -1,9 +1,10 @@
-//! `alf NOUN list|get|create|delete`.
+//! `alf NOUN list|get|create|delete`; `edit` has its own file.
 
 use super::args::{CreateArgs, DeleteArgs, Format, ListArgs, NounVerb};
 use super::client::{API, Accept, Body, Client};
 use super::columns::definitions;
 use super::documents;
+use super::edit;
 use super::error::{CliError, Exit};
 use super::session::Session;
 use super::show;
@@ -32,6 +33,7 @@ pub(super) async fn run(noun: Noun, verb: NounVerb, session: &mut Session) -> Re
             Ok(Exit::Ok)
         }
         NounVerb::Create(args) => create(noun, &args, session).await,
+        NounVerb::Edit(args) => edit::run(noun, &args, session).await,
         NounVerb::Delete(args) => delete(noun, &args, session).await,
     }
 }

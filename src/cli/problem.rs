@@ -34,6 +34,35 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same with other words for where things are wrong, as far as there are any.
+    pub(super) fn placed(mut self, place: impl Fn(&str) -> Option<String>) -> Self {
+        let mut moved = false;
+        for (pointer, _) in &mut self.errors {
+            if let Some(words) = place(pointer) {
+                (*pointer, moved) = (words, true);
+            }
+        }
+        if moved {
+            let count = self.errors.len();
+            self.detail = format!("{count} {}", if count == 1 { "fault" } else { "faults" });
+        }
+        self
+    }
+
+    /// What is wrong where, a line each; the detail where that is all there is.
+    pub(super) fn lines(&self) -> Vec<String> {
+        if self.errors.is_empty() {
+            return vec![escaped(&self.detail)];
+        }
+        let line = |(pointer, detail): &(String, String)| {
+            let place = if pointer.is_empty() { String::new() } else { format!("{}: ", escaped(pointer)) };
+            format!("{place}{}", escaped(detail))
+        };
+        self.errors.iter().map(line).collect()
+    }
+}
+
 fn read_json(body: &[u8]) -> Option<Problem> {
     let doc: Doc = serde_json::from_slice(body).ok()?;
     let text = |doc: &Doc, field: &str| doc.text(field).map(str::to_owned);

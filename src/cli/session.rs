@@ -68,6 +68,8 @@ pub(super) struct Session {
     pub(super) now: DateTime<Utc>,
     pub(super) home: Option<PathBuf>,
     pub(super) ssh: PathBuf,
+    /// What a person edits texts with, for the shell.
+    pub(super) editor: String,
     format: Option<Format>,
     sources: Sources,
 }
@@ -83,6 +85,7 @@ impl Session {
             now: context.now,
             home: variable("HOME").map(PathBuf::from),
             ssh: context.ssh,
+            editor: variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".to_owned()),
             format: options.output,
             sources: Sources {
                 url: options.url.or_else(|| variable("ALF_URL")),

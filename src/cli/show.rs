@@ -121,12 +121,17 @@ fn names(output: &mut Output, items: &[Doc], view: &View) -> Result<(), CliError
 
 /// Writes a document as YAML, else as JSON.
 pub(super) fn document(output: &mut Output, format: Format, doc: &Doc) -> Result<(), CliError> {
+    Ok(output.line(&text(format, doc)?)?)
+}
+
+/// A document as YAML, else as JSON, without a newline at its end.
+pub(super) fn text(format: Format, doc: &Doc) -> Result<String, CliError> {
     let text = match format {
         Format::Yaml => serde_saphyr::to_string(doc).map_err(|error| error.to_string()),
         _ => serde_json::to_string_pretty(doc).map_err(|error| error.to_string()),
     };
     let text = text.map_err(|error| CliError::Failed(format!("cannot write the document: {error}")))?;
-    Ok(output.line(text.trim_end())?)
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 
 /// Writes XML as it came, with a newline at its end.

@@ -64,6 +64,7 @@ pub(super) async fn downtime(args: DowntimeArgs, session: &mut Session) -> Resul
         Some(DowntimeVerb::List(args)) => NounVerb::List(args),
         Some(DowntimeVerb::Get(args)) => NounVerb::Get(args),
         Some(DowntimeVerb::Create(args)) => NounVerb::Create(args),
+        Some(DowntimeVerb::Edit(args)) => NounVerb::Edit(args),
         Some(DowntimeVerb::Delete(args)) => NounVerb::Delete(args),
     };
     nouns::run(Noun::Downtime, verb, session).await

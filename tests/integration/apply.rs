@@ -39,7 +39,9 @@ fn one_of_each() -> Value {
     let env: Value =
         HARD.iter().enumerate().map(|(n, text)| (format!("V{n}"), json!(text.replace('\0', "")))).collect();
     json!({
+        "secrets": [{"name": "token", "value": "hunter2 of all"}],
         "credentials": [
+            {"name": "named", "password": {"secret": "token"}},
             {"name": "pw", "password": "hunter2", "sudo_password": "s3cret", "user": "me", "labels": labels},
             {"name": "file", "key_file": "~/.ssh/id", "passphrase": "hunter2"},
             {"name": "agent", "agent": true},
@@ -57,7 +59,8 @@ fn one_of_each() -> Value {
              "expect": {"exit_codes": [0, 3], "stdout_regex": "^a", "stderr_empty": true, "max_duration": "5s"},
              "overlap": "queue", "max_attempts": 4, "retry_interval": "1m", "enabled": false},
             {"name": "s", "script": {"interpreter": ["python3", "-u"], "body": HARD[1], "args": HARD}, "plugin": "nagios"},
-            {"name": "p", "program": {"name": "probe", "args": ["-v"]}},
+            {"name": "p", "program": {"name": "probe", "args": ["-v"]}, "env": {"TOKEN": {"secret": "token"}},
+             "stdin": {"secret": "token"}},
         ],
         "schedules": [{"name": "nightly", "cron": "30 2 * * mon-fri", "timezone": "host", "splay": "5m",
             "missed": "all", "missed_max_age": "2h", "not_before": "2026-01-01T00:00:00Z", "enabled": false}],
@@ -68,6 +71,11 @@ fn one_of_each() -> Value {
         "task_schedules": [
             {"task": "c", "schedule": "nightly", "host": "web1"},
             {"name": "often", "task": "s", "cron": "@every 90s", "timezone": "Asia/Kathmandu", "selector": "*"},
+        ],
+        "downtimes": [
+            {"name": "copies", "selector": "role=db", "cron": "30 1 * * *", "timezone": "Europe/Berlin", "duration": "45m"},
+            {"name": "once", "host": "web1", "task": "c", "starts_at": "2040-01-01T00:00:00Z", "mode": "pause",
+             "ends_at": "2040-01-02T00:00:00Z", "comment": HARD[1]},
         ],
     })
 }
@@ -105,19 +113,19 @@ fn applying_an_export_changes_nothing_in_either_format() {
         assert_eq!(counts(apply(&service, query, &all)), [0, 0, total, 0], "{query}");
     }
     let xml = service.call("GET", "/api/v1/export", &[XML], None).expect(200);
-    assert!(xml.text().contains("<export><credentials><item><name>agent</name>"), "{}", xml.text());
+    assert!(xml.text().contains("<credentials><item><name>agent</name>"), "{}", xml.text());
     for path in ["/api/v1/apply", "/api/v1/apply?prune=*"] {
         assert_eq!(counts(service.call("POST", path, &[OF_XML], Some(&xml.body))), [0, 0, total, 0]);
     }
     let applied = service.call("POST", "/api/v1/apply", &[OF_XML, XML], Some(&xml.body)).expect(200).text();
-    let begin = "<applied><created/><updated/><unchanged><item><noun>credential</noun><name>agent</name>";
+    let begin = "<applied><created/><updated/><unchanged><item><noun>secret</noun><name>token</name>";
     assert!(applied.contains(begin), "{applied}");
     assert_eq!(service.get("hosts/web1")["version"], 1);
 
     // What is changed in the export is what is changed in Alf.
     let mut other = all.clone();
     other["hosts"][1]["port"] = json!(23);
-    other["credentials"][2]["user"] = json!("you");
+    other["credentials"][3]["user"] = json!("you");
     let answer = apply(&service, "?documents=true", &other).expect(200).json();
     assert_eq!(answer["updated"][0]["noun"], "credential");
     assert_eq!(answer["updated"][1]["before"]["port"], 2222);

@@ -15,6 +15,7 @@ mod apply;
 mod bad_input;
 mod canaries;
 mod cli;
+mod cli_apply;
 mod doctor;
 mod examples;
 mod exec;
