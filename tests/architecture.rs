@@ -53,6 +53,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli"]),
     ("figment", &["settings"]),
     ("env_logger", &["logging"]),
+    // Says of types how they stand in documents; what makes the OpenAPI document of them is in http.
+    ("utoipa", &["model", "ssh", "actors", "http"]),
 ];
 
 /// What the model, being pure, does not know at all.

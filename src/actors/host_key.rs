@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::AlfError;
 use super::host::HostActor;
@@ -34,7 +35,7 @@ pub struct TrustHost {
 pub struct ForgetHostKey;
 
 /// The key a host shows, and what is recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HostKeyView {
     /// What it shows.
     pub offered: ShownKey,
@@ -45,7 +46,7 @@ pub struct HostKeyView {
 }
 
 /// A key for people and for programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ShownKey {
     /// Such as `ssh-ed25519`.
     pub algorithm: String,
@@ -56,7 +57,7 @@ pub struct ShownKey {
 }
 
 /// A recorded key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RecordedKey {
     /// `SHA256:…`.
     pub fingerprint: String,
@@ -65,7 +66,7 @@ pub struct RecordedKey {
 }
 
 /// A key that is trusted from now on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TrustedKey {
     /// The whole of it, in one line.
     pub key: PublicKey,

@@ -13,6 +13,7 @@ use actix::{Actor, Addr, Context, Handler, Message};
 use actix_rt::ArbiterHandle;
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 /// The first delay before an actor is built anew; doubles with each death in a row.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -245,7 +246,7 @@ where
 }
 
 /// How an actor stands: read by `/health/actors`, by tests and by metrics alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ActorHealth {
     /// `node`, `host`, `task`, …
     pub kind: String,
@@ -262,6 +263,7 @@ pub struct ActorHealth {
     /// Figures of its own: connection, sessions in use, next run…
     pub details: BTreeMap<String, String>,
     /// Those it keeps.
+    #[schema(no_recursion)]
     pub children: Vec<ActorHealth>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::web;
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::bare::Bare;
 use super::body;
@@ -87,21 +88,28 @@ fn read_item(noun: Noun, node: Node) -> (Option<AnyDraft>, Vec<Fault>) {
     for_each_noun!(each)
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Applied)]
+pub(super) struct Answer {
     created: Vec<Item>,
     updated: Vec<Item>,
     unchanged: Vec<Item>,
     deleted: Vec<Item>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AppliedItem)]
 struct Item {
+    /// In snake_case.
     noun: &'static str,
     name: Name,
+    /// What it was, with `documents`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     before: Option<Bare>,
+    /// What it is, with `documents`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     after: Option<Bare>,
 }
 

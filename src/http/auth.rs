@@ -17,6 +17,8 @@ use crate::model::{Key, Name, Rights, Role};
 pub enum Operation {
     /// Tells whether Alf lives; for load balancers, which have no key.
     Probe,
+    /// Reads what is for everybody.
+    Public,
     /// Reads a document.
     Read,
     /// Reads raw bytes, whatever the client says it accepts.
@@ -45,7 +47,7 @@ impl Operation {
     /// The least role that may do it; none: no key is needed.
     pub const fn least_role(self) -> Option<Role> {
         match self {
-            Self::Probe | Self::NothingPublic => None,
+            Self::Probe | Self::Public | Self::NothingPublic => None,
             Self::Read | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
             Self::Ask | Self::Run | Self::Exec | Self::Tend => Some(Role::Operator),
             Self::Write | Self::Upload => Some(Role::Admin),

@@ -18,6 +18,7 @@ use super::format::excerpt;
 use super::intake::{Bounds, Intake};
 use super::live::EVENT_STREAM;
 use super::negotiate::{Format, accepted, accepts};
+use super::openapi::Written;
 use super::page::{CURSOR, Page};
 use super::problem::{Kind, Problem};
 use super::query::{FORMAT, Query};
@@ -55,6 +56,11 @@ impl Call {
     /// The door to the inside.
     pub fn handle(&self) -> &AlfHandle {
         &self.state.handle
+    }
+
+    /// The OpenAPI document.
+    pub fn openapi(&self) -> &Written {
+        &self.state.openapi
     }
 
     /// The name of the key that calls.

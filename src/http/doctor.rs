@@ -1,6 +1,7 @@
 //! What is wrong with a host, step by step.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body;
 use super::call::Call;
@@ -9,8 +10,8 @@ use super::reply::Reply;
 use crate::actors::handle::{Finding, Verdict};
 use crate::model::{Name, Noun};
 
-#[derive(Serialize)]
-struct Examination<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Examination<'a> {
     host: &'a Name,
     /// The worst verdict.
     verdict: Verdict,

@@ -1,14 +1,15 @@
 //! Health: whether Alf lives, whether it can do its work, and the live actor tree.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::model::{Noun, Rights};
 
-#[derive(Serialize)]
-struct Health {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
     state: &'static str,
 }
 

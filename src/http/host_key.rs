@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::body::{self, Draft};
 use super::call::Call;
@@ -12,9 +13,10 @@ use super::reply::Reply;
 use crate::model::{Fault, Noun};
 
 /// What may be said with `trust`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-struct TrustDocument {
+pub(super) struct TrustDocument {
+    /// The fingerprint that the host must show: `SHA256:…`.
     expect: Option<String>,
 }
 

@@ -13,6 +13,7 @@
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
+//! * `openapi/`        all of it as an OpenAPI document, and as a page to try it
 //! * `server.rs`       the listening server; `tls.rs` its certificate; `limits.rs`, `admission.rs` what it bears
 //! * `connection.rs`    slow clients, below HTTP; `refusal.rs` what never became a request; `access.rs` the access log
 
@@ -39,6 +40,7 @@ pub mod live;
 pub mod merge_patch;
 pub mod negotiate;
 pub mod nouns;
+pub mod openapi;
 pub mod page;
 pub mod pause;
 pub mod preview;
@@ -63,7 +65,9 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
 use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task, TaskSchedule};
-use auth::Operation::{self, Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Run, Tend, Upload, Write};
+use auth::Operation::{
+    self, Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Tend, Upload, Write,
+};
 use bad_keys::BadKeys;
 use definitions as d;
 pub use limits::Limits;
@@ -82,13 +86,14 @@ pub struct State {
     /// Whether it is served over TLS.
     secure: bool,
     bad_keys: BadKeys,
+    openapi: openapi::Written,
 }
 
 impl State {
     /// The way inside, what the server bears, and whether it speaks TLS.
     pub fn new(handle: AlfHandle, limits: Limits, secure: bool) -> Self {
         let places = Places::new(&limits);
-        Self { handle, limits, places, secure, bad_keys: BadKeys::default() }
+        Self { handle, limits, places, secure, bad_keys: BadKeys::default(), openapi: openapi::Written::default() }
     }
 }
 
@@ -149,6 +154,8 @@ pub fn routes() -> Vec<At> {
         at("/pause").on(Method::POST, Tend, &[], within(pause::pause).of_all()),
         at("/resume").on(Method::POST, Tend, &[], within(pause::resume).of_all()),
         at("/stats").get(&[], all_hosts(stats::stats)),
+        at_root("/openapi.json").on(Method::GET, Public, &[], no_host(openapi::show)),
+        at_root("/docs").on(Method::GET, Public, &[], no_host(openapi::page::show)),
         at_root("/health/live").on(Method::GET, Probe, &[], no_host(health::live)),
         at_root("/health/ready").on(Method::GET, Probe, &[], no_host(health::ready)),
         at_root("/health/actors").get(&[], within(health::actors)),

@@ -2,14 +2,15 @@
 
 use actix_web::web;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::model::{CronLine, Timestamp, Timezone};
 
-#[derive(Serialize)]
-struct Preview {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Preview {
     cron: String,
     timezone: Timezone,
     description: String,

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::format::{FormatError, to_xml_ns};
 use super::negotiate::Format;
@@ -11,12 +12,12 @@ use crate::actors::handle::Error;
 use crate::model::{Denied, Fault};
 
 /// The name space of problems in XML (RFC 9457, appendix B).
-const NAME_SPACE: &str = "urn:ietf:rfc:7807";
+pub const NAME_SPACE: &str = "urn:ietf:rfc:7807";
 /// Seconds after which what is busy or restarting is worth another try.
 const TRY_AGAIN: u64 = 5;
 
 /// What kind of problem: status code, stable type, title.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Cannot be parsed.
     Malformed,
@@ -55,6 +56,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its status code.
+    pub fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// Its stable type, and its title.
+    pub fn words(self) -> (String, &'static str) {
+        let (_, slug, title) = self.row();
+        (format!("urn:alf:problem:{slug}"), title)
+    }
+
     fn row(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
@@ -162,9 +174,10 @@ impl Problem {
 
     /// The answer; `request` is the request's id.
     pub fn reply(&self, format: Format, request: &str) -> Reply {
-        let (status, slug, title) = self.kind.row();
+        let status = self.kind.status();
+        let (kind, title) = self.kind.words();
         let document = Document {
-            kind: format!("urn:alf:problem:{slug}"),
+            kind,
             title,
             status: status.as_u16(),
             detail: visible(&self.detail),
@@ -188,14 +201,21 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'a> {
+    /// What kind of problem, for programs.
     #[serde(rename = "type")]
     kind: String,
+    /// What kind of problem, for people.
     title: &'a str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong, and what is allowed.
     detail: String,
+    /// The request's id, as in X-Request-Id and in Alf's log.
     instance: &'a str,
+    /// All that is wrong with a document or a query.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
 }

@@ -12,7 +12,7 @@ use crate::actors::handle::{Error, If};
 use crate::model::{Definition as _, Fault, Name, Program, ProgramDocument, Rights};
 
 /// The type of a file's body.
-const FILE: &str = "application/octet-stream";
+pub(super) const FILE: &str = "application/octet-stream";
 
 /// `PUT /programs/NAME`: creates the program, or puts other bytes in the place of its own; title, labels and description
 /// stay.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::model::{Name, Noun, Timestamp};
 
-#[derive(Serialize)]
-struct Api<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Api<'a> {
     version: &'static str,
     api_version: &'static str,
     node: &'a Name,

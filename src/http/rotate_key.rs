@@ -1,14 +1,15 @@
 //! Another key for the secrets that Alf keeps.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body;
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
 
-#[derive(Serialize)]
-struct Rotated {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Rotated {
     /// Definitions whose secrets were sealed anew.
     resealed: usize,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body::{self, Draft};
 use super::call::Call;
@@ -20,7 +21,7 @@ use crate::model::{Fault, Given, GivenDocument, Name, Noun, Rights, RunId, Selec
 const LONGEST_WAIT: Span = Span::seconds(10 * 60);
 
 /// Fields of a task that say nothing of how it is run once.
-const NOT_AD_HOC: [&str; 13] = [
+pub(super) const NOT_AD_HOC: [&str; 13] = [
     "name",
     "title",
     "description",
@@ -36,25 +37,25 @@ const NOT_AD_HOC: [&str; 13] = [
     "created_at",
 ];
 
-#[derive(Serialize)]
-struct Started {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Started {
     run: RunId,
 }
 
-#[derive(Serialize)]
-struct StartedOnMany {
+#[derive(Serialize, ToSchema)]
+pub(super) struct StartedOnMany {
     group: RunId,
     runs: Vec<StartedThere>,
     refused: Vec<Refused>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct StartedThere {
     host: Name,
     run: RunId,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Refused {
     host: Name,
     detail: String,

@@ -2,14 +2,17 @@
 
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::model::Noun;
 
-#[derive(Serialize)]
-struct Stats {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Stats {
     runs_per_minute: Rates,
     totals: Totals,
     running: u64,
@@ -22,14 +25,14 @@ struct Stats {
     store_bytes: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Rates {
     m1: f64,
     m5: f64,
     m15: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Connections {
     up: u64,
     down: u64,
@@ -37,7 +40,7 @@ struct Connections {
     pending: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Lateness {
     p50: i64,
     p99: i64,
@@ -45,6 +48,16 @@ struct Lateness {
 
 /// One field for each noun.
 struct Totals(Vec<(Noun, u64)>);
+
+impl ToSchema for Totals {}
+
+impl PartialSchema for Totals {
+    fn schema() -> RefOr<Schema> {
+        let total = || u64::schema();
+        let fields = Noun::ALL.iter().fold(ObjectBuilder::new(), |all, noun| all.property(noun.plural(), total()));
+        RefOr::T(fields.into())
+    }
+}
 
 impl Serialize for Totals {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,7 @@
 //! Acknowledgements: somebody knows of a PROBLEM.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Fault, Faults, Name, Timestamp};
 
@@ -8,7 +9,7 @@ use super::{Fault, Faults, Name, Timestamp};
 const COMMENT: usize = 4096;
 
 /// Somebody knows of a PROBLEM, so that nobody else has to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ack {
     /// The key of who has acknowledged it.
     pub by: Option<Name>,
@@ -30,8 +31,9 @@ impl Ack {
 }
 
 /// What is said with an acknowledgement.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = AckGiven)]
 pub struct AckDocument {
     /// What there is to say of it.
     pub comment: Option<String>,

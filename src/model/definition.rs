@@ -120,7 +120,7 @@ impl<'de, T> Deserialize<'de> for ReadOnly<T> {
 macro_rules! document {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             /// The key of this definition.
@@ -133,10 +133,13 @@ macro_rules! document {
             pub labels: Option<$crate::model::Labels>,
             $($(#[$field_meta])* pub $field: $type,)*
             /// +1 at every write that changes something.
+            #[schema(value_type = Option<u64>, read_only)]
             pub version: $crate::model::definition::ReadOnly<u64>,
             /// When it was first stored.
+            #[schema(value_type = Option<$crate::model::Timestamp>, read_only)]
             pub created_at: $crate::model::definition::ReadOnly<$crate::model::Timestamp>,
             /// When it was last changed.
+            #[schema(value_type = Option<$crate::model::Timestamp>, read_only)]
             pub updated_at: $crate::model::definition::ReadOnly<$crate::model::Timestamp>,
         }
 

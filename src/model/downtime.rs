@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::{
@@ -12,7 +13,7 @@ use super::{
 const COMMENT: usize = 4096;
 
 /// What a downtime keeps from happening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DowntimeMode {
     /// What is due runs, but nobody is told.

@@ -3,11 +3,12 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use super::{CronLine, Faults, Name, Span, Timestamp};
 
 /// What becomes of instants that passed while Alf was away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MissedRule {
     /// None is run.

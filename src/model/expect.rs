@@ -5,6 +5,7 @@ use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::work::check_text;
 use super::{Faults, Span};
@@ -20,7 +21,7 @@ const SEARCHED: usize = 128 * 1024;
 const EDGE: usize = 8;
 
 /// By whose rules the exit code and the output are read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Plugin {
     /// Nobody's: `expect` alone says what is good.
@@ -138,7 +139,7 @@ impl Default for Expect {
 }
 
 /// What is expected, as a document.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectDocument {
     /// The good exit codes.

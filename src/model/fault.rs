@@ -1,11 +1,12 @@
 //! Faults of a document: all of them at once, each with its place.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Reference;
 
 /// One thing that is wrong with a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
     /// Where: a JSON pointer (RFC 6901), for XML documents too; empty for the document as a whole.
     pub pointer: String,

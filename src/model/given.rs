@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Env, Fault, Faults, Reference, TextValue};
 
@@ -23,7 +24,7 @@ pub struct Given {
 }
 
 /// What is given to a run, as a document.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GivenDocument {
     /// Variables; they win over those of host, task and link.

@@ -1,6 +1,7 @@
 //! Hosts: machines reached over SSH.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::credential::check_user;
 use super::definition::{Defaults, Definition, Meta, ReadOnly, Secrets, document};
@@ -45,7 +46,7 @@ impl Host {
 }
 
 /// The host's key, as it stands in a document.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostKeyDocument {
     /// What to do with a key nobody has recorded.
@@ -53,6 +54,7 @@ pub struct HostKeyDocument {
     /// The keys the host may show.
     pub keys: Option<Vec<PublicKey>>,
     /// The keys learnt at first contact.
+    #[schema(value_type = Option<Vec<PublicKey>>, read_only)]
     pub learned: ReadOnly<Vec<PublicKey>>,
 }
 
@@ -62,6 +64,7 @@ document! {
         /// Host name or IP address.
         pub address: Option<String>,
         /// TCP port of sshd.
+        #[schema(minimum = 1, maximum = 65535, default = 22)]
         pub port: Option<u16>,
         /// The user to log in as.
         pub user: Option<String>,
@@ -72,14 +75,17 @@ document! {
         /// The host's key.
         pub host_key: Option<HostKeyDocument>,
         /// Sessions at once on the connection.
+        #[schema(minimum = 1, maximum = 1000, default = 10)]
         pub max_sessions: Option<u32>,
         /// How many connects in a row must fail before it is hard DOWN.
+        #[schema(minimum = 1, maximum = 1000, default = 3)]
         pub max_attempts: Option<u32>,
         /// An IANA zone name: that of schedules with `timezone: host`.
         pub timezone: Option<Timezone>,
         /// Variables for every task there.
         pub env: Option<Env>,
         /// Whether anything runs there.
+        #[schema(default = true)]
         pub enabled: Option<bool>,
     }
 }

@@ -1,11 +1,12 @@
 //! How a host stands: by whether it can be connected to.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Ack, Name, Reason, Timestamp};
 
 /// The state of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HostState {
     /// Connected when last needed.
@@ -74,7 +75,7 @@ impl HostRecord {
 }
 
 /// A host's own state, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HostStatus {
     /// The host.
     pub host: Name,

@@ -53,6 +53,7 @@ document! {
         /// Its variables; they win over the task's.
         pub env: Option<Env>,
         /// `false` with `host` excludes that host.
+        #[schema(default = true)]
         pub enabled: Option<bool>,
     }
 }

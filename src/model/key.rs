@@ -7,12 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::{Fault, Faults, Noun, ReadOnly, SecretText, Selector, Timestamp};
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Reads.
@@ -113,6 +114,7 @@ document! {
         /// From when on it is good for nothing.
         pub expires_at: Option<Timestamp>,
         /// When it was last shown, to the minute.
+        #[schema(value_type = Option<Timestamp>, read_only)]
         pub last_used_at: ReadOnly<Timestamp>,
         /// The hash of a new key; never on the wire.
         #[serde(skip)]

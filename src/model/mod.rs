@@ -31,6 +31,7 @@ mod program;
 mod result;
 mod rights;
 mod schedule;
+mod schema;
 mod secret;
 mod secret_text;
 mod selector;

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 use super::State;
 
@@ -108,7 +109,7 @@ impl<'de> Deserialize<'de> for Number {
 }
 
 /// Something that a plugin has measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Metric {
     /// What, in the plugin's words.
     pub label: String,

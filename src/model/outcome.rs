@@ -1,9 +1,10 @@
 //! What a run came to: outcome, state, reason, and how the end of a run is judged.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Did it go well?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Outcome {
     /// It did what was expected.
     #[serde(rename = "OK")]
@@ -17,7 +18,7 @@ pub enum Outcome {
 }
 
 /// How bad is it? In Nagios' words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum State {
     /// All is well.
     #[serde(rename = "OK")]
@@ -34,7 +35,7 @@ pub enum State {
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The exit code was not an expected one.

@@ -96,8 +96,10 @@ document! {
     /// A program as a document.
     pub struct ProgramDocument {
         /// SHA-256 of its bytes; who writes a document does not set it.
+        #[schema(read_only)]
         pub sha256: Option<ContentHash>,
         /// How many bytes there are; who writes a document does not set it.
+        #[schema(read_only)]
         pub size: Option<u64>,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::nagios::Metric;
@@ -87,7 +88,7 @@ impl RunIds {
 }
 
 /// What started a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
     /// A schedule, at its instant.
@@ -135,7 +136,7 @@ impl Captured {
 }
 
 /// What killing a run found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Kill {
     /// When the kill began.
     pub requested_at: Timestamp,
@@ -146,7 +147,7 @@ pub struct Kill {
 }
 
 /// Instants that were folded into one Result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Instants {
     /// The first.
     pub from: Timestamp,
@@ -230,7 +231,7 @@ impl RunResult {
 }
 
 /// How text output is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Encoding {
     /// As it is.
     #[serde(rename = "utf-8")]
@@ -252,7 +253,7 @@ pub enum Bodies {
 }
 
 /// A Result as a document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ResultDocument {
     id: RunId,
     host: Name,

@@ -37,6 +37,7 @@ document! {
         /// No instant after this one.
         pub not_after: Option<Timestamp>,
         /// Whether it makes anything due.
+        #[schema(default = true)]
         pub enabled: Option<bool>,
     }
 }

@@ -1,6 +1,7 @@
 //! Status: how each pair and each host stands now.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Ack, FlapThresholds, LastResults, Name, Outcome, Reason, RunId, RunResult, State, StateHistory, Timestamp,
@@ -10,7 +11,7 @@ use super::{
 const STALE: u32 = 3;
 
 /// One of a pair's last Results.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastResult {
     /// Its id.
     pub id: RunId,
@@ -177,7 +178,7 @@ impl PairStatus {
 }
 
 /// A row of `GET /status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StatusRow {
     /// The host.
     pub host: Name,
@@ -227,7 +228,7 @@ impl StatusRow {
 }
 
 /// `GET /status/summary`: how many pairs are in each state.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StatusSummary {
     /// Whether all firing is stopped.
     pub paused: bool,
@@ -260,7 +261,7 @@ pub struct StatusSummary {
 }
 
 /// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Waits for a connection, a session or a place.
@@ -270,7 +271,7 @@ pub enum RunState {
 }
 
 /// A run that has not ended: a row of `GET /runs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,

@@ -1,6 +1,7 @@
 //! Tasks: what to run.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::expect::{Expect, ExpectDocument, Plugin};
@@ -60,7 +61,7 @@ pub struct Task {
 }
 
 /// What becomes of a run that is due while the last one is still going.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
     /// It is skipped.
@@ -96,6 +97,7 @@ document! {
         /// Between TERM and KILL.
         pub kill_grace: Option<Span>,
         /// Bytes kept of each stream.
+        #[schema(maximum = 67108864, default = 262144)]
         pub output_limit: Option<u64>,
         /// By whose rules its exit code and output are read: `none` or `nagios`.
         pub plugin: Option<Plugin>,
@@ -104,6 +106,7 @@ document! {
         /// While the last run is still going: `skip`, `queue` or `allow`.
         pub overlap: Option<Overlap>,
         /// How many PROBLEMs in a row make it hard.
+        #[schema(minimum = 1, maximum = 1000, default = 1)]
         pub max_attempts: Option<u32>,
         /// Between a soft PROBLEM and the next attempt.
         pub retry_interval: Option<Span>,
@@ -112,6 +115,7 @@ document! {
         /// On how many hosts at once it runs; the others wait their turn.
         pub max_running: Option<u32>,
         /// Whether it is run by schedules.
+        #[schema(default = true)]
         pub enabled: Option<bool>,
     }
 }

@@ -52,6 +52,7 @@ document! {
         /// By when what it makes due must have gone well: `06:00` or `5h`.
         pub finish_by: Option<FinishBy>,
         /// Whether it makes anything due.
+        #[schema(default = true)]
         pub enabled: Option<bool>,
     }
 }

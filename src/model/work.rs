@@ -1,6 +1,7 @@
 //! What a task runs: a command, a script or a program.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Faults, Name};
 
@@ -37,7 +38,7 @@ pub enum Work {
 }
 
 /// A script, as it stands in a document.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScriptDocument {
     /// The interpreter and its own arguments.
@@ -49,7 +50,7 @@ pub struct ScriptDocument {
 }
 
 /// Which program with which arguments, as it stands in a document.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgramCallDocument {
     /// The name of a program.

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use super::{ConnectError, Connector, Exec, KeyStanding, Session, Target, explain, remote_checks};
 use crate::clock::Clock;
@@ -33,7 +34,7 @@ const CHECKS: [Check; 9] = [
 ];
 
 /// Something that is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// Whether its address resolves.
@@ -57,7 +58,7 @@ pub enum Check {
 }
 
 /// What came of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be.
@@ -71,7 +72,7 @@ pub enum Verdict {
 }
 
 /// One check and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Finding {
     /// Which check.
     pub check: Check,

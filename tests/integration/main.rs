@@ -26,6 +26,7 @@ mod http;
 mod life;
 mod limits;
 mod live_output;
+mod openapi;
 mod plugins;
 mod programs;
 mod rights;

@@ -4,6 +4,7 @@ pub(crate) mod alone;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod packet;
+pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod ssh;
 pub(crate) mod sshd;
