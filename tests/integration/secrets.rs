@@ -115,6 +115,10 @@ fn naming_a_secret_in_a_run_takes_the_right_to_run_anything() {
     let exec = "hosts/web1/exec?wait=60s";
     let body = json!({"command": "cat; echo \"$B\"", "env": {"B": {"secret": "token"}}, "stdin": {"secret": "token"}});
     assert_eq!(post(&executor, exec, body).expect(200).json()["stdout"], "hunter2hunter2\n");
+    let xml = br#"<run><command>cat; echo "$B"</command><env><entry key="B"><secret>token</secret></entry></env>
+        <stdin><secret>token</secret></stdin></run>"#;
+    let done = service.call("POST", &format!("/api/v1/{exec}"), &[XML], Some(xml)).expect(200).json();
+    assert_eq!(done["stdout"], "hunter2hunter2\n");
     let none = json!({"command": "true", "env": {"B": {"secret": "none"}}, "stdin": {"secret": "none"}});
     assert_eq!(post(&executor, exec, none.clone()).pointers(), ["/env/B", "/stdin"]);
     let run_on_many = json!({"selector": "*", "env": none["env"]});

@@ -118,6 +118,7 @@ async fn a_password_goes_only_where_it_is_asked_for_and_once() {
         (PROMPTS, &[("Verification code: ", "1")], "right", Err("more than a password (\"Verification code:\")"), &[]),
         (PROMPTS, &[("One-time password (OATH) for `root': ", "1")], "right", Err("more than a password"), &[]),
         (PROMPTS, &[("Password: ", "right"), ("Code: ", "1")], "right", Err("\"Code:\""), &["answer right"]),
+        (PROMPTS, &[("Password: ", "right"), ("After right: ", "1")], "right", Err("\"After …:\""), &["answer right"]),
         (PROMPTS, &[("Password: ", "right"), ("Password: ", "x")], "right", Err("check the"), &["answer right"]),
     ];
     for (methods, prompts, password, wanted, wanted_told) in cases {
