@@ -17,6 +17,7 @@ use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
 use crate::actors::handle::{AlfHandle, HandleParts};
 use crate::actors::in_flight::InFlight;
+use crate::actors::judge::Searches;
 use crate::actors::key_uses::KeyUses;
 use crate::actors::max_running::MaxRunning;
 use crate::actors::node::{Everyone, NodeActor};
@@ -35,6 +36,9 @@ use crate::vault::Vault;
 const KILL_TIME: Duration = Duration::from_secs(20);
 /// How long the store may take to write what is left.
 const FLUSH_TIME: Duration = Duration::from_secs(10);
+
+/// Threads that may search what runs have written at once, however long one search takes.
+const SEARCHES: usize = 2;
 
 /// How long connections may take to be closed in good order.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
@@ -172,6 +176,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         max_running: Arc::new(MaxRunning::new(published.clone())),
         catch_up: Arc::default(),
         queue: setup.host_queue,
+        searches: Searches::new(SEARCHES),
         handshakes: Arc::new(Semaphore::new(setup.handshakes)),
         idle_timeout: setup.idle_timeout,
         flapping: setup.flapping,
@@ -187,11 +192,11 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let catalog_parts = Arc::new(CatalogParts {
         published: published.clone(),
         store: Arc::clone(&parts.store),
+        writer: writer.clone(),
         vault: Arc::new(parts.vault),
         defaults: Arc::clone(&defaults),
         clock: parts.clock.clone(),
         node: node.clone(),
-        writer: writer.clone(),
     });
     let catalog = keep("catalog", own, move |obituary| CatalogActor::new(Arc::clone(&catalog_parts), obituary));
     let handle = AlfHandle::new(HandleParts {

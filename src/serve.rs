@@ -6,13 +6,15 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_rt::System;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::actors::parts::LoginDefaults;
 use crate::app::{self, App, BuildError, Ended, Parts, Setup};
@@ -30,6 +32,10 @@ use crate::vault::{Vault, VaultError};
 
 /// The service's own certificate, in the data directory.
 const CERTIFICATE: &str = "certificate.pem";
+/// How long the start waits for a database that another program holds.
+const LOCKED: Duration = Duration::from_secs(60);
+/// How long until it looks again, beside what SQLite itself waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Why the service could not start. One line: what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +52,24 @@ pub enum ServeError {
     /// The parts.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The file by which the command line finds it.
+    #[error("cannot write {}: {cause}{}", path.display(), no_room(cause))]
+    Announce {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// A setting that only its use can judge.
     #[error("{0}")]
     Setting(String),
     /// The runtime.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
+}
+
+fn no_room(cause: &io::Error) -> &'static str {
+    if cause.kind() == io::ErrorKind::StorageFull { ": make room on its file system" } else { "" }
 }
 
 /// Files beside connections of clients: hosts, the store, logs.
@@ -89,12 +107,12 @@ pub fn serve(settings: Settings, tls: Option<Tls>, log: &LogHandle) -> Result<Ex
         );
     }
     let clock = Clock::Wall;
-    let store: Arc<dyn Store> = match settings.store.kind {
-        StoreKind::Sqlite => Arc::new(SqliteStore::open(data_dir.path())?),
-    };
     let connector = Arc::new(RusshConnector::new(limits(&settings), clock.clone()));
     let setup = setup(&settings, tls.clone())?;
     System::new().block_on(async move {
+        let store: Arc<dyn Store> = match settings.store.kind {
+            StoreKind::Sqlite => Arc::new(open(data_dir.path()).await?),
+        };
         // Before anything is started, so that a signal during the start is not lost.
         let mut signals = Signals::new()?;
         let app = app::build(setup, Parts { store, connector, vault, clock }).await?;
@@ -126,6 +144,22 @@ pub fn serve(settings: Settings, tls: Option<Tls>, log: &LogHandle) -> Result<Ex
             }
         }
     })
+}
+
+/// Opens the store. A program that holds the database, a backup say, is waited for; what no waiting mends (a full disk,
+/// a database of another program) ends the start, and whoever supervises Alf starts it again.
+async fn open(data_dir: &Path) -> Result<SqliteStore, StoreError> {
+    let until = Instant::now() + LOCKED;
+    loop {
+        match SqliteStore::open(data_dir) {
+            Err(error) if error.is_passing() && Instant::now() < until => {
+                let left = (until - Instant::now()).as_secs();
+                log::warn!(seconds_left = left; "{error}; Alf starts when it is free");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn limits(settings: &Settings) -> Limits {
@@ -219,7 +253,7 @@ fn os_user() -> String {
 }
 
 /// Writes the first admin key where the command line finds it: the key and a newline, for the owner only.
-fn write_key(data_dir: &Path, key: &SecretText) -> Result<std::path::PathBuf, BuildError> {
+fn write_key(data_dir: &Path, key: &SecretText) -> Result<PathBuf, BuildError> {
     let path = data_dir.join("admin.key");
     let write = || {
         let _ = fs::remove_file(&path);
@@ -232,11 +266,12 @@ fn write_key(data_dir: &Path, key: &SecretText) -> Result<std::path::PathBuf, Bu
 }
 
 /// Says where it serves: the first line on stdout, and files by which the local command line finds and knows it.
-fn announce(app: &App, data_dir: &Path, settings: &Settings, tls: Option<&Tls>) -> io::Result<()> {
+fn announce(app: &App, data_dir: &Path, settings: &Settings, tls: Option<&Tls>) -> Result<(), ServeError> {
     let Some(address) = app.address else { return Ok(()) };
     let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
     show_certificate(data_dir, tls)?;
-    fs::write(data_dir.join("listen"), format!("{url}\n"))?;
+    let path = data_dir.join("listen");
+    fs::write(&path, format!("{url}\n")).map_err(|cause| ServeError::Announce { path, cause })?;
     let (node, store) = (&settings.node.name, app.handle.store_kind());
     let mut stdout = io::stdout().lock();
     // Whoever started it may have closed stdout: no reason not to serve.

@@ -221,6 +221,8 @@ pub struct CatalogParts {
     pub published: Published,
     /// Where definitions are kept.
     pub store: Arc<dyn Store>,
+    /// The way to the ledger, which is in the same store: it knows when that is away.
+    pub writer: StoreWriter,
     /// What seals their secrets.
     pub vault: Arc<Vault>,
     /// What stands in for fields left out.
@@ -229,8 +231,6 @@ pub struct CatalogParts {
     pub clock: Clock,
     /// Who is told of changes.
     pub node: Slot<NodeActor>,
-    /// Writes the ledger.
-    pub writer: StoreWriter,
 }
 
 impl CatalogActor {
@@ -380,7 +380,8 @@ impl CatalogParts {
         mut next: Catalog,
         touched: Vec<Reference>,
     ) -> Result<bool, AlfError> {
-        // What came due by the old definitions comes before the new ones: after a crash nobody would know of it.
+        // What came due by the old definitions comes before the new ones: after a crash nobody would know of it. A store
+        // that is away is not waited for: who asked would be answered too late, and have it done after all.
         self.writer.flushed().await?;
         match self.store.change_definitions(catalog.revision, changes).await {
             Ok(revision) => {
@@ -397,7 +398,10 @@ impl CatalogParts {
                 self.node.get().do_send(CatalogChanged { touched });
                 Ok(false)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.writer.found_away(&error);
+                Err(error.into())
+            }
         }
     }
 }

@@ -347,10 +347,7 @@ impl AlfHandle {
 
     /// Refuses what would have to wait for the store.
     pub(super) fn refuse_without_store(&self) -> Result<(), AlfError> {
-        match self.writer.failing() {
-            Some(cause) => Err(AlfError::Store(cause)),
-            None => Ok(()),
-        }
+        self.writer.failing().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Whether Alf can do its work: nothing, or what is wrong.
@@ -363,6 +360,7 @@ impl AlfHandle {
         if wrong.is_empty()
             && let Err(error) = self.store.check().await
         {
+            self.writer.found_away(&error);
             wrong.push(error.to_string());
         }
         wrong

@@ -323,8 +323,8 @@ impl HostActor {
             Some(AlfError::Disabled(self.name().clone()))
         } else if self.runs.len() >= self.parts.queue {
             Some(AlfError::QueueFull(format!("{} wait for host \"{}\"", self.parts.queue, self.name())))
-        } else if let Some(cause) = writer.failing() {
-            Some(AlfError::Store(cause))
+        } else if let Some(error) = writer.failing() {
+            Some(error.into())
         } else if writer.is_full() {
             Some(AlfError::QueueFull(format!("{} writes wait for the store", writer.waiting())))
         } else {
@@ -383,7 +383,7 @@ impl Handler<RunTask> for HostActor {
         self.parts.board.open(self.name(), task.as_ref(), run.clone());
         self.enlist(id, task.as_ref());
         let host = self.name().clone();
-        let claimed = self.parts.writer.write(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
+        let claimed = self.parts.writer.write_soon(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
                 let plan = PairPlan::unlinked(&actor.plan.host, request.task);

@@ -190,7 +190,7 @@ impl Handler<TrustHost> for HostActor {
                 port: host.port,
                 keys: vec![key.clone()],
             };
-            parts.writer.write(vec![Write::PinHostKey(record.clone())]).await?;
+            parts.writer.write_soon(vec![Write::PinHostKey(record.clone())]).await?;
             parts.board.learn(record);
             let fingerprint = key.fingerprint();
             log::info!(host = host.meta.name.as_str(), key = fingerprint.as_str(); "host key trusted by hand");
@@ -215,7 +215,7 @@ impl Handler<ForgetHostKey> for HostActor {
         self.drop_connection(ctx);
         let (name, parts) = (self.name().clone(), Arc::clone(&self.parts));
         let forgotten = async move {
-            parts.writer.write(vec![Write::ForgetHostKey(name.clone())]).await?;
+            parts.writer.write_soon(vec![Write::ForgetHostKey(name.clone())]).await?;
             parts.board.forget_key(&name);
             log::info!(host = name.as_str(); "what was learnt of its host key was forgotten by hand");
             Ok::<(), AlfError>(())

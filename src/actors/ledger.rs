@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::verdict::{self, Verdict};
-use crate::model::{Captured, Instants, Kill, Name, PairStatus, Reason, RunId, RunResult, Task, Timestamp, Trigger};
+use super::verdict::Verdict;
+use crate::model::{Captured, Instants, Kill, Name, PairStatus, Reason, RunId, RunResult, Timestamp, Trigger};
 use crate::ssh::Ending;
 use crate::ssh::output::Output;
 use crate::store::OpenRun;
@@ -19,11 +19,9 @@ pub enum RunEnd {
     /// Its command was sent.
     Ran {
         /// How that ended.
-        ending: Box<Ending>,
-        /// What ran, as it was defined then: how it is judged.
-        task: Arc<Task>,
-        /// Whether the cancel was Alf's own: it is stopping.
-        stopping: bool,
+        ending: Arc<Ending>,
+        /// What that comes to.
+        verdict: Box<Verdict>,
     },
     /// Nothing was executed.
     NotRun {
@@ -56,7 +54,7 @@ impl ResultOf<'_> {
                 result.started_at = None;
                 result
             }
-            RunEnd::Ran { ending, task, stopping } => self.ran(run, *ending, &task, stopping, status),
+            RunEnd::Ran { ending, verdict } => self.ran(run, Arc::unwrap_or_clone(ending), *verdict, status),
         }
     }
 
@@ -113,9 +111,8 @@ impl ResultOf<'_> {
         }
     }
 
-    fn ran(&self, run: &OpenRun, ending: Ending, task: &Task, stopping: bool, status: &PairStatus) -> RunResult {
-        let Verdict { outcome, state, reason, message, exit_code, signal, perfdata } =
-            verdict::of(&ending, task, self.host, stopping);
+    fn ran(&self, run: &OpenRun, ending: Ending, verdict: Verdict, status: &PairStatus) -> RunResult {
+        let Verdict { outcome, state, reason, message, exit_code, signal, perfdata } = verdict;
         let (attempt, hard) = status.attempt_after(outcome, reason, self.max_attempts);
         RunResult {
             started_at: ending.started_at.map(Timestamp::from),

@@ -11,6 +11,7 @@ pub mod handle;
 pub mod host;
 pub mod host_key;
 pub mod in_flight;
+pub mod judge;
 pub mod key_uses;
 pub mod max_running;
 pub mod node;

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::board::Board;
 use super::catch_up::CatchUp;
 use super::in_flight::InFlight;
+use super::judge::Searches;
 use super::max_running::MaxRunning;
 use super::published::Published;
 use super::store::StoreWriter;
@@ -43,6 +44,8 @@ pub struct NodeParts {
     pub catch_up: Arc<CatchUp>,
     /// Runs that may wait or run on one host; beyond that a manual run is refused, a scheduled one skipped.
     pub queue: usize,
+    /// Searches at once in what runs have written.
+    pub searches: Searches,
     /// Handshakes at once on this node.
     pub handshakes: Arc<Semaphore>,
     /// A connection that nobody uses for so long is closed; none for never.

@@ -51,8 +51,7 @@ impl AlfHandle {
     }
 
     async fn set_pause(&self, pause: Option<Pause>) -> Result<(), AlfError> {
-        self.refuse_without_store()?;
-        self.writer.write(vec![Write::SetPause(pause.clone())]).await?;
+        self.writer.write_soon(vec![Write::SetPause(pause.clone())]).await?;
         self.board().set_pause(pause);
         Ok(())
     }

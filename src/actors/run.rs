@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Wanted;
 use super::in_flight::NodePlace;
+use super::judge;
 use super::ledger::RunEnd;
 use super::leftovers::Leftovers;
 use super::link::{Failure, Link};
@@ -104,9 +105,10 @@ impl Job {
                 }
                 _ => {}
             }
-            let task = Arc::clone(&self.plan.task);
             let stopping = self.stopping.load(Ordering::Relaxed);
-            return RunEnd::Ran { ending: Box::new(ending), task, stopping };
+            // Whoever waits for its place need not wait for the verdict.
+            drop(turn);
+            return judge::judge(&self.parts, ending, &self.plan.task, &self.host.meta.name, stopping).await;
         }
     }
 

@@ -2,7 +2,8 @@
 //! no added delay. Lossless: while the store is away, writes wait and are tried again; who wrote waits with them.
 //!
 //! What waits stands in a [`Queue`] that belongs to no actor, and leaves it when it is on disk: when the actor dies its
-//! next life goes on where it stopped, nothing is lost and nothing overtakes what was written before it.
+//! next life goes on where it stopped, nothing is lost and nothing overtakes what was written before it. Only who says
+//! so ([`StoreWriter::write_soon`]) is refused instead: a person, who would ask again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,6 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
-use super::error::AlfError;
 use super::supervision::{ActorHealth, Obituary, Slot, supervised};
 use crate::store::{Store, StoreError, Write, Written};
 
@@ -21,14 +21,18 @@ const MOST_WRITES: usize = 500;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// First and longest wait before a commit is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// A store that is back is noticed, and has taken what waits, within this time.
-const FLUSHED_WITHIN: Duration = Duration::from_secs(7);
+/// How long who is in a hurry waits for a slow store: less than a person is made to wait for an answer.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Something waits in the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Pump;
+
+/// Somebody found the store away.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Away(StoreError);
 
 /// Asks how it stands.
 #[derive(Message)]
@@ -41,6 +45,8 @@ type Answer = Result<Vec<Written>, StoreError>;
 struct Commit {
     writes: Arc<[Write]>,
     answer: oneshot::Sender<Answer>,
+    /// Whether it is refused, not kept, when the store is away.
+    soon: bool,
 }
 
 /// What waits for the store, oldest first, that which is being committed included.
@@ -53,8 +59,10 @@ pub struct Queue {
 #[derive(Default)]
 struct Waiting {
     commits: VecDeque<Commit>,
+    /// So many of them, from the front, are being committed.
+    committing: usize,
     /// Why the last commit failed, until one goes through.
-    failing: Option<String>,
+    failing: Option<StoreError>,
 }
 
 impl Queue {
@@ -65,6 +73,26 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store is away: who cannot wait for it is told so, but for what is being committed.
+    fn refuse(&self, error: &StoreError) {
+        let mut waiting = self.lock();
+        waiting.failing = Some(error.clone());
+        let behind = waiting.committing.min(waiting.commits.len());
+        let (refused, kept): (Vec<_>, Vec<_>) = waiting.commits.drain(behind..).partition(|commit| commit.soon);
+        waiting.commits.extend(kept);
+        drop(waiting);
+        for commit in refused {
+            let _ = commit.answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Takes a commit back; false when it is too late for that.
+    fn take_back(&self, writes: &Arc<[Write]>) -> bool {
+        let mut waiting = self.lock();
+        let place = waiting.commits.iter().position(|commit| Arc::ptr_eq(&commit.writes, writes));
+        place.filter(|place| *place >= waiting.committing).and_then(|place| waiting.commits.remove(place)).is_some()
     }
 }
 
@@ -85,31 +113,37 @@ pub struct StoreActor {
 impl StoreActor {
     /// On a store; goes on with what is in the queue.
     pub fn new(store: Arc<dyn Store>, queue: Arc<Queue>, obituary: Obituary) -> Self {
+        // A store that was away for the life before this one still is.
+        let failures = u32::from(queue.lock().failing.is_some());
         Self {
             store,
             queue,
             committing: false,
             one_by_one: 0,
-            failures: 0,
+            failures,
             last_error: None,
             commits: 0,
             _obituary: obituary,
         }
     }
 
-    /// Commits what waits, if nothing is being committed.
+    /// Commits what waits, if nothing is being committed. When nothing waits for a store that was away, it is asked
+    /// whether it is back.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         if self.committing {
             return;
         }
         let batch = self.batch();
         let count = batch.len();
-        if count == 0 {
+        if count == 0 && self.failures == 0 {
             return;
         }
         self.committing = true;
         let store = Arc::clone(&self.store);
         let job = async move {
+            if count == 0 {
+                return store.check().await.map(|()| Vec::new());
+            }
             let writes = batch.iter().flat_map(|writes| writes.iter().cloned()).collect();
             store.commit(writes).await
         };
@@ -137,6 +171,7 @@ impl StoreActor {
                 break;
             }
         }
+        waiting.committing = batch.len();
         batch
     }
 
@@ -150,7 +185,7 @@ impl StoreActor {
                 self.commits += 1;
                 self.settle(count, Ok(written));
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_passing() || count == 0 => {
                 self.wait(&error, ctx);
                 return;
             }
@@ -170,7 +205,7 @@ impl StoreActor {
         self.one_by_one = self.one_by_one.saturating_sub(count);
         let done: Vec<Commit> = {
             let mut waiting = self.queue.lock();
-            waiting.failing = None;
+            (waiting.failing, waiting.committing) = (None, 0);
             waiting.commits.drain(..count).collect()
         };
         let mut written = match answer {
@@ -188,7 +223,7 @@ impl StoreActor {
         }
     }
 
-    /// The store is away: tries again later.
+    /// The store is away: tries again later. Who cannot wait so long is told.
     fn wait(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
         if self.failures == 0 {
             log::error!("{error}; writes wait until it is back");
@@ -197,7 +232,9 @@ impl StoreActor {
         // One is enough to find out whether it is back.
         self.one_by_one = self.one_by_one.max(1);
         self.last_error = Some(error.to_string());
-        self.queue.lock().failing = Some(error.to_string());
+        self.committing = true;
+        self.queue.lock().committing = 0;
+        self.queue.refuse(error);
         let wait = RETRY.0.saturating_mul(1 << (self.failures - 1).min(10)).min(RETRY.1);
         ctx.run_later(wait, |actor, ctx| {
             actor.committing = false;
@@ -229,6 +266,22 @@ impl Handler<Pump> for StoreActor {
 
     fn handle(&mut self, _: Pump, ctx: &mut Context<Self>) {
         self.pump(ctx);
+    }
+}
+
+impl Handler<Away> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, Away(error): Away, ctx: &mut Context<Self>) {
+        if !error.is_passing() {
+            return;
+        }
+        if self.committing {
+            // What is being committed finds out by itself.
+            self.queue.refuse(&error);
+        } else {
+            self.wait(&error, ctx);
+        }
     }
 }
 
@@ -270,20 +323,16 @@ impl StoreWriter {
     }
 
     /// Why the store does not take writes now, if it does not.
-    pub fn failing(&self) -> Option<String> {
+    pub fn failing(&self) -> Option<StoreError> {
         self.queue.lock().failing.clone()
     }
 
-    /// Waits until all is on disk that waits now; refuses when that takes longer than a store that is back needs.
-    pub(super) async fn flushed(&self) -> Result<(), AlfError> {
-        if self.waiting() == 0 {
+    /// Waits until all is on disk that waits now, as [`Self::write_soon`] does.
+    pub(super) async fn flushed(&self) -> Result<(), StoreError> {
+        if self.waiting() == 0 && self.failing().is_none() {
             return Ok(());
         }
-        let slow = || format!("{} writes wait for the store; try again", self.waiting());
-        match tokio::time::timeout(FLUSHED_WITHIN, self.write(Vec::new())).await {
-            Ok(written) => Ok(written.map(drop)?),
-            Err(_) => Err(AlfError::Store(self.failing().unwrap_or_else(slow))),
-        }
+        self.write_soon(Vec::new()).await.map(drop)
     }
 
     /// Nothing is written any more: who still waits is told so.
@@ -291,17 +340,48 @@ impl StoreWriter {
         self.queue.lock().commits.clear();
     }
 
+    /// Somebody found the store away: it is asked from now on until it is back, and who cannot wait is refused meanwhile.
+    pub fn found_away(&self, error: &StoreError) {
+        self.actor.get().do_send(Away(error.clone()));
+    }
+
     /// Writes, waiting as long as it takes; an error is one that no waiting mends. Writes are committed in the order of
     /// these calls, whenever their futures are polled. One whose future was dropped may be left out.
-    pub fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<Vec<Written>, StoreError>> + use<> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.lock().commits.push_back(Commit { writes: writes.into(), answer });
-        // One that is being built anew looks into the queue by itself.
-        self.actor.get().do_send(Pump);
+    pub fn write(&self, writes: Vec<Write>) -> impl Future<Output = Answer> + use<> {
+        let (_, answered) = self.enqueue(writes, false);
+        async move { answered.await.unwrap_or_else(|_| Err(ended())) }
+    }
+
+    /// The same for who would rather be refused than wait for a store that is away, or slow for more than a few seconds:
+    /// with an error nothing was written, and nothing will be.
+    pub fn write_soon(&self, writes: Vec<Write>) -> impl Future<Output = Answer> + use<> {
+        let refused = self.failing();
+        let queued = if refused.is_none() { Some(self.enqueue(writes, true)) } else { None };
+        let queue = Arc::clone(&self.queue);
         async move {
-            answered
-                .await
-                .unwrap_or_else(|_| Err(StoreError::Unavailable("Alf ended before it was written".to_owned())))
+            let Some((writes, mut answered)) = queued else { return Err(refused.unwrap_or_else(ended)) };
+            let answer = match tokio::time::timeout(SOON, &mut answered).await {
+                Ok(answer) => answer,
+                Err(_) if queue.take_back(&writes) => {
+                    let slow = format!("it is slow: others have waited for it for more than {} s", SOON.as_secs());
+                    return Err(StoreError::Unavailable(slow));
+                }
+                Err(_) => answered.await,
+            };
+            answer.unwrap_or_else(|_| Err(ended()))
         }
     }
+
+    fn enqueue(&self, writes: Vec<Write>, soon: bool) -> (Arc<[Write]>, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        let writes: Arc<[Write]> = writes.into();
+        self.queue.lock().commits.push_back(Commit { writes: Arc::clone(&writes), answer, soon });
+        // One that is being built anew looks into the queue by itself.
+        self.actor.get().do_send(Pump);
+        (writes, answered)
+    }
+}
+
+fn ended() -> StoreError {
+    StoreError::Unavailable("Alf ended before it was written".to_owned())
 }

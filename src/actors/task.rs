@@ -204,7 +204,8 @@ impl TaskActor {
     /// The timer is up: deals with every instant that has come, when there is room for what they leave.
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
         if self.parts.writer.is_full() {
-            self.sleep(WHILE_FULL, ctx);
+            // Not for the same time everywhere, or the same ones would find room each time.
+            self.sleep(WHILE_FULL.mul_f64(rand::random_range(0.5..1.5)), ctx);
             return;
         }
         let now = self.parts.clock.now();

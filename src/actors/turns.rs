@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use actix::{Context, Handler, Message};
+use futures_util::FutureExt as _;
 
 use super::host::StartRun;
 use super::ledger::RunEnd;
@@ -75,7 +76,12 @@ impl TaskActor {
         self.parts.board.open(&self.host, Some(self.task()), run.clone());
         let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         let until = super::ledger::instant_of(run);
-        self.parts.writer.write(vec![Write::Claim { host, task, until, open }])
+        let claim = vec![Write::Claim { host, task, until, open }];
+        match run.trigger {
+            // A person is told that it was not started, and asks again.
+            Trigger::Manual => self.parts.writer.write_soon(claim).left_future(),
+            Trigger::Schedule | Trigger::CatchUp | Trigger::Retry => self.parts.writer.write(claim).right_future(),
+        }
     }
 
     /// A run is claimed: it goes to the host, or waits on.

@@ -1,21 +1,27 @@
 //! What the end of a command comes to: by the rules of its plugin, and by what its task expects.
 
 use crate::model::nagios::{self, Metric};
-use crate::model::{Name, Outcome, Plugin, Reason, Search, State, Task};
+use crate::model::{Name, Outcome, Pattern, Plugin, Reason, Search, State, Task};
 use crate::ssh::output::Output;
 use crate::ssh::{End, Ending};
 
 /// What a run that was sent comes to.
-#[derive(Debug)]
-pub(super) struct Verdict {
-    pub(super) outcome: Outcome,
-    pub(super) state: Option<State>,
-    pub(super) reason: Option<Reason>,
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Whether it went well.
+    pub outcome: Outcome,
+    /// How bad it is.
+    pub state: Option<State>,
+    /// What went wrong.
+    pub reason: Option<Reason>,
     /// One line for people, not yet escaped.
-    pub(super) message: String,
-    pub(super) exit_code: Option<i32>,
-    pub(super) signal: Option<String>,
-    pub(super) perfdata: Vec<Metric>,
+    pub message: String,
+    /// The command's exit code.
+    pub exit_code: Option<i32>,
+    /// The signal it died by.
+    pub signal: Option<String>,
+    /// What it measured.
+    pub perfdata: Vec<Metric>,
 }
 
 impl Verdict {
@@ -38,8 +44,29 @@ impl Verdict {
     }
 }
 
-/// Judges how a command of `task` ended on `host`; `stopping` tells a cancel of Alf's own from a person's.
-pub(super) fn of(ending: &Ending, task: &Task, host: &Name, stopping: bool) -> Verdict {
+/// What its task's pattern is to be searched for in, if the verdict hangs on that.
+pub(super) fn pattern<'a>(ending: &Ending, task: &'a Task) -> Option<&'a Pattern> {
+    let End::Exited(code) = ending.end else { return None };
+    let good = match task.plugin {
+        Plugin::None => is_expected(code, task),
+        Plugin::Nagios => nagios::state_of(code) == State::Ok,
+    };
+    task.expect.stdout_regex.as_ref().filter(|_| good)
+}
+
+/// Searches standard output for a pattern.
+pub(super) fn search(pattern: &Pattern, stdout: &Output, task: &Task) -> Search {
+    if stdout.truncated() {
+        let (head, tail) = halves(stdout, task);
+        pattern.search_halves(head, tail)
+    } else {
+        pattern.search(&stdout.bytes)
+    }
+}
+
+/// Judges how a command of `task` ended on `host`; `stopping` tells a cancel of Alf's own from a person's. `searched` is
+/// what the search for its [`pattern`] came to.
+pub(super) fn of(ending: &Ending, task: &Task, host: &Name, stopping: bool, searched: Option<Search>) -> Verdict {
     let killed = match &ending.kill {
         Some(kill) => format!(" ({})", kill.detail),
         None => String::new(),
@@ -47,8 +74,8 @@ pub(super) fn of(ending: &Ending, task: &Task, host: &Name, stopping: bool) -> V
     match &ending.end {
         End::Exited(code) => {
             let verdict = match task.plugin {
-                Plugin::None => of_exit(*code, ending, task),
-                Plugin::Nagios => of_plugin(*code, ending, task),
+                Plugin::None => of_exit(*code, ending, task, searched),
+                Plugin::Nagios => of_plugin(*code, ending, task, searched),
             };
             Verdict { exit_code: Some(*code), ..verdict }
         }
@@ -75,15 +102,19 @@ pub(super) fn of(ending: &Ending, task: &Task, host: &Name, stopping: bool) -> V
     }
 }
 
-fn of_exit(code: i32, ending: &Ending, task: &Task) -> Verdict {
-    if !u8::try_from(code).is_ok_and(|code| task.expect.exit_codes.contains(&code)) {
+fn is_expected(code: i32, task: &Task) -> bool {
+    u8::try_from(code).is_ok_and(|code| task.expect.exit_codes.contains(&code))
+}
+
+fn of_exit(code: i32, ending: &Ending, task: &Task, searched: Option<Search>) -> Verdict {
+    if !is_expected(code, task) {
         return Verdict::bad(Reason::ExitCode, with(format!("exit code {code}"), complaint(ending)));
     }
     let said = first_line(&ending.stdout.bytes).or_else(|| first_line(&ending.stderr.bytes));
-    beyond_exit_code(ending, task, said.unwrap_or_else(|| format!("exit code {code}, no output")))
+    beyond_exit_code(ending, task, searched, said.unwrap_or_else(|| format!("exit code {code}, no output")))
 }
 
-fn of_plugin(code: i32, ending: &Ending, task: &Task) -> Verdict {
+fn of_plugin(code: i32, ending: &Ending, task: &Task, searched: Option<Search>) -> Verdict {
     let stdout = &ending.stdout;
     let cut = stdout.truncated();
     let text = String::from_utf8_lossy(if cut { halves(stdout, task).0 } else { &stdout.bytes });
@@ -92,15 +123,15 @@ fn of_plugin(code: i32, ending: &Ending, task: &Task) -> Verdict {
         None => format!("exit code {code}, no output"),
     });
     let verdict = match nagios::state_of(code) {
-        State::Ok => beyond_exit_code(ending, task, said),
+        State::Ok => beyond_exit_code(ending, task, searched, said),
         state => Verdict { state: Some(state), ..Verdict::bad(Reason::ExitCode, said) },
     };
     Verdict { perfdata: nagios::perfdata(&text, cut), ..verdict }
 }
 
 /// What is expected beside the exit code, of a run whose exit code is good.
-fn beyond_exit_code(ending: &Ending, task: &Task, said: String) -> Verdict {
-    let failed = output_fault(ending, task)
+fn beyond_exit_code(ending: &Ending, task: &Task, searched: Option<Search>, said: String) -> Verdict {
+    let failed = output_fault(ending, task, searched)
         .map(|fault| (Reason::Output, fault))
         .or_else(|| duration_fault(ending, task).map(|fault| (Reason::Duration, with(fault, Some(said.clone())))));
     match failed {
@@ -110,7 +141,7 @@ fn beyond_exit_code(ending: &Ending, task: &Task, said: String) -> Verdict {
 }
 
 /// What is wrong with what it wrote.
-fn output_fault(ending: &Ending, task: &Task) -> Option<String> {
+fn output_fault(ending: &Ending, task: &Task, searched: Option<Search>) -> Option<String> {
     let (stdout, expect) = (&ending.stdout, &task.expect);
     let cut = stdout.truncated();
     let lost = || format!("only {} of its {} bytes were kept (output_limit)", stdout.bytes.len(), stdout.total);
@@ -123,20 +154,18 @@ fn output_fault(ending: &Ending, task: &Task) -> Option<String> {
             return Some(with("stdout is not what stdout_equals says".to_owned(), wrote()));
         }
     }
-    if let Some(pattern) = &expect.stdout_regex {
-        let found = if cut {
-            let (head, tail) = halves(stdout, task);
-            pattern.search_halves(head, tail)
-        } else {
-            pattern.search(&stdout.bytes)
-        };
-        match found {
-            Search::Found => {}
-            Search::NotFound => return Some(with("stdout does not match stdout_regex".to_owned(), wrote())),
-            Search::NotInParts => {
-                let why = if cut { lost() } else { "only its first and last 128 KiB are searched".to_owned() };
-                return Some(format!("stdout_regex was not found in stdout: {why}"));
-            }
+    match searched {
+        None | Some(Search::Found) => {}
+        Some(Search::NotFound) => return Some(with("stdout does not match stdout_regex".to_owned(), wrote())),
+        Some(Search::NotInParts) => {
+            let why = if cut { lost() } else { "only its first and last 128 KiB are searched".to_owned() };
+            return Some(format!("stdout_regex was not found in stdout: {why}"));
+        }
+        Some(Search::TooSlow(limit)) => {
+            let (limit, kept) = (limit.as_secs(), stdout.bytes.len());
+            return Some(format!(
+                "stdout_regex takes longer than {limit}s to be searched for in {kept} bytes of stdout: make it simpler"
+            ));
         }
     }
     if expect.stderr_empty && ending.stderr.total > 0 {

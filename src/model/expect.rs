@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,8 @@ pub enum Search {
     NotFound,
     /// It is not in the parts that were searched; nobody can say of the whole.
     NotInParts,
+    /// The search took longer than this, so nobody waited for its end.
+    TooSlow(Duration),
 }
 
 impl PartialEq for Pattern {

@@ -374,7 +374,8 @@ impl Store for MemoryStore {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        let fault = self.opened().and_then(|inner| inner.faults.of(&[]).map_or(Ok(()), Err));
+        let fault =
+            self.opened().and_then(|inner| inner.faults.of(&[]).map_or_else(|| inner.faults.of_definitions(), Err));
         Box::pin(std::future::ready(fault))
     }
 

@@ -45,4 +45,5 @@ mod ssh_program;
 mod ssh_room;
 mod ssh_sudo;
 mod standing;
+mod store_away;
 mod tls;

@@ -130,6 +130,31 @@ fn outcomes_are_judged_and_told() {
 }
 
 #[test]
+fn a_pattern_that_takes_too_long_holds_up_nobody() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    // More states than any cache of them holds, in as much text as is searched: half a minute's work.
+    let slow = "(?s-u)(?:a|b|c|[d-z]){900}[0-9]";
+    let text = "head -c 400000 /dev/urandom | base64 -w 0 | tr A-Z a-z | tr -cd a-z | head -c 262144";
+    let task = json!({"command": text, "expect": {"stdout_regex": slow}, "output_limit": 262_144});
+    service.add_task("slow", "web1", task, None);
+    service.add_task("tick", "web1", json!({"command": "true"}), Some("@every 1s"));
+    let result = service.run("slow");
+    assert_eq!((&result["outcome"], &result["reason"]), (&json!("PROBLEM"), &json!("output")), "{}", result["message"]);
+    let said = "stdout_regex takes longer than 5s to be searched for in 262144 bytes of stdout: make it simpler";
+    assert_eq!(result["message"], said);
+    assert_eq!(result["stdout_bytes"], 262_144);
+    assert!(result["duration_ms"].as_i64().unwrap() < 5000, "the search is none of its time");
+    let since = result["finished_at"].as_str().unwrap();
+    let ticks = results(&service, &format!("task=tick&since={since}"));
+    assert!(ticks.len() >= 3, "{ticks:?}");
+    assert!(
+        ticks.iter().all(|tick| tick["outcome"] == "OK" && tick["lateness_ms"].as_i64().unwrap() < 2000),
+        "{ticks:?}"
+    );
+}
+
+#[test]
 fn env_and_stdin_arrive_exactly_and_the_later_wins() {
     let (sshd, service) = (Sshd::start(), Service::start());
     service.add_host(&sshd);

@@ -217,6 +217,7 @@ async fn a_change_that_is_not_taken_leaves_all_as_it_was_and_a_lost_race_is_run_
     assert_eq!(refused, Err(AlfError::Store(down.to_string())));
     assert!(alf.get(Noun::Host, "gate").is_none() && alf.get(Noun::Host, "web1").is_some());
     alf.store().fail_definitions(None);
+    tokio::time::sleep(seconds(10)).await;
 
     // Another process on the same store was first.
     let loaded = alf.store().load().await.unwrap();

@@ -167,11 +167,11 @@ async fn two_alfs_that_write_at_once_both_get_through() {
     let second = crate::actors::catalog::CatalogParts {
         published: crate::actors::published::Published::new(crate::model::Catalog::default()),
         store: Arc::new(alf.store().clone()),
+        writer: alf.handle.writer.clone(),
         vault: Arc::new(alf.world.vault()),
         defaults: Arc::new(Defaults::default()),
         clock: alf.world.clock.clone(),
         node: alf.handle.node().clone(),
-        writer: alf.handle.writer.clone(),
     };
     let second = Arc::new(second);
     let slot = crate::actors::supervision::keep("catalog", actix_rt::Arbiter::current(), move |obituary| {
@@ -201,7 +201,13 @@ async fn a_store_that_does_not_take_a_change_leaves_all_as_it_was() {
     assert_eq!(refused, Err(AlfError::Store(down.to_string())));
     assert_eq!(alf.delete(Noun::Host, "web1", true).await, Err(AlfError::Store(down.to_string())));
     assert!(alf.get(Noun::Host, "web2").is_none() && alf.get(Noun::Host, "web1").is_some());
+    assert_eq!(alf.handle.ready().await, [down.to_string()]);
+    let started = tokio::time::Instant::now();
+    assert_eq!(alf.run("web1", "check").await, Err(AlfError::Store(down.to_string())));
+    assert_eq!(started.elapsed(), seconds(0), "nobody is kept waiting for what is known");
     alf.store().fail_definitions(None);
+    tokio::time::sleep(seconds(10)).await;
+    assert_eq!(alf.handle.ready().await, Vec::<String>::new(), "found out without a write");
     alf.define(r#"{"hosts": [{"name": "web2"}]}"#).await;
     alf.end().await;
 }

@@ -86,6 +86,7 @@ async fn a_store_that_does_not_take_it_keeps_both_keys_until_it_does() {
     }
     assert_eq!(keys_in_file(&alf), 2, "not one more at every try");
     alf.store().fail_definitions(None);
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     alf.define(r#"{"credentials": [{"name": "new", "password": "hunter5"}]}"#).await;
     assert_eq!(alf.handle.rotate_key().await, Ok(3));
     assert_eq!(keys_in_file(&alf), 1);

@@ -69,6 +69,7 @@ async fn definitions_change_after_what_came_due_by_the_old_ones() {
     assert_eq!(unlinked, Err(AlfError::Store("the store is not available: database is locked".to_owned())));
     assert!(alf.get(Noun::HostTask, "check@web1").is_some());
     alf.store().fail_commits(None);
+    tokio::time::sleep(seconds(6)).await;
     alf.delete(Noun::HostTask, "check@web1", false).await.unwrap();
     // Nobody will ask for the pair any more: what came due before is known all the same.
     let until = alf.now();
@@ -96,6 +97,47 @@ async fn what_waits_for_the_store_is_bounded_and_told_afterwards() {
     assert!(results.len() < 1_700);
     assert_eq!(alf.results("web1", "check").last().unwrap().outcome, Outcome::Ok);
     assert!(alf.store().counters().most_writes <= 500);
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn runs_wait_for_a_slow_store_and_what_waits_is_bounded() {
+    let mut world = World::new();
+    world.queue = 200;
+    let alf = world.start().await;
+    let hosts: Vec<String> = (0..30).map(|n| format!("h{n}")).collect();
+    let listed = hosts.iter().map(|host| format!(r#"{{"name": "{host}"}}"#)).collect::<Vec<_>>().join(",");
+    alf.define(&format!(
+        r#"{{"hosts": [{listed}], "tasks": [{{"name": "check", "command": "check"}}],
+            "host_tasks": [{{"name": "all", "task": "check", "selector": "*"}}],
+            "schedules": [{{"name": "often", "cron": "@every 1s", "splay": "0s"}}],
+            "task_schedules": [{{"task": "check", "schedule": "often"}}]}}"#
+    ))
+    .await;
+    alf.settle().await;
+    alf.store().delay_commits(seconds(3));
+    let mut longest = 0;
+    for _ in 0..300 {
+        tokio::time::sleep(seconds(1)).await;
+        longest = longest.max(alf.handle.stats().await.unwrap().store_queue);
+        for host in &hosts {
+            let claimed = alf.store().pair(host, "check").map_or(0, |pair| pair.open.len());
+            assert!(alf.hosts().running(host) <= claimed, "nothing is sent without its claim");
+        }
+    }
+    // What is in flight adds its Results, and who finds room deals with all that has come meanwhile.
+    assert!((200..400).contains(&longest), "{longest}");
+    let slow_until = Timestamp::from(alf.now());
+    assert_eq!(alf.handle.ready().await, Vec::<String>::new(), "slow is not away");
+    alf.store().delay_commits(Duration::ZERO);
+    tokio::time::sleep(seconds(30)).await;
+    for host in &hosts {
+        let results = alf.results(host, "check");
+        told(&results, TimeDelta::seconds(1), alf.now());
+        let ran: Vec<_> = results.iter().filter(|it| it.outcome == Outcome::Ok).map(|it| it.scheduled_at).collect();
+        let while_slow = ran.iter().filter(|at| **at < slow_until).count();
+        assert!(while_slow > 3 && ran.len() > while_slow + 20 && ran.is_sorted(), "{ran:?}");
+    }
     alf.end().await;
 }
 
@@ -252,6 +294,66 @@ async fn a_write_that_nobody_waits_for_may_be_left_out() {
 }
 
 #[actix_rt::test]
+async fn who_is_in_a_hurry_is_refused_and_it_is_not_done_later() {
+    tokio::time::pause();
+    let store = MemoryStore::new();
+    let (writer, slot) = writer(&store);
+    store.fail_commits(away());
+    let refused = writer.write_soon(vec![claim(1, 1)]);
+    let waits = writer.write(vec![claim(2, 2)]);
+    assert_eq!(refused.await, Err(away().unwrap()));
+    assert_eq!(writer.write_soon(vec![claim(3, 3)]).await, Err(away().unwrap()), "known to be away");
+    store.fail_commits(None);
+    assert_eq!(waits.await, Ok(vec![Written::Claimed]));
+    assert_eq!(writer.write_soon(vec![claim(4, 4)]).await, Ok(vec![Written::Claimed]));
+
+    // A store that is slow: what waits is taken back, what is being written is waited for.
+    store.delay_commits(seconds(8));
+    let first = writer.write_soon(vec![claim(5, 5)]);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let second = writer.write_soon(vec![claim(6, 6)]);
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first, Ok(vec![Written::Claimed]));
+    assert!(second.unwrap_err().to_string().contains("it is slow"));
+    tokio::time::sleep(seconds(60)).await;
+    let open: Vec<_> = store.pair("web1", "check").unwrap().open.iter().map(|run| run.id.as_bytes()[0]).collect();
+    assert_eq!(open, [2, 4, 5]);
+    slot.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_store_that_was_found_away_is_asked_until_it_is_back() {
+    tokio::time::pause();
+    let store = MemoryStore::new();
+    let (writer, slot) = writer(&store);
+    store.fail_commits(away());
+    assert!(writer.write_soon(vec![claim(1, 1)]).await.is_err());
+    slot.get().do_send(Crash);
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!((writer.failing(), writer.waiting()), (away(), 0));
+    store.fail_commits(None);
+    tokio::time::sleep(seconds(6)).await;
+    assert_eq!(writer.failing(), None, "though nothing waited to be written");
+    writer.found_away(&away().unwrap());
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(writer.failing(), away());
+    tokio::time::sleep(seconds(6)).await;
+    assert_eq!((writer.failing(), store.counters().commits), (None, 0));
+
+    // What is being committed meanwhile is not told: it finds out by itself.
+    store.delay_commits(seconds(2));
+    let committing = writer.write_soon(vec![claim(2, 2)]);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let behind = writer.write_soon(vec![claim(3, 3)]);
+    writer.found_away(&away().unwrap());
+    assert_eq!(behind.await, Err(away().unwrap()));
+    assert_eq!(writer.failing(), away());
+    assert_eq!(committing.await, Ok(vec![Written::Claimed]));
+    assert_eq!(writer.failing(), None);
+    slot.stop().await;
+}
+
+#[actix_rt::test]
 async fn who_waits_at_the_end_is_told() {
     tokio::time::pause();
     let store = MemoryStore::new();
@@ -259,7 +361,7 @@ async fn who_waits_at_the_end_is_told() {
     let (writer, slot) = writer(&store);
     let waits = writer.write(vec![claim(1, 1)]);
     tokio::time::sleep(seconds(60)).await;
-    assert_eq!(writer.failing(), Some("the store is not available: database is locked".to_owned()));
+    assert_eq!(writer.failing(), away());
     slot.stop().await;
     writer.close();
     assert!(waits.await.is_err());

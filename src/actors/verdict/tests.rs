@@ -42,9 +42,11 @@ fn judge_as(task: &Arc<Task>, end: End, stdout: &[u8], stderr: &[u8]) -> RunResu
         kill: None,
         leader: None,
     };
-    let of = ResultOf { host: &name, task: Some(&name), node: &name, max_attempts: 1 };
-    let end = RunEnd::Ran { ending: Box::new(ending), task: Arc::clone(task), stopping: false };
-    of.ended(&run, end, &PairStatus::default(), now)
+    let result = ResultOf { host: &name, task: Some(&name), node: &name, max_attempts: 1 };
+    let searched = pattern(&ending, task).map(|pattern| search(pattern, &ending.stdout, task));
+    let verdict = Box::new(of(&ending, task, &name, false, searched));
+    let end = RunEnd::Ran { ending: Arc::new(ending), verdict };
+    result.ended(&run, end, &PairStatus::default(), now)
 }
 
 fn judge(end: End, stdout: &[u8], stderr: &[u8]) -> RunResult {
@@ -220,4 +222,27 @@ fn what_else_is_expected_stands_on_top_of_a_plugin() {
     assert_eq!((failed.state, failed.reason), (Some(State::Critical), Some(Reason::Output)));
     assert_eq!(failed.perfdata.map(|metrics| metrics.len()), Some(1));
     is(&judge_as(&both, End::Exited(1), b"DISK | a=1", b""), State::Warning, Some(Reason::ExitCode), "DISK");
+}
+
+#[test]
+fn a_pattern_that_takes_too_long_is_told_and_never_taken_for_good() {
+    let task = expecting(r#"{"stdout_regex":"a"}"#);
+    let name = Name::parse("x").unwrap();
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let ending = |code| Ending {
+        started_at: Some(now),
+        finished_at: now,
+        end: End::Exited(code),
+        stdout: Output { bytes: b"a".to_vec(), total: 1 },
+        stderr: Output::default(),
+        kill: None,
+        leader: None,
+    };
+    let slow = Some(Search::TooSlow(std::time::Duration::from_secs(5)));
+    let verdict = of(&ending(0), &task, &name, false, slow);
+    assert_eq!((verdict.outcome, verdict.reason), (Outcome::Problem, Some(Reason::Output)));
+    let said = "stdout_regex takes longer than 5s to be searched for in 1 bytes of stdout: make it simpler";
+    assert_eq!(verdict.message, said);
+    assert!(pattern(&ending(0), &task).is_some());
+    assert!(pattern(&ending(1), &task).is_none(), "the exit code has settled it");
 }

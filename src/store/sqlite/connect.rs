@@ -13,6 +13,9 @@ use super::fault::Fault;
 /// The first release without the WAL-reset bug (<https://sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// What `PRAGMA auto_vacuum` calls it: dropped tables give their room back when they are asked to.
+const INCREMENTAL: i64 = 2;
+
 /// How long SQLite waits for a lock that another program holds.
 const BUSY: Duration = Duration::from_millis(5000);
 
@@ -56,8 +59,10 @@ pub(super) fn writer(file: &Path) -> Result<Connection, Fault> {
 
 /// Sets the connection that writes up, once it is known whose database it is.
 pub(super) fn set_up(connection: &Connection) -> Result<(), Fault> {
-    // Only works before the first table, and before WAL.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // Only works before the first table, and before WAL; later it would but write, and wait for who writes.
+    if connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(Fault::Unreadable(format!(

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::schema;
 use crate::store::StoreError;
 
 /// What can go wrong inside this backend; it becomes a `StoreError` where the file's path is known.
@@ -18,6 +19,12 @@ pub(super) enum Fault {
     /// The catalog is at another revision.
     #[error("the catalog is at revision {0}")]
     Conflict(u64),
+    /// A newer Alf's, with this schema.
+    #[error("its schema is {0}, of a newer Alf")]
+    Newer(u32),
+    /// Not Alf's.
+    #[error("it is another program's database: use another data directory")]
+    Foreign,
     /// Nobody waits for the read any more, or its time is over.
     #[error("the time limit for reading was over: ask for less")]
     GivenUp,
@@ -41,6 +48,8 @@ impl Fault {
         let place = file.display();
         match self {
             Self::Conflict(current) => StoreError::Conflict { current },
+            Self::Newer(found) => StoreError::Newer { place: place.to_string(), found, known: schema::NEWEST },
+            Self::Foreign => StoreError::Corrupt(format!("{place}: {self}")),
             Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),
             Self::GivenUp | Self::Closed | Self::Died(_) | Self::LogInUse | Self::QueueFull(_) => {
                 StoreError::Unavailable(format!("{place}: {self}"))
@@ -52,17 +61,20 @@ impl Fault {
         }
     }
 
-    /// The cause in words, for a database that cannot be opened.
-    pub(super) fn cause(&self) -> String {
-        match self {
+    /// The store's error for the database at `file`, which cannot be opened.
+    pub(super) fn at_opening(self, file: &Path) -> StoreError {
+        let cause = match &self {
+            Self::Newer(_) => return self.at(file),
             Self::Sql(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return self.at(file),
                 Some(ErrorCode::NotADatabase) => {
                     "it is not an SQLite database: move it away, or use another data directory".to_owned()
                 }
                 _ => passing(error).unwrap_or_else(|| error.to_string()),
             },
             other => other.to_string(),
-        }
+        };
+        StoreError::Open { place: file.display().to_string(), cause }
     }
 
     /// Whether a new connection may help where this one does not.

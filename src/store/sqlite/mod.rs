@@ -50,24 +50,24 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens or creates the store in a data directory, which must be there. Blocks while it brings the schema up to date.
+    /// Opens or creates the store in a data directory, which must be there. Blocks while it brings the schema up to
+    /// date. One that another program holds is `Unavailable`: it may be free later.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let file = data_dir.join(FILE);
         let failed = |cause: String| StoreError::Open { place: file.display().to_string(), cause };
         connect::check_library().map_err(failed)?;
         connect::prepare_file(&file).map_err(|error| failed(cause(&error)))?;
-        let mut connection = connect::writer(&file).map_err(|fault| failed(fault.cause()))?;
-        match schema::owner(&connection).map_err(|fault| failed(fault.cause()))? {
-            schema::Owner::Usable => {}
-            schema::Owner::Newer(found) => {
-                return Err(StoreError::Newer { place: file.display().to_string(), found, known: schema::NEWEST });
+        let connection = connect::writer(&file).and_then(|mut connection| {
+            match schema::owner(&connection)? {
+                schema::Owner::Usable => {}
+                schema::Owner::Newer(found) => return Err(Fault::Newer(found)),
+                schema::Owner::Foreign => return Err(Fault::Foreign),
             }
-            schema::Owner::Foreign => {
-                return Err(failed("it is another program's database: use another data directory".to_owned()));
-            }
-        }
-        connect::set_up(&connection).map_err(|fault| failed(fault.cause()))?;
-        schema::migrate(&mut connection).map_err(|fault| failed(fault.cause()))?;
+            connect::set_up(&connection)?;
+            schema::migrate(&mut connection)?;
+            Ok(connection)
+        });
+        let connection = connection.map_err(|fault| fault.at_opening(&file))?;
         let writer = Writer::start(&file, connection).map_err(|error| failed(cause(&error)))?;
         Ok(Self { writer, readers: Readers::new(&file), file })
     }

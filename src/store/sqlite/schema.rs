@@ -173,13 +173,19 @@ pub(super) const OLDEST: &str = VERSION_1;
 
 /// Brings the schema up to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
-    loop {
+    // A database that another program writes to can still be read: who has nothing to change need not wait for it.
+    while version(connection)? < NEWEST {
         let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
-        let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let version = version(&transaction)?;
         let Some(migration) = MIGRATIONS.get(version as usize) else { return Ok(()) };
         migration(&transaction)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", version + 1)?;
         transaction.commit()?;
     }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> Result<u32, Fault> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }

@@ -1,6 +1,7 @@
 //! What tests stand on.
 
 pub(crate) mod alone;
+pub(crate) mod disk;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod packet;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::disk::SmallDisk;
 use super::http::{Answer, request};
 use super::sshd::{Sshd, pause};
 
@@ -18,6 +19,8 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// A running `alf serve`.
 pub(crate) struct Service {
+    /// Its data directory, if that is a disk of its own: unmounted before the directory goes.
+    disk: Option<SmallDisk>,
     dir: TempDir,
     child: Child,
     pub(crate) address: String,
@@ -46,10 +49,26 @@ impl Service {
 
     /// Starts it with settings in the environment.
     pub(crate) fn start_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), None, environment)
+    }
+
+    /// Starts it with its data directory on a disk of its own that is soon full; none where no disk can be mounted.
+    pub(crate) fn start_on_a_small_disk() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
+        let disk = SmallDisk::mount(&dir.path().join("data"))?;
+        Some(Self::start_in(dir, Some(disk), &[]))
+    }
+
+    /// Starts it in a directory whose `data` may hold something already.
+    pub(crate) fn start_in(dir: TempDir, disk: Option<SmallDisk>, environment: &[(&str, &str)]) -> Self {
         let (child, first_line, address) = launch(&dir.path().join("data"), environment);
         let key = std::fs::read_to_string(dir.path().join("data/admin.key")).unwrap().trim().to_owned();
-        Self { dir, child, address, key, first_line }
+        Self { disk, dir, child, address, key, first_line }
+    }
+
+    /// The disk of [`Self::start_on_a_small_disk`].
+    pub(crate) fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().unwrap()
     }
 
     /// Its data directory.

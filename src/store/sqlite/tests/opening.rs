@@ -200,7 +200,20 @@ fn one_that_is_locked_cannot_be_made_and_says_why() {
     let directory = tempfile::tempdir().unwrap();
     let holder = stranger(&directory);
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    refused(&directory, "another program holds the database");
+    is_unavailable(SqliteStore::open(directory.path()), "another program holds the database");
     holder.execute_batch("ROLLBACK").unwrap();
     SqliteStore::open(directory.path()).unwrap();
+}
+
+#[tokio::test]
+async fn one_that_another_program_writes_to_can_be_opened() {
+    let (directory, store) = store();
+    let kept = any_result();
+    store.commit(vec![save(kept.clone())]).await.unwrap();
+    store.close().await;
+    drop(store);
+    let holder = stranger(&directory);
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.result(kept.id).await.unwrap(), Some(kept));
 }

@@ -150,7 +150,8 @@ async fn a_read_that_was_given_up_between_two_statements_ends() {
     }
     gone.send(()).unwrap();
     let fault = end.await.unwrap().unwrap_err();
-    assert!(fault.cause().contains("the time limit for reading"), "{}", fault.cause());
+    let said = fault.at(Path::new("alf.db")).to_string();
+    assert!(said.contains("the time limit for reading"), "{said}");
     assert_eq!(store.results(all()).await.unwrap().total, 0, "the connection is good for another read");
 }
 
