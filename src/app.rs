@@ -20,6 +20,7 @@ use crate::actors::in_flight::InFlight;
 use crate::actors::judge::Searches;
 use crate::actors::key_uses::KeyUses;
 use crate::actors::max_running::MaxRunning;
+use crate::actors::news::Journal;
 use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
@@ -146,7 +147,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let defaults = Arc::new(setup.defaults);
     let catalog = read_rows(loaded.revision, loaded.definitions, &parts.vault, &defaults)?;
     let published = Published::new(catalog);
-    let board = Arc::new(Board::default());
+    let (board, journal) = (Arc::new(Board::default()), Arc::<Journal>::default());
     board.restore(Restored {
         pairs: loaded.pairs,
         host_keys: loaded.host_keys,
@@ -167,6 +168,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         node: setup.node.clone(),
         clock: parts.clock.clone(),
         board: Arc::clone(&board),
+        journal: Arc::clone(&journal),
         published: published.clone(),
         store: Arc::clone(&parts.store),
         writer: writer.clone(),
@@ -208,6 +210,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         published,
         board,
         key_uses: KeyUses::restored(loaded.key_uses),
+        journal,
         started_at: parts.clock.now().into(),
         clock: parts.clock,
         defaults,
@@ -252,6 +255,7 @@ impl App {
         // Before anything else, for lives of actors that begin from now on.
         self.parts.stopping.store(true, Ordering::Relaxed);
         let _ = self.handle.node().get().send(Everyone::StopFiring).await;
+        self.parts.journal.close();
         let stop = self.server.as_ref().map(|(stop, _)| stop.clone());
         let requests = async {
             if let Some(stop) = stop {

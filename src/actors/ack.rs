@@ -50,7 +50,7 @@ impl HostActor {
         if ack.is_some() && !is_down {
             return refuse(format!("host {} has no PROBLEM", self.name()));
         }
-        let Some(record) = self.parts.board.change_host(self.name(), |record| record.ack = ack) else {
+        let Some((_, record)) = self.parts.board.change_host(self.name(), |record| record.ack = ack) else {
             return Box::pin(std::future::ready(Ok(())));
         };
         let write = Write::SetHost { host: self.name().clone(), record: Box::new(record) };

@@ -247,13 +247,17 @@ impl Board {
         self.read().hosts.get(host).is_some_and(|row| row.record.is_down())
     }
 
-    /// Changes how a host stands; answers it where it is different from before.
-    pub(super) fn change_host(&self, host: &Name, change: impl FnOnce(&mut HostRecord)) -> Option<HostRecord> {
+    /// Changes how a host stands; answers how it did before and does now, where that is different.
+    pub(super) fn change_host(
+        &self,
+        host: &Name,
+        change: impl FnOnce(&mut HostRecord),
+    ) -> Option<(HostRecord, HostRecord)> {
         let mut inner = self.write();
         let record = &mut inner.hosts.entry(host.clone()).or_default().record;
         let before = record.clone();
         change(record);
-        (before != *record).then(|| record.clone())
+        (before != *record).then(|| (before, record.clone()))
     }
 
     /// A host is defined: shown from now on.

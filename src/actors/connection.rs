@@ -261,7 +261,8 @@ impl HostActor {
 
     /// Changes how the host stands, on the board and in the store.
     pub(super) fn change_host(&self, change: impl FnOnce(&mut HostRecord)) {
-        if let Some(record) = self.parts.board.change_host(self.name(), change) {
+        if let Some((before, record)) = self.parts.board.change_host(self.name(), change) {
+            self.parts.journal.host(self.name(), &before, &record);
             let write = Write::SetHost { host: self.name().clone(), record: Box::new(record) };
             saving::send(&self.parts, vec![write]);
         }

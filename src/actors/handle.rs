@@ -13,6 +13,7 @@ use super::error::AlfError;
 use super::host::HostActor;
 use super::host_key::{ForgetHostKey, ShowHostKey, TrustHost};
 use super::key_uses::KeyUses;
+use super::news::Journal;
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::published::Published;
 use super::rotation::RotateKey;
@@ -33,6 +34,7 @@ pub use super::catalog::{Draft as AnyDraft, Precondition as If};
 pub use super::error::AlfError as Error;
 pub use super::follow::{Followed, Follower};
 pub use super::host_key::{HostKeyView, TrustedKey};
+pub use super::news::{Heard, Listener};
 pub use super::order::Order;
 pub use super::start::{Group, What};
 pub use super::supervision::ActorHealth as Health;
@@ -69,6 +71,8 @@ pub struct HandleParts {
     pub board: Arc<Board>,
     /// When each key was last shown.
     pub key_uses: KeyUses,
+    /// What happens.
+    pub journal: Arc<Journal>,
     /// The time of day.
     pub clock: Clock,
     /// What stands in for fields left out.
@@ -331,6 +335,16 @@ impl AlfHandle {
             reason: record.reason,
             message: record.message,
         })
+    }
+
+    /// Hears what happens: from now on, or from behind the news of this number.
+    pub fn listen(&self, after: Option<u64>) -> Listener {
+        Listener::new(Arc::clone(&self.journal), after.unwrap_or_else(|| self.journal.newest()))
+    }
+
+    /// The number of the newest news.
+    pub fn newest_news(&self) -> u64 {
+        self.journal.newest()
     }
 
     /// The keys learnt from a host.

@@ -239,7 +239,7 @@ impl HostActor {
     fn settle(&self, run: &OpenRun, task: Option<&Name>, end: RunEnd) {
         let of = ResultOf { host: self.name(), task, node: &self.parts.node, max_attempts: 1 };
         let result = of.ended(run, end, &PairStatus::default(), self.parts.clock.now());
-        saving::save(&self.parts, result, None, None);
+        saving::save(&self.parts, result, None, None, None);
         task.iter().for_each(|task| saving::forget_pair(&self.parts, self.name(), task));
     }
 

@@ -85,15 +85,23 @@ impl AlfHandle {
         self.key_uses.of(key)
     }
 
+    /// Whether who had these rights still has their key, and it may do as much.
+    pub fn still_hold(&self, rights: &Rights) -> bool {
+        self.key_now(rights).is_some()
+    }
+
+    /// The rights that the key has now; none where it is gone, has ended, or may do less.
+    fn key_now(&self, rights: &Rights) -> Option<Rights> {
+        let Some(then) = rights.key() else { return Some(rights.clone()) };
+        let catalog = self.catalog();
+        let now = catalog.keys.get(&then.meta.name).filter(|now| now.meta.created_at == then.meta.created_at)?;
+        (!now.has_expired(self.now()) && now.role >= then.role).then(|| Rights::of(now.clone()))
+    }
+
     /// Whether who had these rights would still have them for a host: their key may have been changed or revoked, or the
     /// host's labels be others.
     pub fn still_cover(&self, rights: &Rights, host: &Name) -> bool {
-        let catalog = self.catalog();
-        let Some(then) = rights.key() else { return true };
-        let now = catalog.keys.get(&then.meta.name).filter(|now| now.meta.created_at == then.meta.created_at);
-        now.is_some_and(|now| {
-            !now.has_expired(self.now()) && now.role >= then.role && Rights::of(now.clone()).cover_name(host, &catalog)
-        })
+        self.key_now(rights).is_some_and(|now| now.cover_name(host, &self.catalog()))
     }
 
     /// Writes what is new of the uses of keys.

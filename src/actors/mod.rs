@@ -38,6 +38,7 @@ mod jump;
 pub mod ledger;
 mod leftovers;
 mod link;
+pub mod news;
 mod pause;
 mod places;
 pub mod plan;

@@ -176,7 +176,7 @@ impl NodeActor {
                 let message = "Alf stopped or crashed in the middle of the run, and its task is not linked any more";
                 let end = RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() };
                 let result = of.ended(&run, end, &PairStatus::default(), self.parts.clock.now());
-                saving::save(&self.parts, result, None, None);
+                saving::save(&self.parts, result, None, None, None);
             }
         }
         for (host, task) in board.pairs().into_iter().filter(|(host, _)| strange(host)) {

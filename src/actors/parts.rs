@@ -11,6 +11,7 @@ use super::catch_up::CatchUp;
 use super::in_flight::InFlight;
 use super::judge::Searches;
 use super::max_running::MaxRunning;
+use super::news::Journal;
 use super::published::Published;
 use super::store::StoreWriter;
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ pub struct NodeParts {
     pub clock: Clock,
     /// How everything stands.
     pub board: Arc<Board>,
+    /// What happens, for whoever listens.
+    pub journal: Arc<Journal>,
     /// The present definitions.
     pub published: Published,
     /// Where the bytes of programs are.

@@ -52,6 +52,7 @@ impl AlfHandle {
 
     async fn set_pause(&self, pause: Option<Pause>) -> Result<(), AlfError> {
         self.writer.write_soon(vec![Write::SetPause(pause.clone())]).await?;
+        self.journal.pause(pause.as_ref());
         self.board().set_pause(pause);
         Ok(())
     }

@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
+use super::news::Draft;
 use super::parts::NodeParts;
 use crate::model::{Name, Outcome, PairStatus, RunResult, Timestamp};
 use crate::store::Write;
 
 /// Puts a Result on the board and sends it to the store. The sending belongs to no actor, so that none takes a Result
 /// with it when it dies; the board counts it until it is stored.
-pub(super) fn save(parts: &Arc<NodeParts>, result: RunResult, status: Option<PairStatus>, until: Option<Timestamp>) {
+pub(super) fn save(
+    parts: &Arc<NodeParts>,
+    result: RunResult,
+    status: Option<PairStatus>,
+    until: Option<Timestamp>,
+    change: Option<Draft>,
+) {
+    let news = [Some(Draft::result(&result)), change];
     parts.board.storing(&result, status.as_ref());
     tell(&result);
     let parts = Arc::clone(parts);
@@ -16,11 +24,15 @@ pub(super) fn save(parts: &Arc<NodeParts>, result: RunResult, status: Option<Pai
     let written =
         parts.writer.write(vec![Write::Save { result: Box::new(result), status: status.map(Box::new), until }]);
     actix_rt::spawn(async move {
-        if let Err(error) = written.await {
-            log::error!(run:% = id; "a result could not be stored and is lost: {error}");
-            parts.lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
+        let written = written.await;
         parts.board.stored(id);
+        match written {
+            Ok(_) => news.into_iter().flatten().for_each(|draft| parts.journal.tell(draft)),
+            Err(error) => {
+                log::error!(run:% = id; "a result could not be stored and is lost: {error}");
+                parts.lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
     });
 }
 
@@ -33,6 +45,7 @@ pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settl
     let Some((newest, _)) = all.last() else { return };
     parts.board.storing(newest, Some(&status));
     let (count, last) = (all.len() as u64, newest.id);
+    let news: Vec<Draft> = all.iter().map(|(result, _)| Draft::result(result)).collect();
     let mut status = Some(Box::new(status));
     let write = |(result, until): Settled| Write::Save {
         status: status.take_if(|_| result.id == last),
@@ -42,9 +55,12 @@ pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settl
     let written = parts.writer.write(all.into_iter().map(write).collect());
     let parts = Arc::clone(parts);
     actix_rt::spawn(async move {
-        if let Err(error) = written.await {
-            log::error!(count; "results of missed instants could not be stored and are lost: {error}");
-            parts.lost.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        match written.await {
+            Ok(_) => news.into_iter().for_each(|draft| parts.journal.tell(draft)),
+            Err(error) => {
+                log::error!(count; "results of missed instants could not be stored and are lost: {error}");
+                parts.lost.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+            }
         }
         drop(held);
     });

@@ -16,6 +16,7 @@ use super::due::{self, Due};
 use super::error::AlfError;
 use super::host::StartRun;
 use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
+use super::news::Draft;
 use super::order::Order;
 use super::parts::NodeParts;
 use super::plan::PairPlan;
@@ -319,8 +320,10 @@ impl TaskActor {
     /// Takes a Result into the status and sends it to the store; the saving outlives this actor. The Result settles its
     /// instant even where a claim went before it: that one may have got lost with an actor.
     fn save(&mut self, run: &OpenRun, result: RunResult) {
+        let before = self.status.clone();
         let (result, until) = self.take_in(run, result);
-        saving::save(&self.parts, result, Some(self.status.clone()), until);
+        let change = Draft::state(&before, &self.status, &result);
+        saving::save(&self.parts, result, Some(self.status.clone()), until, change);
     }
 
     /// Takes a Result into the status; answers it as it is to be stored, and the instant that it settles.

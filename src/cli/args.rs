@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
 pub(super) use super::args_apply::{ApplyArgs, DiffArgs, EditArgs};
 pub(super) use super::args_results::{CancelArgs, ResultArgs, ResultsArgs, RunsArgs};
-pub(super) use super::args_tend::{AckArgs, DowntimeArgs, ProblemsArgs};
+pub(super) use super::args_tend::{AckArgs, DowntimeArgs, EventsArgs, ProblemsArgs};
 pub(super) use super::key_args::KeyVerb;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::secret_args::SecretVerb;
@@ -137,6 +137,9 @@ pub enum ClientCommand {
     /// Cancel a run: kills its processes on the host
     #[command(after_help = "Example:\n  alf cancel 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77")]
     Cancel(CancelArgs),
+    /// What happens, as it happens: Results, changes of state, hosts that come and go
+    #[command(after_help = "Examples:\n  alf events -f\n  alf events --host web1 -o json")]
+    Events(EventsArgs),
     /// PROBLEMs that nobody has taken on: not acknowledged, not in a downtime
     #[command(after_help = "Examples:\n  alf problems\n  alf problems --all -l env=prod")]
     Problems(ProblemsArgs),

@@ -45,6 +45,23 @@ pub struct AckArgs {
     pub remove: bool,
 }
 
+/// What `events` takes.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Go on as they come; it always does
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Begin with the last ones that the service still knows
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only of this host
+    #[arg(long, value_parser = Name::parse)]
+    pub host: Option<Name>,
+    /// Only of this task
+    #[arg(long, value_parser = Name::parse)]
+    pub task: Option<Name>,
+}
+
 /// What `downtime` takes: a verb of the noun, or what a new one is of.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

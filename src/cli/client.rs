@@ -264,10 +264,10 @@ impl Client {
     pub(super) async fn events(
         &self,
         path: &str,
-        after: &str,
+        after: Option<&str>,
     ) -> Result<impl futures_util::Stream<Item = Result<Bytes, CliError>>, CliError> {
         let accept = "text/event-stream, application/problem+json";
-        let after = Some((LAST_EVENT_ID, after));
+        let after = after.map(|after| (LAST_EVENT_ID, after));
         let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, after).await?;
         Ok(answer.map(|piece| piece.map_err(|error| self.cut_off(&error))))
     }

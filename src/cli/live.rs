@@ -107,7 +107,7 @@ async fn follow(client: &Client, id: RunId, shown: &mut Shown, tell: &mut Tell<'
 async fn read(client: &Client, id: RunId, shown: &mut Shown, tell: &mut Tell<'_>) -> Result<Stopped, CliError> {
     let [out, err] = shown.told;
     let (path, after) = (format!("{API}/runs/{id}/output"), format!("{out}.{err}"));
-    let stream = match client.events(&path, &after).await {
+    let stream = match client.events(&path, Some(&after)).await {
         Ok(stream) => stream,
         Err(error) if error.is_not_found() => return Ok(Stopped::Ended),
         Err(error @ CliError::Unreachable { .. }) => return Ok(Stopped::Broken(error)),

@@ -20,6 +20,7 @@ mod documents;
 mod edit;
 mod error;
 mod events;
+mod events_follow;
 mod exec;
 mod export;
 mod health;
@@ -128,6 +129,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Run(args) => return run::run(args, session).await,
         ClientCommand::Exec(args) => return exec::run(*args, session).await,
         ClientCommand::Status(args) => return status::run(args, session).await,
+        ClientCommand::Events(args) => return events_follow::run(args, session).await,
         ClientCommand::Problems(args) => return tend::problems(args, session).await,
         ClientCommand::Ack(args) => return tend::ack(args, session).await,
         ClientCommand::Downtime(args) => return tend::downtime(*args, session).await,

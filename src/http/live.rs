@@ -42,11 +42,9 @@ pub async fn output(call: Call, rights: Rights) -> Result<Reply, Problem> {
     if *call.method() == Method::HEAD {
         return Ok(Reply::new(StatusCode::OK, EVENT_STREAM, Bytes::new()));
     }
-    let (to, mut events) = mpsc::channel(WAITING);
     let handle = call.handle().clone();
-    let may_hear = move || handle.still_cover(&rights, &host);
-    actix_web::rt::spawn(tell(follower, Writer { id, told: from, held: Default::default() }, may_hear, to));
-    Ok(Reply::pieces(EVENT_STREAM, futures_util::stream::poll_fn(move |context| events.poll_recv(context))))
+    let writer = Writer { id, told: from, held: Default::default() };
+    Ok(stream(OutputTeller { follower, writer, may_hear: Box::new(move || handle.still_cover(&rights, &host)) }))
 }
 
 /// `OUT.ERR`.
@@ -56,8 +54,28 @@ fn offsets(text: &str) -> Option<[u64; 2]> {
     Some([number(out)?, number(err)?])
 }
 
-/// Tells all that comes, until the end, or until nobody listens or may hear it any more.
-async fn tell(mut follower: Follower, mut writer: Writer, may_hear: impl Fn() -> bool, to: mpsc::Sender<Bytes>) {
+/// Where events come from.
+pub trait Teller: 'static {
+    /// What comes next, as text of the stream, which may be empty; none after the end. May be dropped while it waits.
+    fn next(&mut self) -> impl Future<Output = Option<String>>;
+
+    /// Whether who listens may still hear it.
+    fn may_go_on(&self) -> bool;
+
+    /// What is not to wait any longer for something more.
+    fn held(&mut self) -> String {
+        String::new()
+    }
+}
+
+/// An event stream as the answer: all that is told, until the end, or until nobody listens or may hear it any more.
+pub fn stream(teller: impl Teller) -> Reply {
+    let (to, mut events) = mpsc::channel(WAITING);
+    actix_web::rt::spawn(tell(teller, to));
+    Reply::pieces(EVENT_STREAM, futures_util::stream::poll_fn(move |context| events.poll_recv(context)))
+}
+
+async fn tell(mut teller: impl Teller, to: mpsc::Sender<Bytes>) {
     let mut beat = interval_at(tokio::time::Instant::now() + BEAT, BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Something at once, so that the client knows that it is listened for; and after how long it may come back.
@@ -69,16 +87,39 @@ async fn tell(mut follower: Follower, mut writer: Writer, may_hear: impl Fn() ->
         text = tokio::select! {
             biased;
             () = to.closed() => return,
-            _ = beat.tick() => writer.held() + ":\n\n",
-            next = follower.next() => match next {
-                Some(Followed::Piece(piece)) => writer.piece(piece),
-                Some(Followed::Ended(result)) => writer.end(result.as_deref()),
+            _ = beat.tick() => teller.held() + ":\n\n",
+            next = teller.next() => match next {
+                Some(text) => text,
                 None => return,
             },
         };
-        if !may_hear() {
+        if !teller.may_go_on() {
             return;
         }
+    }
+}
+
+/// Tells what a run writes.
+struct OutputTeller {
+    follower: Follower,
+    writer: Writer,
+    may_hear: Box<dyn Fn() -> bool>,
+}
+
+impl Teller for OutputTeller {
+    async fn next(&mut self) -> Option<String> {
+        Some(match self.follower.next().await? {
+            Followed::Piece(piece) => self.writer.piece(piece),
+            Followed::Ended(result) => self.writer.end(result.as_deref()),
+        })
+    }
+
+    fn may_go_on(&self) -> bool {
+        (self.may_hear)()
+    }
+
+    fn held(&mut self) -> String {
+        self.writer.held()
     }
 }
 

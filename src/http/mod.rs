@@ -8,7 +8,7 @@
 //! * `query.rs`, `page.rs`, `condition.rs`, `merge_patch.rs`   parameters, pages, entity tags, patches
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
 //! * `apply.rs`, `export.rs`   many definitions at once; `bare.rs` what both show of one
-//! * `start.rs`        starting runs; `live.rs` what they write while they run
+//! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
@@ -30,6 +30,7 @@ pub mod condition;
 pub mod connection;
 pub mod definitions;
 pub mod doctor;
+pub mod events;
 pub mod export;
 pub mod format;
 pub mod health;
@@ -154,6 +155,7 @@ pub fn routes() -> Vec<At> {
         at("/pause").on(Method::POST, Tend, &[], within(pause::pause).of_all()),
         at("/resume").on(Method::POST, Tend, &[], within(pause::resume).of_all()),
         at("/stats").get(&[], all_hosts(stats::stats)),
+        at("/events").on(Method::GET, Follow, &["host", "task"], within(events::events)),
         at_root("/openapi.json").on(Method::GET, Public, &[], no_host(openapi::show)),
         at_root("/docs").on(Method::GET, Public, &[], no_host(openapi::page::show)),
         at_root("/health/live").on(Method::GET, Probe, &[], no_host(health::live)),

@@ -35,6 +35,7 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("results", "/api/v1/results"),
         ("status", "/api/v1/status"),
         ("status_summary", "/api/v1/status/summary"),
+        ("events", "/api/v1/events"),
         ("pause", "/api/v1/pause"),
         ("resume", "/api/v1/resume"),
         ("schedules_preview", "/api/v1/schedules/preview"),

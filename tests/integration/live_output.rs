@@ -1,56 +1,13 @@
 //! What a run writes, read while it runs.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::support::events::Stream;
 use crate::support::service::{Service, alf, until};
 use crate::support::sshd::Sshd;
-
-/// An open event stream.
-struct Stream(BufReader<TcpStream>);
-
-impl Stream {
-    fn open(service: &Service, run: &str, after: Option<&str>) -> Self {
-        Self::open_as(service, &service.key, run, after)
-    }
-
-    fn open_as(service: &Service, key: &str, run: &str, after: Option<&str>) -> Self {
-        let mut stream = TcpStream::connect(&service.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let after = after.map(|after| format!("Last-Event-ID: {after}\r\n")).unwrap_or_default();
-        let head = format!(
-            "GET /api/v1/runs/{run}/output HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\nAccept: text/event-stream\r\n{after}\r\n",
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut stream = Self(BufReader::new(stream));
-        assert_eq!(stream.line(), "HTTP/1.1 200 OK");
-        let head: Vec<String> = std::iter::from_fn(|| Some(stream.line()).filter(|line| !line.is_empty())).collect();
-        assert!(head.iter().any(|line| line.to_lowercase() == "content-type: text/event-stream"), "{head:?}");
-        stream
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// The next event: kind, id, data. Sizes of chunks, comments and empty lines are passed over.
-    fn event(&mut self) -> (String, String, Value) {
-        let mut find = |field: &str| loop {
-            let line = self.line();
-            if let Some(value) = line.strip_prefix(field) {
-                break value.to_owned();
-            }
-        };
-        let (kind, id, data) = (find("event: "), find("id: "), find("data: "));
-        (kind, id, serde_json::from_str(&data).unwrap())
-    }
-}
 
 fn start(service: &Service, command: &str) -> String {
     let run = service.send("POST", "hosts/web1/exec", &json!({"command": command})).expect(202).json();
@@ -69,7 +26,7 @@ fn who_may_hear_no_more_of_a_run_is_told_no_more_of_it() {
     service.send("PATCH", "hosts/web1", &json!({"labels": {"role": "web"}})).expect(200);
     let go = sshd.dir().join("go");
     let run = start(&service, &format!("echo one; until [ -e {} ]; do sleep 0.1; done; echo two", go.display()));
-    let mut streams = [revoked, web].map(|key| Stream::open_as(&service, &key, &run, None));
+    let mut streams = [revoked, web].map(|key| Stream::open_with(&service, &format!("runs/{run}/output"), None, &key));
     for stream in &mut streams {
         assert_eq!(stream.event().2["data"], "one\n");
     }
@@ -90,14 +47,14 @@ fn output_comes_while_the_run_goes_on_and_can_be_gone_on_with() {
     let go = sshd.dir().join("go");
     let wait = format!("until [ -e {} ]; do sleep 0.1; done", go.display());
     let run = start(&service, &format!("echo one; echo two >&2; {wait}; printf 'a\\377'; exit 3"));
-    let mut stream = Stream::open(&service, &run, None);
+    let mut stream = Stream::open(&service, &format!("runs/{run}/output"), None);
     let mut first = [stream.event(), stream.event()];
     first.sort_by(|one, other| one.0.cmp(&other.0));
     let data = |text: &str| json!({"offset": 0, "encoding": "utf-8", "data": text});
     assert_eq!((first[1].0.as_str(), &first[1].2), ("stdout", &data("one\n")));
     assert_eq!((first[0].0.as_str(), &first[0].2), ("stderr", &data("two\n")));
     assert_eq!(service.get(&format!("runs/{run}"))["state"], "running", "it still goes on");
-    let mut later = Stream::open(&service, &run, Some("2.4"));
+    let mut later = Stream::open(&service, &format!("runs/{run}/output"), Some("2.4"));
     assert_eq!(later.event().2, json!({"offset": 2, "encoding": "utf-8", "data": "e\n"}));
     let refused = |headers: &[(&str, &str)]| service.call("GET", &format!("/api/v1/runs/{run}/output"), headers, None);
     refused(&[("Accept", "application/json")]).expect(406);
@@ -122,17 +79,17 @@ fn a_waiting_run_is_waited_for_and_a_stop_ends_the_stream() {
     let port = silent.local_addr().unwrap().port();
     service.send("POST", "hosts", &json!({"name": "web1", "address": "127.0.0.1", "port": port})).expect(201);
     let run = start(&service, "true");
-    let mut stream = Stream::open(&service, &run, None);
+    let mut stream = Stream::open(&service, &format!("runs/{run}/output"), None);
     assert_eq!(service.get(&format!("runs/{run}"))["state"], "queued");
-    let mut unread = Stream::open(&service, &run, None);
+    let mut unread = Stream::open(&service, &format!("runs/{run}/output"), None);
     service.call("DELETE", &format!("/api/v1/runs/{run}"), &[], None).expect(204);
     let (kind, id, end) = stream.event();
     assert_eq!((kind.as_str(), id.as_str(), &end["reason"]), ("end", "0.0", &json!("cancelled")), "{end}");
     let second = start(&service, "true");
-    let _open = Stream::open(&service, &second, None);
+    let _open = Stream::open(&service, &format!("runs/{second}/output"), None);
     assert_eq!(service.end("TERM"), Some(0), "{}", service.log());
     let mut rest = String::new();
-    let _ = unread.0.read_to_string(&mut rest);
+    let _ = unread.rest().read_to_string(&mut rest);
     assert!(rest.contains("cancelled"), "{rest}");
 }
 

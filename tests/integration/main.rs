@@ -17,6 +17,7 @@ mod canaries;
 mod cli;
 mod cli_apply;
 mod doctor;
+mod events;
 mod examples;
 mod exec;
 mod fleet;

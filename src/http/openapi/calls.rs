@@ -27,6 +27,8 @@ use crate::model::{
 const CREATED: &[&str] = &["Location", "ETag"];
 const WHERE: &[&str] = &["Location"];
 const CONDITIONS: &[&str] = &["If-Match", "If-None-Match"];
+/// One of what happens.
+const HAPPENED: &str = "event: pause\nid: 1795219170000.17\ndata: {\"paused\":true,\"since\":\"2026-11-25T10:00:00.000Z\",\"by\":\"admin\"}\n\n";
 /// An end of the stream of a run's output.
 const EVENTS: &str = "event: stdout\nid: 3.0\ndata: {\"offset\":0,\"encoding\":\"utf-8\",\"data\":\"ok\\n\"}\n\n";
 
@@ -113,6 +115,10 @@ pub fn calls() -> Vec<About> {
             .ends(204, "It is taken back."),
         post("/pause", "Stop all firing").takes_nothing("pause").shows::<StatusSummary>("status"),
         post("/resume", "Let firing go on").takes_nothing("resume").shows::<StatusSummary>("status"),
+        get("/events", "What happens, as it happens")
+            .more("Server-Sent Events: result, state, host, pause, gap. The last thousand can be gone on with.")
+            .reads(&["Last-Event-ID"])
+            .sends(EVENT_STREAM, HAPPENED),
         get("/stats", "Figures of the whole").shows::<Stats>("stats"),
         get_at_root("/openapi.json", "This document").sends("application/json", "{}"),
         get_at_root("/docs", "This document as a page to try it").sends("text/html; charset=utf-8", "<!doctype html>"),

@@ -2,6 +2,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod disk;
+pub(crate) mod events;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod packet;
