@@ -93,10 +93,10 @@ impl TaskActor {
             actor.waits_to_catch_up = false;
             actor.look();
             let now = actor.parts.clock.now();
-            if actor.is_behind(now) {
+            // While too much waits for the store already it comes back later.
+            if !actor.parts.writer.is_full() && actor.is_behind(now) {
                 actor.catch_up(now, Some(Arc::new(turn)), ctx);
             }
-            actor.behind = false;
             actor.tick(ctx);
         }));
     }

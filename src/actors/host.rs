@@ -340,8 +340,8 @@ impl Actor for HostActor {
         let parent = self.parent.clone();
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
         self.parts.board.know_host(self.name());
-        for plan in self.plan.pairs.clone() {
-            self.start_child(plan, ctx);
+        for plan in Arc::clone(&self.plan.pairs).iter() {
+            self.start_child(plan.clone(), ctx);
         }
         let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
         self.settle_orphans(Reason::Aborted, message);
@@ -414,12 +414,14 @@ impl Handler<ReplanHost> for HostActor {
         let gone: Vec<Name> = self.children.keys().filter(|task| !linked.contains(*task)).cloned().collect();
         gone.iter().for_each(|task| self.remove_child(task));
         let before: HashMap<&Name, &PairPlan> = before.pairs.iter().map(|pair| (&pair.task.meta.name, pair)).collect();
-        for pair in self.plan.pairs.clone() {
+        for pair in Arc::clone(&self.plan.pairs).iter() {
             let name = &pair.task.meta.name;
             match self.children.get(name) {
-                None => self.start_child(pair, ctx),
+                None => self.start_child(pair.clone(), ctx),
                 // One that is being built anew gets the present plan then.
-                Some(Child { addr: Some(addr), .. }) if before.get(name) != Some(&&pair) => addr.do_send(Replan(pair)),
+                Some(Child { addr: Some(addr), .. }) if before.get(name) != Some(&pair) => {
+                    addr.do_send(Replan(pair.clone()))
+                }
                 Some(_) => {}
             }
         }

@@ -198,7 +198,7 @@ impl NodeActor {
 /// can be written; there is no hurry.
 async fn end_runs(child: Child) {
     let Some(addr) = child.addr else { return };
-    let bare = HostPlan { pairs: Vec::new(), ..child.plan };
+    let bare = HostPlan { pairs: Arc::default(), ..child.plan };
     // Without tasks its runs are its own: it settles them itself.
     let _ = addr.send(ReplanHost(bare)).await;
     let _ = addr.send(EndRuns { stopping: false }).await;

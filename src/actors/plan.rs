@@ -22,8 +22,8 @@ pub struct HostPlan {
     pub login: Login,
     /// Whether other hosts are reached through it.
     pub leads_on: bool,
-    /// Its linked tasks.
-    pub pairs: Vec<PairPlan>,
+    /// Its linked tasks; shared by who holds the plan.
+    pub pairs: Arc<[PairPlan]>,
 }
 
 /// What the definitions come to for one (host, task).
@@ -36,7 +36,7 @@ pub struct PairPlan {
     /// Its variables: the host's, the task's, the link's, the later winning.
     pub env: Env,
     /// When it is due: nothing while host or task is disabled.
-    pub lines: Vec<PairLine>,
+    pub lines: Arc<[PairLine]>,
     /// Downtimes that keep it from running, whenever they go on.
     pub pauses: Vec<Arc<Downtime>>,
     /// The zone of the host, which they may follow.
@@ -50,7 +50,7 @@ impl PairPlan {
             timeout: task.timeout,
             env: host.env.overlaid(&task.env),
             task,
-            lines: Vec::new(),
+            lines: Arc::default(),
             pauses: Vec::new(),
             timezone: host.timezone,
         }
@@ -67,7 +67,7 @@ impl HostPlan {
             .into_iter()
             .map(|(task, link)| {
                 let due = host.enabled && task.enabled;
-                let lines = if due { catalog.lines_of(&task.meta.name, host) } else { Vec::new() };
+                let lines = if due { catalog.lines_of(&task.meta.name, host).into() } else { Arc::default() };
                 let env = host.env.overlaid(&task.env).overlaid(&link.env);
                 PairPlan {
                     timeout: link.timeout.unwrap_or(task.timeout),

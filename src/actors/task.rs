@@ -426,7 +426,7 @@ impl Handler<Replan> for TaskActor {
 
     fn handle(&mut self, Replan(plan): Replan, ctx: &mut Context<Self>) {
         let (old, new) = (&self.plan.lines, &plan.lines);
-        let same_lines = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.is_due_like(new));
+        let same_lines = old.len() == new.len() && old.iter().zip(new.iter()).all(|(old, new)| old.is_due_like(new));
         if same_lines {
             let lines = std::mem::take(&mut self.plan.lines);
             self.plan = PairPlan { lines, ..plan };

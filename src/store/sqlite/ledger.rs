@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, params};
 
 use super::fault::Fault;
 use super::names::AD_HOC;
@@ -91,33 +91,35 @@ fn claim(
     until: Option<Timestamp>,
     open: &OpenRun,
 ) -> Result<Written, Fault> {
-    // A claim that is repeated because its answer got lost must neither be lost nor open an ended run again.
-    let is_open = connection
-        .prepare_cached("SELECT 1 FROM open_runs WHERE pair = ?1 AND id = ?2")?
-        .exists((pair, open.id.as_bytes()))?;
-    if is_open || results::exists(connection, known, open.id)? {
-        return Ok(Written::Claimed);
-    }
-    if let Some(until) = until
-        && !move_forward(connection, pair, until)?
-    {
-        return Ok(Written::Taken);
+    // A claim that is repeated because its answer got lost must neither be lost nor open an ended run again. The cursor
+    // tells it apart: the first one has moved it there.
+    let forward = until.map(|until| move_forward(connection, pair, until)).transpose()?;
+    if forward != Some(true) {
+        let is_open = connection
+            .prepare_cached("SELECT 1 FROM open_runs WHERE pair = ?1 AND id = ?2")?
+            .exists((pair, open.id.as_bytes()))?;
+        if is_open || results::exists(connection, known, open.id)? {
+            return Ok(Written::Claimed);
+        }
+        if forward == Some(false) {
+            return Ok(Written::Taken);
+        }
     }
     let mut insert = connection.prepare_cached(
-        "INSERT INTO open_runs (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at)
-         VALUES (:pair, :id, :task_version, :schedule, :trigger, :by, :run_group, :scheduled_at, :due_at)",
+        "INSERT OR IGNORE INTO open_runs (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    insert.execute(named_params! {
-        ":pair": pair,
-        ":id": open.id.as_bytes(),
-        ":task_version": read::to_count(open.task_version.unwrap_or_default()),
-        ":schedule": open.schedule.as_ref().map(Name::as_str),
-        ":trigger": open.trigger.to_string(),
-        ":by": open.by.as_ref().map(Name::as_str),
-        ":run_group": open.group.as_ref().map(RunId::as_bytes),
-        ":scheduled_at": open.scheduled_at.millis(),
-        ":due_at": open.due_at.millis(),
-    })?;
+    insert.execute(params![
+        pair,
+        open.id.as_bytes(),
+        read::to_count(open.task_version.unwrap_or_default()),
+        open.schedule.as_ref().map(Name::as_str),
+        open.trigger.to_string(),
+        open.by.as_ref().map(Name::as_str),
+        open.group.as_ref().map(RunId::as_bytes),
+        open.scheduled_at.millis(),
+        open.due_at.millis(),
+    ])?;
     Ok(Written::Claimed)
 }
 

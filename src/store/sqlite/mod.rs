@@ -132,7 +132,10 @@ impl Store for SqliteStore {
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
         self.writer.call(move |desk| {
             desk.transaction(|transaction, known| {
-                writes.into_iter().map(|write| ledger::apply(transaction, known, write)).collect::<Result<_, Fault>>()
+                let written = writes.into_iter().map(|write| ledger::apply(transaction, known, write));
+                let written = written.collect::<Result<_, Fault>>()?;
+                known.count(transaction)?;
+                Ok(written)
             })
         })
     }

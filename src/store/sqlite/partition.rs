@@ -54,20 +54,46 @@ pub(super) fn exists(connection: &Connection, day: i64) -> Result<bool, Fault> {
     Ok(connection.prepare_cached("SELECT 1 FROM partitions WHERE day = ?1")?.exists([day])?)
 }
 
-/// Makes the table of a day.
-pub(super) fn create(connection: &Connection, day: i64) -> Result<(), Fault> {
-    Ok(connection.execute_batch(&schema::partition(&table(day)?))?)
+/// Makes the table of a day, for a first Result.
+pub(super) fn create(connection: &Connection, day: i64, scheduled_at: i64) -> Result<(), Fault> {
+    connection.execute_batch(&schema::partition(&table(day)?))?;
+    let mut begin = connection.prepare_cached(
+        "INSERT INTO partitions (day, results, first_scheduled, last_scheduled) VALUES (?1, 0, ?2, ?2)",
+    )?;
+    begin.execute((day, scheduled_at))?;
+    Ok(())
 }
 
-/// Counts a new Result.
-pub(super) fn count(connection: &Connection, day: i64, scheduled_at: i64) -> Result<(), Fault> {
+/// Results that a day has got.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Added {
+    results: i64,
+    first_scheduled: i64,
+    last_scheduled: i64,
+}
+
+impl Default for Added {
+    fn default() -> Self {
+        Self { results: 0, first_scheduled: i64::MAX, last_scheduled: i64::MIN }
+    }
+}
+
+impl Added {
+    /// One more.
+    pub(super) fn add(&mut self, scheduled_at: i64) {
+        self.results += 1;
+        self.first_scheduled = self.first_scheduled.min(scheduled_at);
+        self.last_scheduled = self.last_scheduled.max(scheduled_at);
+    }
+}
+
+/// Counts new Results of a day.
+pub(super) fn count(connection: &Connection, day: i64, added: Added) -> Result<(), Fault> {
     let mut count = connection.prepare_cached(
-        "INSERT INTO partitions (day, results, first_scheduled, last_scheduled) VALUES (?1, 1, ?2, ?2)
-         ON CONFLICT (day) DO UPDATE SET results = results + 1,
-             first_scheduled = min(first_scheduled, excluded.first_scheduled),
-             last_scheduled = max(last_scheduled, excluded.last_scheduled)",
+        "UPDATE partitions SET results = results + ?2, first_scheduled = min(first_scheduled, ?3),
+             last_scheduled = max(last_scheduled, ?4) WHERE day = ?1",
     )?;
-    count.execute((day, scheduled_at))?;
+    count.execute((day, added.results, added.first_scheduled, added.last_scheduled))?;
     Ok(())
 }
 

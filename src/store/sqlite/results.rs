@@ -1,8 +1,8 @@
 //! Results in and out of their rows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
 use super::names::Names;
@@ -15,6 +15,8 @@ use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 pub(super) struct Known {
     pub(super) names: Names,
     days: HashSet<i64>,
+    /// What a transaction has added to each day, until it is written down at its end.
+    added: BTreeMap<i64, partition::Added>,
 }
 
 impl Known {
@@ -22,6 +24,14 @@ impl Known {
     pub(super) fn forget(&mut self) {
         self.names.forget();
         self.days.clear();
+        self.added.clear();
+    }
+
+    /// At the end of a transaction: counts the Results that it has added.
+    pub(super) fn count(&mut self, connection: &Connection) -> Result<(), Fault> {
+        std::mem::take(&mut self.added)
+            .into_iter()
+            .try_for_each(|(day, added)| partition::count(connection, day, added))
     }
 
     fn has_day(&mut self, connection: &Connection, day: i64) -> Result<bool, Fault> {
@@ -54,12 +64,12 @@ pub(super) fn insert(connection: &Connection, known: &mut Known, result: &RunRes
             None => return Ok(false),
         }
     } else {
-        partition::create(connection, day)?;
+        partition::create(connection, day, result.scheduled_at.millis())?;
         known.days.insert(day);
         partition::first_key(result.id)
     };
     write(connection, &mut known.names, &table, key, result)?;
-    partition::count(connection, day, result.scheduled_at.millis())?;
+    known.added.entry(day).or_default().add(result.scheduled_at.millis());
     Ok(true)
 }
 
@@ -124,41 +134,41 @@ fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, resu
         "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, run_group,
              scheduled_at, due_at, started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
              stdout_total, stderr_total, stdout, stderr, perfdata)
-         VALUES (:key, :id, :host, :task, :task_version, :schedule, :node, :trigger, :by, :run_group,
-             :scheduled_at, :due_at, :started_at, :finished_at, :attempt, :exit_code, :signal, :outcome, :state, :reason, :hard, :message,
-             :kill, :instants, :stdout_total, :stderr_total, :stdout, :stderr, :perfdata)"
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+             ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
     ))?;
-    insert.execute(named_params! {
-        ":key": key,
-        ":id": result.id.as_bytes(),
-        ":host": host,
-        ":task": task,
-        ":task_version": read::to_count(result.task_version.unwrap_or_default()),
-        ":schedule": schedule,
-        ":node": node,
-        ":trigger": result.trigger.to_string(),
-        ":by": by,
-        ":run_group": result.group.as_ref().map(RunId::as_bytes),
-        ":scheduled_at": result.scheduled_at.millis(),
-        ":due_at": result.due_at.millis(),
-        ":started_at": result.started_at.map(|at| at.millis()),
-        ":finished_at": result.finished_at.millis(),
-        ":attempt": result.attempt,
-        ":exit_code": result.exit_code,
-        ":signal": result.signal,
-        ":outcome": result.outcome.to_string(),
-        ":state": result.state.map(|state| state.to_string()),
-        ":reason": result.reason.map(|reason| reason.to_string()),
-        ":hard": result.hard,
-        ":message": result.message,
-        ":kill": kill,
-        ":instants": instants,
-        ":stdout_total": read::to_count(result.stdout.total),
-        ":stderr_total": read::to_count(result.stderr.total),
-        ":stdout": body(&result.stdout),
-        ":stderr": body(&result.stderr),
-        ":perfdata": perfdata,
-    })?;
+    // In the order of the columns: looking thirty names up costs more than the insert.
+    insert.execute(params![
+        key,
+        result.id.as_bytes(),
+        host,
+        task,
+        read::to_count(result.task_version.unwrap_or_default()),
+        schedule,
+        node,
+        result.trigger.to_string(),
+        by,
+        result.group.as_ref().map(RunId::as_bytes),
+        result.scheduled_at.millis(),
+        result.due_at.millis(),
+        result.started_at.map(|at| at.millis()),
+        result.finished_at.millis(),
+        result.attempt,
+        result.exit_code,
+        result.signal,
+        result.outcome.to_string(),
+        result.state.map(|state| state.to_string()),
+        result.reason.map(|reason| reason.to_string()),
+        result.hard,
+        result.message,
+        kill,
+        instants,
+        read::to_count(result.stdout.total),
+        read::to_count(result.stderr.total),
+        body(&result.stdout),
+        body(&result.stderr),
+        perfdata,
+    ])?;
     Ok(())
 }
 
