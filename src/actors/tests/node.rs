@@ -225,7 +225,7 @@ async fn a_host_that_is_made_again_waits_for_the_end_of_the_old_one() {
     alf.define(r#"{"tasks": [{"name": "once", "command": "once"}]}"#).await;
     tokio::time::sleep(seconds(11)).await;
     // A run that cannot end before the store has taken its claim.
-    alf.store().delay_commits(seconds(5));
+    alf.store().delay_commits(seconds(2));
     let again = async {
         alf.settle().await;
         alf.delete(Noun::Host, "web1", true).await.unwrap();
