@@ -425,11 +425,11 @@ impl Handler<Replan> for TaskActor {
     type Result = ();
 
     fn handle(&mut self, Replan(plan): Replan, ctx: &mut Context<Self>) {
-        let (old, new) = (&self.plan.lines, &plan.lines);
-        let same_lines = old.len() == new.len() && old.iter().zip(new.iter()).all(|(old, new)| old.is_due_like(new));
-        if same_lines {
-            let lines = std::mem::take(&mut self.plan.lines);
-            self.plan = PairPlan { lines, ..plan };
+        if self.is_due_by(&plan.lines) {
+            let old = std::mem::replace(&mut self.plan, plan);
+            // Their other rules may be new; since when they count is not.
+            let lines = Arc::make_mut(&mut self.plan.lines).iter_mut();
+            lines.zip(old.lines.iter()).for_each(|(line, old)| line.since = old.since);
         } else {
             let now = self.parts.clock.now();
             // What came before the change came by the old lines.

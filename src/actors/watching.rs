@@ -36,4 +36,9 @@ impl TaskActor {
         }
         same.is_some()
     }
+
+    /// Whether it is due by these lines at the same instants as by its own.
+    pub(super) fn is_due_by(&self, lines: &[PairLine]) -> bool {
+        PairLine::digest(&self.plan.lines) == PairLine::digest(lines)
+    }
 }

@@ -309,9 +309,4 @@ impl PairLine {
         }
         hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
-
-    /// Whether a pair is due by the other line when it is due by this one.
-    pub fn is_due_like(&self, other: &Self) -> bool {
-        *self == Self { since: self.since, ..other.clone() }
-    }
 }

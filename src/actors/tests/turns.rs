@@ -360,6 +360,26 @@ async fn soon_after_the_instant(alf: &Alf) {
 }
 
 #[actix_rt::test]
+async fn another_rule_for_missed_instants_takes_none_away() {
+    let due = |missed: &str| by_schedule(&format!(r#""cron": "@every 10m", "splay": "10m", "missed": "{missed}""#));
+    let alf = Alf::with(&one("@every 10m")).await;
+    alf.define(&due("last")).await;
+    soon_after_the_instant(&alf).await;
+    alf.define(&due("skip")).await;
+    tokio::time::sleep(seconds(60)).await;
+    let results = alf.results("web1", "check");
+    assert_eq!(results.len(), 1, "its time had not come when the rule was changed");
+    assert_eq!(results[0].scheduled_at.get(), at("2026-11-23T10:10:00Z"));
+    // The new rule holds.
+    let world = alf.end().await;
+    tokio::time::sleep(seconds(1000)).await;
+    let alf = world.start().await;
+    alf.settle().await;
+    assert!(alf.results("web1", "check")[1..].iter().all(|result| result.outcome == Outcome::Skipped));
+    alf.end().await;
+}
+
+#[actix_rt::test]
 async fn a_restart_counts_the_same_instants_as_before() {
     // It has its place 67 s after the instant.
     let due = |words: &str| by_schedule(&format!(r#""cron": "@every 10m", "splay": "10m", "description": "{words}""#));
