@@ -86,6 +86,7 @@ pub struct FakeExec {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     gone: Option<bool>,
+    kill: Duration,
     panics: bool,
 }
 
@@ -93,7 +94,7 @@ impl FakeExec {
     /// Ends like this. [`End::Refused`] and [`End::Setup`] count as never started.
     pub fn ends(end: End) -> Self {
         let (stdout, stderr) = (Vec::new(), Vec::new());
-        Self { delay: Some(Duration::ZERO), end, stdout, stderr, gone: Some(true), panics: false }
+        Self { delay: Some(Duration::ZERO), end, stdout, stderr, gone: Some(true), kill: Duration::ZERO, panics: false }
     }
 
     /// Ends with an exit code.
@@ -129,6 +130,11 @@ impl FakeExec {
     /// What a kill finds afterwards; `Some(true)` unless said otherwise.
     pub fn kill_finds(self, gone: Option<bool>) -> Self {
         Self { gone, ..self }
+    }
+
+    /// How long it takes to end it by a cancel; no time unless said otherwise.
+    pub fn kill_takes(self, kill: Duration) -> Self {
+        Self { kill, ..self }
     }
 }
 
@@ -405,7 +411,10 @@ impl Session for FakeSession {
                 () = link.ended.cancelled() => {
                     ending(started_at, &clock, End::ConnectionLost(lock(&link.cause).clone()), &step, &output, None)
                 }
-                () = exec.cancel.cancelled() => stopped(End::Cancelled),
+                () = exec.cancel.cancelled() => {
+                    sleep(Some(step.kill)).await;
+                    stopped(End::Cancelled)
+                }
                 () = sleep(step.delay) => {
                     let never = matches!(step.end, End::Refused(_) | End::Setup(_));
                     ending(started_at.filter(|_| !never), &clock, step.end.clone(), &step, &output, None)

@@ -224,23 +224,19 @@ async fn a_host_that_is_made_again_waits_for_the_end_of_the_old_one() {
     let alf = Alf::with(&one("@every 10s")).await;
     alf.define(r#"{"tasks": [{"name": "once", "command": "once"}]}"#).await;
     tokio::time::sleep(seconds(11)).await;
-    // A run that cannot end before the store has taken its claim.
-    alf.store().delay_commits(seconds(2));
-    let again = async {
-        alf.settle().await;
-        alf.delete(Noun::Host, "web1", true).await.unwrap();
-        alf.define(&one("@every 10s")).await;
-        alf.settle().await;
-        assert_eq!(pairs(&alf), [], "not yet");
-        assert_eq!(
-            alf.run("web1", "check").await,
-            Err(AlfError::Unavailable("host \"web1\" is being restarted".to_owned()))
-        );
-    };
-    let (run, ()) = tokio::join!(alf.run("web1", "once"), again);
-    let cancelled = alf.handle.wait(run.unwrap(), seconds(60)).await.unwrap().unwrap();
+    alf.hosts().on_command("once", FakeExec::hang().kill_takes(seconds(5)));
+    let run = alf.run("web1", "once").await.unwrap();
+    alf.until(|alf| alf.hosts().running("web1") == 1).await;
+    alf.delete(Noun::Host, "web1", true).await.unwrap();
+    alf.define(&one("@every 10s")).await;
+    alf.settle().await;
+    assert_eq!(pairs(&alf), [], "not yet");
+    assert_eq!(
+        alf.run("web1", "check").await,
+        Err(AlfError::Unavailable("host \"web1\" is being restarted".to_owned()))
+    );
+    let cancelled = alf.handle.wait(run, seconds(60)).await.unwrap().unwrap();
     assert_eq!(cancelled.reason, Some(Reason::Cancelled));
-    alf.store().delay_commits(Duration::ZERO);
     tokio::time::sleep(seconds(30)).await;
     assert!(alf.results("web1", "check").len() >= 3);
     assert!(alf.store().pair("web1", "check").unwrap().claimed_until.is_some(), "the new one's record stays");
