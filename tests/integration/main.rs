@@ -11,6 +11,7 @@
 mod support;
 
 mod api;
+mod api_by_example;
 mod apply;
 mod bad_input;
 mod canaries;

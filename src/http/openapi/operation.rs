@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::auth::Operation;
 use super::super::call::Endpoint;
 use super::super::format::{list_to_xml, to_xml, to_xml_ns};
+use super::super::live::EVENT_STREAM;
 use super::super::problem::{Kind, NAME_SPACE};
 use super::super::programs::FILE;
 use super::super::query::FORMAT;
@@ -124,6 +125,7 @@ impl Operations {
             Shows::Document(shape, root) => self.both(&reference(&shape.name), root, self.example(shape)),
             Shows::List(shape, plural, singular) => self.list(shape, plural, singular),
             Shows::Other(kind, _) if *kind == JSON => json!({JSON: {"schema": {"type": "object"}, "example": {}}}),
+            Shows::Other(EVENT_STREAM, example) => json!({EVENT_STREAM: {"schema": event(), "example": example}}),
             Shows::Other(kind, example) => json!({kind.split(';').next().unwrap_or(kind): {
                 "schema": {"type": "string"}, "example": example,
             }}),
@@ -167,6 +169,14 @@ impl Operations {
             XML: {"schema": xml_schema, "example": xml},
         })
     }
+}
+
+/// One event of a stream.
+fn event() -> Value {
+    let text = |tells: &str| json!({"type": "string", "description": tells});
+    json!({"type": "object", "properties": {
+        "event": text("What happened."), "id": text("Last-Event-ID, to go on behind it."), "data": text("JSON."),
+    }})
 }
 
 /// A schema with what XML has to know of it.
