@@ -12,6 +12,7 @@ pub(crate) struct SmallDisk {
 
 impl SmallDisk {
     /// Mounts one at a directory, which is made; none, with a word of it, where this is not allowed.
+    #[expect(clippy::print_stderr, reason = "who runs the tests is to know what was left out")]
     pub(crate) fn mount(path: &Path) -> Option<Self> {
         fs::create_dir_all(path).unwrap();
         let mounted =
