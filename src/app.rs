@@ -12,6 +12,7 @@ use actix_web::dev::ServerHandle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use crate::actors::audit::RefusedLogins;
 use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
@@ -191,6 +192,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let node = keep("node", own.clone(), move |obituary| {
         NodeActor::new(Arc::clone(&of_node), of_published.clone(), pool.clone(), obituary)
     });
+    let audit_ids = Arc::new(RunIds::default());
     let catalog_parts = Arc::new(CatalogParts {
         published: published.clone(),
         store: Arc::clone(&parts.store),
@@ -198,6 +200,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         vault: Arc::new(parts.vault),
         defaults: Arc::clone(&defaults),
         clock: parts.clock.clone(),
+        audit_ids: Arc::clone(&audit_ids),
         node: node.clone(),
     });
     let catalog = keep("catalog", own, move |obituary| CatalogActor::new(Arc::clone(&catalog_parts), obituary));
@@ -212,6 +215,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         key_uses: KeyUses::restored(loaded.key_uses),
         journal,
         started_at: parts.clock.now().into(),
+        audit_ids,
+        refused_logins: RefusedLogins::default(),
         clock: parts.clock,
         defaults,
         node_name: setup.node,
@@ -263,6 +268,7 @@ impl App {
             }
         };
         let ((), settled) = tokio::join!(requests, self.settled(grace));
+        self.handle.tell_refused_logins();
         if !settled {
             log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
             let _ = self.handle.node().get().send(Everyone::EndRuns).await;

@@ -6,7 +6,7 @@ use super::error::AlfError;
 use super::handle::{ANSWER, AlfHandle};
 use super::host::HostActor;
 use super::task::TaskActor;
-use crate::model::{Ack, Name, Noun, Outcome, Reference};
+use crate::model::{Ack, AuditEntry, Name, Noun, Outcome, Reference, Verb};
 use crate::store::Write;
 
 /// Somebody knows of the PROBLEM, or takes that back (none). Answered when it is on disk.
@@ -81,7 +81,12 @@ impl AlfHandle {
             return Err(AlfError::NotFound(Reference { noun: Noun::Task, name: task.clone() }));
         }
         self.refuse_without_store()?;
-        let told = Acknowledge { task: task.cloned(), ack };
-        self.host_actor(host).await?.send(told).timeout(ANSWER).await?
+        let verb = if ack.is_some() { Verb::Ack } else { Verb::Unack };
+        let acknowledge = Acknowledge { task: task.cloned(), ack };
+        self.host_actor(host).await?.send(acknowledge).timeout(ANSWER).await??;
+        let (noun, name) = task.map_or((Noun::Host, host), |task| (Noun::Task, task));
+        let entry = self.entry(verb).to(Reference { noun, name: name.clone() });
+        self.tell(AuditEntry { host: Some(host.clone()), ..entry });
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::catalog::{CatalogActor, CatalogParts, Change, Draft};
 use super::error::AlfError;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Noun, Reference, Rights, Selector,
+    AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Noun, Origin, Reference, Rights, Selector,
 };
 
 /// Creates and replaces all that a document holds and deletes what it leaves out, if that is wanted.
@@ -26,6 +26,8 @@ pub struct Apply {
     pub dry_run: bool,
     /// Those of whoever asks for it.
     pub rights: Rights,
+    /// Who that is.
+    pub origin: Arc<Origin>,
 }
 
 /// One of the definitions of a document.
@@ -51,7 +53,7 @@ impl CatalogParts {
         if apply.dry_run {
             return self.work_out(apply, &self.published.get());
         }
-        self.change(|catalog| self.work_out(apply, catalog)).await
+        self.change(&apply.origin, |catalog| self.work_out(apply, catalog)).await
     }
 
     fn work_out(&self, apply: &Apply, catalog: &Catalog) -> Result<Change, AlfError> {

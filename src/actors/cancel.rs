@@ -11,7 +11,7 @@ use super::handle::{ANSWER, AlfHandle};
 use super::host::HostActor;
 use super::node::FindHost;
 use super::turns::CancelWaiting;
-use crate::model::RunId;
+use crate::model::{AuditEntry, RunId, Verb};
 
 /// A run that is on the board but not yet with its host is being claimed: looked for again after this.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -52,9 +52,11 @@ impl AlfHandle {
                 Some((row, false)) => row.host,
                 _ => return Err(AlfError::NoRun(id)),
             };
-            if let Some(actor) = self.node().get().send(FindHost(host)).timeout(ANSWER).await?
+            if let Some(actor) = self.node().get().send(FindHost(host.clone())).timeout(ANSWER).await?
                 && actor.send(CancelRun(id)).timeout(ANSWER).await?
             {
+                let entry = self.entry(Verb::Cancel);
+                self.tell(AuditEntry { host: Some(host), run: Some(id), ..entry });
                 return Ok(());
             }
             if Instant::now() > until {

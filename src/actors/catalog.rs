@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture as _};
 use bytes::Bytes;
 
+use super::audit;
 use super::definitions::{read_rows, to_row};
 use super::error::AlfError;
 use super::node::NodeActor;
@@ -17,7 +18,8 @@ use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
     AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Downtime, Fault, Host, HostTask, Key, Noun,
-    Program, ProgramDocument, Reference, Rights, Schedule, Secret, Secrets, Task, TaskSchedule, Timestamp,
+    Origin, Program, ProgramDocument, Reference, Rights, RunIds, Schedule, Secret, Secrets, Task, TaskSchedule,
+    Timestamp,
 };
 use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;
@@ -48,6 +50,8 @@ pub struct Put {
     pub condition: Precondition,
     /// Those of whoever asks for it.
     pub rights: Rights,
+    /// Who that is.
+    pub origin: Arc<Origin>,
 }
 
 /// [`Put`] for a program whose bytes are new, or may be.
@@ -62,6 +66,8 @@ pub struct PutProgram {
     pub condition: Precondition,
     /// Those of whoever asks for it.
     pub rights: Rights,
+    /// Who that is.
+    pub origin: Arc<Origin>,
 }
 
 /// What a `Put` came to.
@@ -89,6 +95,8 @@ pub struct Delete {
     pub cascade: bool,
     /// Those of whoever asks for it.
     pub rights: Rights,
+    /// Who that is.
+    pub origin: Arc<Origin>,
 }
 
 /// To the node: definitions changed, the new snapshot is published.
@@ -229,6 +237,8 @@ pub struct CatalogParts {
     pub defaults: Arc<Defaults>,
     /// The time of day.
     pub clock: Clock,
+    /// Makes the ids of what the audit is told.
+    pub audit_ids: Arc<RunIds>,
     /// Who is told of changes.
     pub node: Slot<NodeActor>,
 }
@@ -260,8 +270,8 @@ impl Handler<PutProgram> for CatalogActor {
 
     fn handle(&mut self, program: PutProgram, _: &mut Context<Self>) -> Self::Result {
         let parts = Arc::clone(&self.parts);
-        let PutProgram { document, bytes, condition, rights } = program;
-        let put = Put { draft: Draft::Program(document), condition, rights };
+        let PutProgram { document, bytes, condition, rights, origin } = program;
+        let put = Put { draft: Draft::Program(document), condition, rights, origin };
         AtomicResponse::new(Box::pin(async move { parts.put(put, Some(bytes)).await }.into_actor(self)))
     }
 }
@@ -288,7 +298,7 @@ pub struct Change {
 
 impl CatalogParts {
     async fn put(&self, put: Put, sent: Option<Bytes>) -> Result<PutDone, AlfError> {
-        let done = self.change(|catalog| {
+        let done = self.change(&put.origin, |catalog| {
             let definition = put.draft.clone().check(catalog, &self.defaults).map_err(AlfError::Invalid)?;
             let reference = definition.reference();
             let previous = catalog.get(reference.noun, &reference.name);
@@ -301,7 +311,7 @@ impl CatalogParts {
     }
 
     async fn delete(&self, delete: Delete) -> Result<(), AlfError> {
-        let done = self.change(|catalog| {
+        let done = self.change(&delete.origin, |catalog| {
             let what = &delete.what;
             let Some(previous) = catalog.get(what.noun, &what.name) else {
                 return Err(AlfError::NotFound(what.clone()));
@@ -342,6 +352,7 @@ impl CatalogParts {
     /// Works a change out and writes it; who loses the race works it out again.
     pub(super) async fn change(
         &self,
+        origin: &Origin,
         work_out: impl Fn(&Catalog) -> Result<Change, AlfError>,
     ) -> Result<Change, AlfError> {
         for _ in 0..TRIES {
@@ -364,6 +375,7 @@ impl CatalogParts {
             if touched.iter().any(|what| what.noun == Noun::Program) {
                 changes.extend(blob_changes(&catalog, &next, change.sent.as_ref())?);
             }
+            changes.extend(audit::told(&change, &self.audit_ids, self.clock.now().into(), origin));
             if changes.is_empty() || self.write(&catalog, changes, next, touched).await? {
                 return Ok(change);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 
+use super::audit::RefusedLogins;
 use super::board::Board;
 use super::catalog::{CatalogActor, Change, Delete, Draft, Precondition, Put, PutProgram};
 use super::doctor::ExamineHost;
@@ -22,8 +23,8 @@ use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
     AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, LastResults, Name, Noun,
-    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunResult, RunRow, SecretText,
-    StatusRow, StatusSummary, Timestamp,
+    Origin, ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
+    SecretText, StatusRow, StatusSummary, Timestamp, Verb,
 };
 use crate::store::{Store, StoreCounts};
 
@@ -81,11 +82,15 @@ pub struct HandleParts {
     pub node_name: Name,
     /// When this process started.
     pub started_at: Timestamp,
+    /// Makes the ids of what the audit is told.
+    pub audit_ids: Arc<RunIds>,
+    /// Logins that were refused and are not told yet.
+    pub refused_logins: RefusedLogins,
 }
 
 /// The one door into the actor system. Cheap to clone.
 #[derive(Clone)]
-pub struct AlfHandle(Arc<HandleParts>);
+pub struct AlfHandle(Arc<HandleParts>, Arc<Origin>);
 
 impl std::ops::Deref for AlfHandle {
     type Target = HandleParts;
@@ -121,7 +126,17 @@ pub struct Stats {
 impl AlfHandle {
     /// To these parts.
     pub fn new(parts: HandleParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(parts), Arc::default())
+    }
+
+    /// The same for somebody who asks: the audit is told who.
+    pub fn asked_by(&self, origin: Origin) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(origin))
+    }
+
+    /// Who asks; nobody where Alf itself acts.
+    pub(super) fn origin(&self) -> &Arc<Origin> {
+        &self.1
     }
 
     /// The definitions as they are now.
@@ -156,7 +171,7 @@ impl AlfHandle {
 
     /// Creates or replaces a definition.
     pub async fn put(&self, draft: Draft, condition: Precondition, rights: Rights) -> Result<PutDone, AlfError> {
-        self.0.catalog.get().send(Put { draft, condition, rights }).timeout(ANSWER).await?
+        self.0.catalog.get().send(Put { draft, condition, rights, origin: Arc::clone(&self.1) }).timeout(ANSWER).await?
     }
 
     /// Creates a program, or replaces its bytes and its document.
@@ -170,7 +185,9 @@ impl AlfHandle {
         let hashed = bytes.clone();
         let content = tokio::task::spawn_blocking(move || Content::of(&hashed)).await;
         document.set_content(content.map_err(|error| AlfError::Unavailable(error.to_string()))?);
-        self.0.catalog.get().send(PutProgram { document, bytes, condition, rights }).timeout(LONG_ANSWER).await?
+        let origin = Arc::clone(&self.1);
+        let put = PutProgram { document, bytes, condition, rights, origin };
+        self.0.catalog.get().send(put).timeout(LONG_ANSWER).await?
     }
 
     /// What is wrong with a document, the things it names included, without storing it.
@@ -186,11 +203,13 @@ impl AlfHandle {
         cascade: bool,
         rights: Rights,
     ) -> Result<(), AlfError> {
-        self.0.catalog.get().send(Delete { what, condition, cascade, rights }).timeout(ANSWER).await?
+        let delete = Delete { what, condition, cascade, rights, origin: Arc::clone(&self.1) };
+        self.0.catalog.get().send(delete).timeout(ANSWER).await?
     }
 
     /// Creates, replaces and deletes many definitions at once, all or nothing.
     pub async fn apply(&self, wanted: Apply) -> Result<Change, AlfError> {
+        let wanted = Apply { origin: Arc::clone(&self.1), ..wanted };
         self.0.catalog.get().send(wanted).timeout(LONG_ANSWER).await?
     }
 
@@ -201,7 +220,7 @@ impl AlfHandle {
 
     /// Changes the key that secrets are encrypted with; answers how many definitions were sealed anew.
     pub async fn rotate_key(&self) -> Result<usize, AlfError> {
-        self.0.catalog.get().send(RotateKey).timeout(ROTATE).await?
+        self.0.catalog.get().send(RotateKey(Arc::clone(&self.1))).timeout(ROTATE).await?
     }
 
     /// Makes a key; the secret is returned here and never again.
@@ -234,12 +253,12 @@ impl AlfHandle {
 
     /// Trusts the key that a host shows now, if it is the expected one; the host is connected to anew.
     pub async fn trust_host(&self, host: &Name, expect: Option<String>) -> Result<TrustedKey, AlfError> {
-        self.host_actor(host).await?.send(TrustHost { expect }).timeout(ASKING).await?
+        self.host_actor(host).await?.send(TrustHost { expect, told: self.entry(Verb::Trust) }).timeout(ASKING).await?
     }
 
     /// Forgets what was learnt of a host's key; the host is connected to anew.
     pub async fn forget_host_key(&self, host: &Name) -> Result<(), AlfError> {
-        self.host_actor(host).await?.send(ForgetHostKey).timeout(ANSWER).await?
+        self.host_actor(host).await?.send(ForgetHostKey(self.entry(Verb::ForgetKey))).timeout(ANSWER).await?
     }
 
     /// Looks a host over: one finding for each check, in order.

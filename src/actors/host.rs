@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::audit;
 use super::connection::Connection;
 use super::error::AlfError;
 use super::jump;
@@ -377,13 +378,15 @@ impl Handler<RunTask> for HostActor {
         // Not linked, or ad hoc: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
         let id = self.parts.ids.next(now);
-        let Order { by, group, given } = request.order;
+        let Order { by, group, given, origin } = request.order;
         let version = task.as_ref().map(|_| request.task.meta.version);
         let run = OpenRun { by, group, ..unsent(id, version, None, Trigger::Manual, now) };
         self.parts.board.open(self.name(), task.as_ref(), run.clone());
         self.enlist(id, task.as_ref());
         let host = self.name().clone();
-        let claimed = self.parts.writer.write_soon(vec![Write::Claim { host, task, until: None, open: run.clone() }]);
+        let told = audit::of_run(origin.as_deref(), id, now, &host, task.as_ref());
+        let claim = Write::Claim { host, task, until: None, open: run.clone() };
+        let claimed = self.parts.writer.write_soon([claim].into_iter().chain(told).collect());
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
                 let plan = PairPlan::unlinked(&actor.plan.host, request.task);

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::error::AlfError;
 use super::host::HostActor;
-use crate::model::{Host, PublicKey};
+use crate::model::{AuditEntry, Host, Noun, PublicKey, Reference};
 use crate::ssh::{ConnectError, KeyStanding, OfferedKey, Target};
 use crate::store::{HostKeyRecord, Write};
 
@@ -27,12 +27,14 @@ pub struct ShowHostKey;
 pub struct TrustHost {
     /// Its fingerprint (`SHA256:…`), if the caller knows it.
     pub expect: Option<String>,
+    /// What the audit is told of it.
+    pub told: AuditEntry,
 }
 
 /// Forgets the keys learnt from the host; the next connect judges anew.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), AlfError>")]
-pub struct ForgetHostKey;
+pub struct ForgetHostKey(pub AuditEntry);
 
 /// The key a host shows, and what is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -190,7 +192,9 @@ impl Handler<TrustHost> for HostActor {
                 port: host.port,
                 keys: vec![key.clone()],
             };
-            parts.writer.write_soon(vec![Write::PinHostKey(record.clone())]).await?;
+            let told = trust.told.to(Reference { noun: Noun::Host, name: host.meta.name.clone() });
+            let writes = vec![Write::PinHostKey(record.clone()), Write::Audit(Box::new(told))];
+            parts.writer.write_soon(writes).await?;
             parts.board.learn(record);
             let fingerprint = key.fingerprint();
             log::info!(host = host.meta.name.as_str(), key = fingerprint.as_str(); "host key trusted by hand");
@@ -210,12 +214,14 @@ impl Handler<TrustHost> for HostActor {
 impl Handler<ForgetHostKey> for HostActor {
     type Result = ResponseActFuture<Self, Result<(), AlfError>>;
 
-    fn handle(&mut self, _: ForgetHostKey, ctx: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, ForgetHostKey(told): ForgetHostKey, ctx: &mut Context<Self>) -> Self::Result {
         // One that is being made would learn the key again.
         self.drop_connection(ctx);
         let (name, parts) = (self.name().clone(), Arc::clone(&self.parts));
         let forgotten = async move {
-            parts.writer.write_soon(vec![Write::ForgetHostKey(name.clone())]).await?;
+            let told = told.to(Reference { noun: Noun::Host, name: name.clone() });
+            let writes = vec![Write::ForgetHostKey(name.clone()), Write::Audit(Box::new(told))];
+            parts.writer.write_soon(writes).await?;
             parts.board.forget_key(&name);
             log::info!(host = name.as_str(); "what was learnt of its host key was forgotten by hand");
             Ok::<(), AlfError>(())

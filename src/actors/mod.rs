@@ -2,6 +2,7 @@
 //!
 //! `handle.rs` is the door for HTTP and tests; `app.rs` puts it all together.
 
+pub mod audit;
 pub mod board;
 pub mod catalog;
 pub mod catch_up;

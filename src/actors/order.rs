@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Given, Name, RunId};
+use crate::model::{Given, Name, Origin, RunId};
 
 /// What goes with the wish for a run that somebody starts.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,8 @@ pub struct Order {
     pub by: Option<Name>,
     /// The group of runs that were asked for together.
     pub group: Option<RunId>,
+    /// Who that is, if the audit is to be told.
+    pub origin: Option<Arc<Origin>>,
     /// Variables, arguments and standard input of this run.
     pub given: Arc<Given>,
 }

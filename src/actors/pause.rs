@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::error::AlfError;
 use super::handle::AlfHandle;
 use super::task::TaskActor;
-use crate::model::{Name, Pause, Reason};
+use crate::model::{Name, Pause, Reason, Verb};
 use crate::store::Write;
 
 impl TaskActor {
@@ -51,7 +51,8 @@ impl AlfHandle {
     }
 
     async fn set_pause(&self, pause: Option<Pause>) -> Result<(), AlfError> {
-        self.writer.write_soon(vec![Write::SetPause(pause.clone())]).await?;
+        let told = self.entry(if pause.is_some() { Verb::Pause } else { Verb::Resume });
+        self.writer.write_soon(vec![Write::SetPause(pause.clone()), Write::Audit(Box::new(told))]).await?;
         self.journal.pause(pause.as_ref());
         self.board().set_pause(pause);
         Ok(())

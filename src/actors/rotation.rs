@@ -9,33 +9,33 @@ use super::catalog::{CatalogActor, CatalogParts, TRIES};
 use super::definitions::to_row;
 use super::error::AlfError;
 use crate::for_each_noun;
-use crate::model::{AnyDefinition, Catalog, Definition as _};
+use crate::model::{AnyDefinition, AuditEntry, Catalog, Definition as _, Origin, Verb};
 use crate::store::DefinitionChange;
 use crate::vault::{Vault, VaultError};
 
 /// Makes a new key and seals all secrets with it; answered by the number of definitions that have some. Versions stay.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<usize, AlfError>")]
-pub struct RotateKey;
+pub struct RotateKey(pub Arc<Origin>);
 
 impl Handler<RotateKey> for CatalogActor {
     type Result = AtomicResponse<Self, Result<usize, AlfError>>;
 
-    fn handle(&mut self, _: RotateKey, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, RotateKey(origin): RotateKey, _: &mut Context<Self>) -> Self::Result {
         let parts = Arc::clone(&self.parts);
-        AtomicResponse::new(Box::pin(async move { parts.rotate().await }.into_actor(self)))
+        AtomicResponse::new(Box::pin(async move { parts.rotate(&origin).await }.into_actor(self)))
     }
 }
 
 impl CatalogParts {
-    async fn rotate(&self) -> Result<usize, AlfError> {
+    async fn rotate(&self, origin: &Origin) -> Result<usize, AlfError> {
         if self.vault.is_rotating() {
             // One that was cut short. It is ended first, so that the file never has more than two keys.
-            self.seal_anew().await?;
+            self.seal_anew(None).await?;
             self.on_key_file(Vault::end_rotation).await?;
         }
         self.on_key_file(Vault::begin_rotation).await?;
-        let resealed = self.seal_anew().await?;
+        let resealed = self.seal_anew(Some(origin)).await?;
         if let Err(error) = self.store.scrub().await {
             log::warn!(
                 "what was sealed with the old key may be found in the store's files until they are written to again: {error}"
@@ -46,7 +46,7 @@ impl CatalogParts {
         Ok(resealed)
     }
 
-    async fn seal_anew(&self) -> Result<usize, AlfError> {
+    async fn seal_anew(&self, told: Option<&Origin>) -> Result<usize, AlfError> {
         for _ in 0..TRIES {
             let catalog = self.published.get();
             let mut changes = Vec::new();
@@ -54,7 +54,12 @@ impl CatalogParts {
                 changes.push(DefinitionChange::Put(to_row(&definition, &self.vault).map_err(AlfError::Store)?));
             }
             let resealed = changes.len();
-            if resealed == 0 || self.write(&catalog, changes, (*catalog).clone(), Vec::new()).await? {
+            if let Some(origin) = told {
+                let now = self.clock.now().into();
+                let entry = AuditEntry::new(self.audit_ids.next(now), now, origin, Verb::RotateKey);
+                changes.push(DefinitionChange::Audit(Box::new(entry)));
+            }
+            if changes.is_empty() || self.write(&catalog, changes, (*catalog).clone(), Vec::new()).await? {
                 return Ok(resealed);
             }
         }

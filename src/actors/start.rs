@@ -10,7 +10,8 @@ use super::host::RunTask;
 use super::node::FindHost;
 use super::order::Order;
 use crate::model::{
-    Definition as _, Fault, Given, Name, Noun, Reference, Rights, RunId, RunIds, Secrets, Selector, Task, TaskDocument,
+    Definition as _, Fault, Given, Name, Noun, Origin, Reference, Rights, RunId, RunIds, Secrets, Selector, Task,
+    TaskDocument,
 };
 
 /// How many hosts are asked at once.
@@ -43,7 +44,8 @@ impl AlfHandle {
     }
 
     /// Starts a run of a task or an ad-hoc run on a host now; answers as soon as it is claimed or refused.
-    pub async fn start(&self, host: Name, what: What, order: Order) -> Result<RunId, AlfError> {
+    pub async fn start(&self, host: Name, what: What, mut order: Order) -> Result<RunId, AlfError> {
+        order.origin = Some(Arc::clone(self.origin())).filter(|origin| **origin != Origin::default());
         let catalog = self.catalog();
         if !catalog.hosts.contains_key(&host) {
             return Err(AlfError::NotFound(Reference { noun: Noun::Host, name: host }));
@@ -89,7 +91,7 @@ impl AlfHandle {
         hosts.sort();
         let id = RunIds::default().next(self.now());
         let by = rights.key().map(|key| key.meta.name.clone());
-        let order = Order { by, group: Some(id), given };
+        let order = Order { by, group: Some(id), given, origin: None };
         let mut group = Group { id, runs: Vec::new(), refused: Vec::new() };
         let mut answers = futures_util::stream::iter(hosts)
             .map(|host| {

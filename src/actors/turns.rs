@@ -59,12 +59,13 @@ impl TaskActor {
         }
     }
 
-    /// Claims a run: nothing is sent without it on disk. It waits where its turn is later.
+    /// Claims a run: nothing is sent without it on disk; the audit is told with it. It waits where its turn is later.
     pub(super) fn claim(
         &mut self,
         run: &OpenRun,
         given: &Arc<Given>,
         turn: Turn,
+        told: Option<Write>,
     ) -> impl Future<Output = Claimed> + use<> {
         let given = Arc::clone(given);
         match turn {
@@ -76,7 +77,8 @@ impl TaskActor {
         self.parts.board.open(&self.host, Some(self.task()), run.clone());
         let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         let until = super::ledger::instant_of(run);
-        let claim = vec![Write::Claim { host, task, until, open }];
+        let claim = Write::Claim { host, task, until, open };
+        let claim = [claim].into_iter().chain(told).collect();
         match run.trigger {
             // A person is told that it was not started, and asks again.
             Trigger::Manual => self.parts.writer.write_soon(claim).left_future(),

@@ -8,6 +8,7 @@ pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
 pub(super) use super::args_apply::{ApplyArgs, DiffArgs, EditArgs};
 pub(super) use super::args_results::{CancelArgs, ResultArgs, ResultsArgs, RunsArgs};
 pub(super) use super::args_tend::{AckArgs, DowntimeArgs, EventsArgs, ProblemsArgs};
+pub(super) use super::audit::AuditArgs;
 pub(super) use super::key_args::KeyVerb;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::secret_args::SecretVerb;
@@ -231,6 +232,9 @@ pub enum ClientCommand {
         #[command(subcommand)]
         verb: CronVerb,
     },
+    /// Who changed or started what, newest first
+    #[command(after_help = "Examples:\n  alf audit --since 2h\n  alf audit --noun host --name web1")]
+    Audit(AuditArgs),
     /// Figures of the service
     #[command(after_help = "Example:\n  alf stats -o json")]
     Stats,

@@ -97,6 +97,18 @@ fn short(text: &str) -> String {
     }
 }
 
+/// What an entry of the audit tells beyond its columns: fields, the run, how often.
+fn audited(doc: &Doc) -> String {
+    if let Some(run) = doc.text("run") {
+        return format!("run {run}");
+    }
+    let fields: Vec<String> = doc.list("fields").iter().map(Doc::brief).collect();
+    match doc.integer("count") {
+        Some(count) if count > 1 => format!("{count} times"),
+        _ => fields.join(" "),
+    }
+}
+
 static SECRETS: [Column; 5] = [
     field!("NAME", "name"),
     field!("TITLE", "title"),
@@ -257,6 +269,20 @@ pub(super) fn notes(doc: &Doc) -> String {
     said.join(" ")
 }
 
+static AUDIT: [Column; 11] = [
+    field!(time "AT", "at"),
+    field!("BY", "by"),
+    field!("FROM", "address"),
+    field!("VERB", "verb"),
+    field!("NOUN", "noun"),
+    field!("NAME", "name"),
+    field!("HOST", "host"),
+    field!("OUTCOME", "outcome"),
+    narrow("WHAT", |doc, _| audited(doc)),
+    field!(wide "REQUEST", "request"),
+    field!(wide "ID", "id"),
+];
+
 /// How the definitions of a noun are shown.
 pub(super) fn definitions(noun: Noun) -> View {
     let columns: &'static [Column] = match noun {
@@ -283,3 +309,6 @@ pub(super) const RESULT_ROWS: View = View { columns: &RESULTS, name: |doc| field
 
 /// How runs are shown.
 pub(super) const RUN_ROWS: View = View { columns: &RUNS, name: |doc| field(doc, "id") };
+
+/// How entries of the audit are shown.
+pub(super) const AUDIT_ROWS: View = View { columns: &AUDIT, name: |doc| field(doc, "id") };

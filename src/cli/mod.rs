@@ -8,6 +8,7 @@ mod args_add;
 mod args_apply;
 mod args_results;
 mod args_tend;
+mod audit;
 mod bundle;
 mod cancel;
 mod client;
@@ -140,6 +141,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Cancel(args) => return cancel::run(args, session).await,
         ClientCommand::Runs(args) => return runs::run(args, session).await,
         ClientCommand::Cron { verb: CronVerb::Explain(args) } => return cron_explain::run(&args, session),
+        ClientCommand::Audit(args) => return audit::run(args, session).await,
         ClientCommand::Stats => return stats::run(session).await,
         ClientCommand::Health(args) => return health::run(args, session).await,
     };

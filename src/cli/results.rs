@@ -17,7 +17,7 @@ use super::show;
 use crate::model::{Name, Span};
 
 /// The largest page that the service gives.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 /// How many of the newest are looked at for new ones: ids are given at a run's start, so that a Result may come to
 /// stand below newer ids.
 const WINDOW: usize = 500;
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Box<ResultsArgs>, session: &mut Session) -> Result
         show::write_xml(&mut session.output, &answer.body)?;
         return Ok(Exit::Ok);
     }
-    let results = newest(&client, &query, limit).await?;
+    let results = newest(&client, &path(), &query, limit).await?;
     show::items(session, &results, &RESULT_ROWS, "no Result matches")?;
     Ok(Exit::Ok)
 }
@@ -64,7 +64,7 @@ fn filters(args: &ResultsArgs, now: DateTime<Utc>) -> Result<Vec<(&'static str, 
 }
 
 /// An instant, or so long before now.
-fn instant(flag: &str, text: &str, now: DateTime<Utc>) -> Result<String, CliError> {
+pub(super) fn instant(flag: &str, text: &str, now: DateTime<Utc>) -> Result<String, CliError> {
     let shown = |instant: DateTime<Utc>| instant.to_rfc3339_opts(SecondsFormat::Millis, true);
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(shown(instant.to_utc()));
@@ -79,7 +79,7 @@ fn instant(flag: &str, text: &str, now: DateTime<Utc>) -> Result<String, CliErro
 }
 
 /// The newest that match, as a list.
-async fn newest(client: &Client, query: &[(&str, &str)], limit: usize) -> Result<Doc, CliError> {
+pub(super) async fn newest(client: &Client, path: &str, query: &[(&str, &str)], limit: usize) -> Result<Doc, CliError> {
     let mut items: Vec<Doc> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -89,7 +89,7 @@ async fn newest(client: &Client, query: &[(&str, &str)], limit: usize) -> Result
         if let Some(cursor) = &cursor {
             query.push(("cursor", cursor));
         }
-        let page = client.get(&path(), &query).await?;
+        let page = client.get(path, &query).await?;
         items.extend_from_slice(page.list("items"));
         let next = page.text("next").map(str::to_owned);
         if next.is_none() || next == cursor || page.list("items").is_empty() || items.len() >= limit {
@@ -118,7 +118,7 @@ async fn follow(
     let mut widths = None;
     let mut first = true;
     while !session.output.is_closed() {
-        let page = newest(client, query, WINDOW.max(if first { limit } else { 0 })).await?;
+        let page = newest(client, &path(), query, WINDOW.max(if first { limit } else { 0 })).await?;
         let new: Vec<&Doc> = page.list("items").iter().filter(|result| !seen.contains(&field(result, "id"))).collect();
         let shown = if first { limit } else { new.len() };
         let new: Vec<Doc> = new.into_iter().take(shown).rev().cloned().collect();

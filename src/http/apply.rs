@@ -36,7 +36,7 @@ pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
     // A large document takes a while, and others are served meanwhile.
     let read = web::block(move || Read::of(format, &bytes)).await;
     let Read { items, nouns, mut faults } = read.map_err(|error| Problem::internal(error.to_string()))??;
-    let wanted = Apply { items: Arc::new(items), nouns, prune, dry_run, rights };
+    let wanted = Apply { items: Arc::new(items), nouns, prune, dry_run, rights, origin: Arc::default() };
     if !faults.is_empty() {
         faults.truncate(MOST_FAULTS);
         let mut faults = body::joined(faults, call.handle().check_all(&wanted));

@@ -10,7 +10,7 @@ use super::call::Endpoint;
 use super::problem::{Kind, Problem};
 use super::query::{NO_KEY_HERE, Query};
 use super::route::Hosts;
-use crate::model::{Key, Name, Rights, Role};
+use crate::model::{Key, Name, Origin, Rights, Role};
 
 /// What a route does, as far as rights are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Operation {
     Exec,
     /// Acknowledges, sets downtimes, pauses.
     Tend,
+    /// Reads who did what.
+    Audit,
     /// Changes definitions.
     Write,
     /// The same with a file as the body, or with many definitions.
@@ -50,18 +52,26 @@ impl Operation {
             Self::Probe | Self::Public | Self::NothingPublic => None,
             Self::Read | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
             Self::Ask | Self::Run | Self::Exec | Self::Tend => Some(Role::Operator),
-            Self::Write | Self::Upload => Some(Role::Admin),
+            Self::Audit | Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
 
     /// Whether its answer is a document in a form that the client chooses.
     pub const fn answers_document(self) -> bool {
-        matches!(self, Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Tend | Self::Write | Self::Upload)
+        matches!(
+            self,
+            Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Tend | Self::Audit | Self::Write | Self::Upload
+        )
     }
 }
 
 /// The key behind a request, if the operation needs one.
-pub fn authenticate(request: &HttpRequest, state: &State, operation: Operation) -> Result<Option<Arc<Key>>, Problem> {
+pub fn authenticate(
+    request: &HttpRequest,
+    state: &State,
+    operation: Operation,
+    origin: &Origin,
+) -> Result<Option<Arc<Key>>, Problem> {
     if operation.least_role().is_none() {
         return Ok(None);
     }
@@ -71,8 +81,8 @@ pub fn authenticate(request: &HttpRequest, state: &State, operation: Operation) 
         return Err(Problem::unauthorized(if in_url { NO_KEY_HERE } else { header }));
     };
     let Some(key) = state.handle.authenticate(shown) else {
-        let from = request.peer_addr().map(|peer| peer.ip());
-        return Err(match state.bad_keys.note(from) {
+        state.handle.asked_by(origin.clone()).login_refused();
+        return Err(match state.bad_keys.note(origin.address) {
             None => Problem::unauthorized("this key is not known here"),
             Some(wait) => {
                 let detail = "too many bad keys came from this address; good ones are still served";
@@ -81,6 +91,8 @@ pub fn authenticate(request: &HttpRequest, state: &State, operation: Operation) 
         });
     };
     if let Some(end) = key.expires_at.filter(|_| key.has_expired(state.handle.now())) {
+        let by = Some(key.meta.name.clone());
+        state.handle.asked_by(Origin { by, ..origin.clone() }).login_refused();
         return Err(Problem::unauthorized(&format!("the key \"{}\" expired at {end}", key.meta.name)));
     }
     state.handle.note_key_use(&key);
@@ -139,6 +151,7 @@ mod tests {
             (Operation::Exec, Some(Role::Operator)),
             (Operation::Follow, Some(Role::Viewer)),
             (Operation::Tend, Some(Role::Operator)),
+            (Operation::Audit, Some(Role::Admin)),
             (Operation::Write, Some(Role::Admin)),
             (Operation::Upload, Some(Role::Admin)),
         ] {

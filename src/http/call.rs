@@ -25,7 +25,7 @@ use super::query::{FORMAT, Query};
 use super::reply::Reply;
 use super::route::{Handler, Hosts};
 use crate::actors::handle::AlfHandle;
-use crate::model::{Fault, Key, Name, Noun};
+use crate::model::{Fault, Key, Name, Noun, Origin};
 
 /// What a route is: who may call it, and which query parameters it knows (none: it does not look at them).
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,7 @@ pub struct Endpoint {
 /// A request that may be served: its key, form, query and body are checked.
 pub struct Call {
     state: web::Data<State>,
+    handle: AlfHandle,
     request: HttpRequest,
     /// The form its answer is to have.
     pub format: Format,
@@ -55,7 +56,7 @@ pub struct Call {
 impl Call {
     /// The door to the inside.
     pub fn handle(&self) -> &AlfHandle {
-        &self.state.handle
+        &self.handle
     }
 
     /// The OpenAPI document.
@@ -129,7 +130,7 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
         Err(problem) => Err(problem.clone()),
     };
     let shown = format.as_ref().copied().unwrap_or(Format::Json);
-    let work = answer(endpoint, handler, &request, &mut intake, query, format, &mut answering.by);
+    let work = answer(endpoint, handler, &request, &mut intake, query, format, &mut answering);
     let outcome = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(_) => Err(Problem::internal("a request handler panicked")),
@@ -154,15 +155,18 @@ async fn answer(
     intake: &mut Intake,
     query: Result<Query, Problem>,
     format: Result<Format, Problem>,
-    by: &mut Option<Name>,
+    answering: &mut Answering,
 ) -> Result<Reply, Problem> {
     let state = request
         .app_data::<web::Data<State>>()
         .cloned()
         .ok_or_else(|| Problem::internal("the HTTP service was set up without its state"))?;
     state.limits.check(request)?;
-    let key = authenticate(request, &state, endpoint.operation)?;
-    *by = key.as_ref().map(|key| key.meta.name.clone());
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let mut origin = Origin { by: None, address, request: Some(answering.id.clone()) };
+    let key = authenticate(request, &state, endpoint.operation, &origin)?;
+    answering.by = key.as_ref().map(|key| key.meta.name.clone());
+    origin.by.clone_from(&answering.by);
     if let Some(key) = &key {
         authorise(key, endpoint, request, &state)?;
     }
@@ -184,7 +188,8 @@ async fn answer(
         _ => Bounds::document(state.limits.body_limit, state.limits.body_timeout),
     };
     let body = if sends && served { intake.read(request, bounds).await? } else { Bytes::new() };
-    let reply = handler(Call { state, request: request.clone(), format, key, query, body }).await?;
+    let handle = state.handle.asked_by(origin);
+    let reply = handler(Call { state, handle, request: request.clone(), format, key, query, body }).await?;
     Ok(reply.keeping(stream))
 }
 

@@ -10,6 +10,7 @@
 //! * `apply.rs`, `export.rs`   many definitions at once; `bare.rs` what both show of one
 //! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
+//! * `audit.rs`      who changed or started what
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
@@ -21,6 +22,7 @@ pub mod access;
 pub mod ack;
 pub mod admission;
 pub mod apply;
+pub mod audit;
 pub mod auth;
 pub mod bad_keys;
 pub mod bare;
@@ -67,7 +69,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use crate::actors::handle::AlfHandle;
 use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task, TaskSchedule};
 use auth::Operation::{
-    self, Ask, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Tend, Upload, Write,
+    self, Ask, Audit, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Tend, Upload, Write,
 };
 use bad_keys::BadKeys;
 use definitions as d;
@@ -103,6 +105,7 @@ impl State {
 pub fn routes() -> Vec<At> {
     const RESULTS: &[&str] =
         &["host", "task", "outcome", "state", "reason", "trigger", "group", "since", "until", LIMIT, CURSOR];
+    const AUDIT: &[&str] = &["by", "noun", "name", "verb", "since", "until", LIMIT, CURSOR];
     const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "unhandled", "n", LIMIT, CURSOR];
     vec![
         at("").get(&[], no_host(root::describe)),
@@ -152,6 +155,7 @@ pub fn routes() -> Vec<At> {
         acknowledged("/status/{host}/ack"),
         at("/status/{host}/{task}").get(&["n"], the_host(status::pair)),
         acknowledged("/status/{host}/{task}/ack"),
+        at("/audit").on(Method::GET, Audit, AUDIT, all_hosts(audit::list)),
         at("/pause").on(Method::POST, Tend, &[], within(pause::pause).of_all()),
         at("/resume").on(Method::POST, Tend, &[], within(pause::resume).of_all()),
         at("/stats").get(&[], all_hosts(stats::stats)),

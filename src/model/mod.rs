@@ -6,6 +6,7 @@ pub mod definition;
 pub mod nagios;
 
 mod ack;
+mod audit;
 mod credential;
 mod downtime;
 mod due_rules;
@@ -44,6 +45,7 @@ mod timezone;
 mod work;
 
 pub use ack::{Ack, AckDocument};
+pub use audit::{AuditEntry, AuditOutcome, AuditPage, AuditQuery, Origin, Verb};
 pub use catalog::{AnyDefinition, Catalog, Catalogued, DowntimesOn, PairLine};
 pub use credential::{Credential, CredentialDocument, Proof};
 pub use cron::{CronError, CronLine};

@@ -1,6 +1,7 @@
 //! The conformance suite: every promise of the `Store` trait, tried out. A backend is done when it passes this against
 //! the real thing. It panics at the first broken promise and says which.
 
+mod audit;
 mod claims;
 mod definitions;
 mod pages;
@@ -36,6 +37,8 @@ pub async fn run(harness: &impl Harness) {
     definitions::stale_revisions(&*store).await;
     definitions::blobs(&*store).await;
     definitions::race(&*store, &*other).await;
+    audit::entries(&*store).await;
+    audit::goes_with_the_change(&*store).await;
     claims::conditions(&*store).await;
     claims::ad_hoc(&*store).await;
     claims::repeated(&*store).await;

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::model::nagios::Metric;
 use crate::model::{
-    Captured, ContentHash, HostRecord, Name, Noun, PAGE_PERFDATA, PairStatus, Pause, ResultPage, ResultQuery, RunId,
-    RunResult, Timestamp,
+    AuditEntry, AuditPage, AuditQuery, Captured, ContentHash, HostRecord, Name, Noun, PAGE_PERFDATA, PairStatus, Pause,
+    ResultPage, ResultQuery, RunId, RunResult, Timestamp,
 };
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
@@ -47,6 +47,7 @@ struct Inner {
     hosts: BTreeMap<Name, HostRecord>,
     pause: Option<Pause>,
     key_uses: BTreeMap<Name, Timestamp>,
+    audit: BTreeMap<RunId, AuditEntry>,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
@@ -230,6 +231,10 @@ impl Inner {
                 self.host_keys.remove(&host);
                 Written::Done
             }
+            Write::Audit(entry) => {
+                self.audit.entry(entry.id).or_insert(*entry);
+                Written::Done
+            }
             Write::ForgetPair { host, task } => {
                 self.pairs.remove(&(host, Some(task)));
                 Written::Done
@@ -325,6 +330,7 @@ impl Store for MemoryStore {
                     DefinitionChange::Remove(what) => drop(inner.definitions.remove(&(what.noun, what.name))),
                     DefinitionChange::PutBlob(blob) => drop(inner.blobs.insert(blob.sha256, blob.bytes)),
                     DefinitionChange::RemoveBlob(sha256) => drop(inner.blobs.remove(&sha256)),
+                    DefinitionChange::Audit(entry) => drop(inner.audit.insert(entry.id, *entry)),
                 }
             }
             inner.revision += 1;
@@ -361,6 +367,18 @@ impl Store for MemoryStore {
         items.truncate(query.limit);
         let next = items.last().map(|last| last.id).filter(|_| more);
         let page = ResultPage { next, total: all().count() as u64, items };
+        Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
+        let inner = self.inner();
+        let all = || inner.audit.values().rev().filter(|entry| query.matches(entry));
+        let older = |entry: &&AuditEntry| query.before.is_none_or(|before| entry.id < before);
+        let mut items: Vec<_> = all().filter(older).take(query.limit.saturating_add(1)).cloned().collect();
+        let more = items.len() > query.limit;
+        items.truncate(query.limit);
+        let next = items.last().map(|last| last.id).filter(|_| more);
+        let page = AuditPage { next, total: all().count() as u64, items };
         Box::pin(std::future::ready(Ok(page)))
     }
 

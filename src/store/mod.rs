@@ -14,8 +14,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ContentHash, HostRecord, Kill, Name, Noun, PairStatus, Pause, PublicKey, Reference, ResultPage, ResultQuery, RunId,
-    RunResult, Timestamp, Trigger,
+    AuditEntry, AuditPage, AuditQuery, ContentHash, HostRecord, Kill, Name, Noun, PairStatus, Pause, PublicKey,
+    Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
 };
 pub use error::StoreError;
 
@@ -49,6 +49,8 @@ pub enum DefinitionChange {
     PutBlob(Blob),
     /// Forget bytes; forgetting what is not there is no error.
     RemoveBlob(ContentHash),
+    /// Tell the audit of it.
+    Audit(Box<AuditEntry>),
 }
 
 /// Bytes that a definition speaks of.
@@ -188,6 +190,8 @@ pub enum Write {
         /// When.
         at: Option<Timestamp>,
     },
+    /// Adds an entry to the audit; one that is there stays as it is. Answered by `Done`.
+    Audit(Box<AuditEntry>),
     /// Forgets a pair's record, not its Results. Answered by `Done`.
     ForgetPair {
         /// The host.
@@ -263,6 +267,9 @@ pub trait Store: Send + Sync {
 
     /// Results, newest first by id, without output bodies (their true counts stay).
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>>;
+
+    /// Entries of the audit, newest first by id.
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>>;
 
     /// Sees to it that nothing of a definition that was replaced or removed is left in the store's files.
     fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -13,6 +13,7 @@ mod support;
 mod api;
 mod api_by_example;
 mod apply;
+mod audit;
 mod bad_input;
 mod canaries;
 mod cli;

@@ -23,7 +23,7 @@ fn wanted(document: &str) -> Apply {
             items.push(ApplyItem { pointer: format!("/{field}/{index}"), draft });
         }
     }
-    Apply { items: Arc::new(items), nouns, prune: None, dry_run: false, rights: Rights::all() }
+    Apply { items: Arc::new(items), nouns, prune: None, dry_run: false, rights: Rights::all(), origin: Arc::default() }
 }
 
 fn pruning(document: &str, selector: &str) -> Apply {

@@ -171,6 +171,7 @@ async fn two_alfs_that_write_at_once_both_get_through() {
         vault: Arc::new(alf.world.vault()),
         defaults: Arc::new(Defaults::default()),
         clock: alf.world.clock.clone(),
+        audit_ids: Arc::default(),
         node: alf.handle.node().clone(),
     };
     let second = Arc::new(second);
@@ -181,8 +182,12 @@ async fn two_alfs_that_write_at_once_both_get_through() {
         let json = format!(r#"{{"name": "a{n}"}}"#);
         let ours = alf.put(Noun::Host, &json, If::Absent);
         let draft = crate::actors::catalog::Draft::read(Noun::Host, &format!(r#"{{"name": "b{n}"}}"#)).unwrap();
-        let theirs =
-            slot.get().send(crate::actors::catalog::Put { draft, condition: If::Absent, rights: Rights::all() });
+        let theirs = slot.get().send(crate::actors::catalog::Put {
+            draft,
+            condition: If::Absent,
+            rights: Rights::all(),
+            origin: Arc::default(),
+        });
         let (ours, theirs) = tokio::join!(ours, theirs);
         assert!(ours.unwrap().created && theirs.unwrap().unwrap().created);
     }

@@ -160,3 +160,26 @@ async fn runs_figures_and_actors_are_shown() {
          \u{20}\u{20}host web1  failed   2         7      boom\\u{1b}\n"
     );
 }
+
+#[actix_rt::test]
+async fn the_audit_is_shown_newest_first() {
+    let entries = r#"{"items":[
+        {"id":"x","at":"2026-11-23T09:00:00.000Z","by":"anna","address":"192.0.2.7","verb":"update","noun":"host_task",
+         "name":"load@web1","fields":["env","timeout"],"host":null,"run":null,"outcome":"ok","count":1},
+        {"id":"y","at":"2026-11-23T08:00:00.000Z","by":null,"address":"192.0.2.8","verb":"login","noun":null,"name":null,
+         "fields":[],"host":null,"run":null,"outcome":"refused","count":40}],"next":null,"total":2}"#;
+    let server = FakeServer::start(vec![json(
+        "GET /api/v1/audit?by=anna&noun=host_task&name=load%40web1&since=2026-11-23T07%3A30%3A00.000Z&limit=50",
+        200,
+        entries,
+    )]);
+    let args = ["audit", "--by", "anna", "--noun", "host-task", "--name", "load@web1", "--since", "2h", "--utc"];
+    let done = World::of(&server).alf(&args).await;
+    let lines: Vec<Vec<&str>> = done.out().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines[1],
+        ["2026-11-23T09:00:00Z", "anna", "192.0.2.7", "update", "host_task", "load@web1", "-", "ok", "env", "timeout"],
+        "{done:?}"
+    );
+    assert!(done.out().lines().nth(2).unwrap().ends_with("refused  40 times"), "{done:?}");
+}

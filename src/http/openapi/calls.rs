@@ -20,8 +20,8 @@ use super::about::{About, delete, get, get_at_root, patch, post, put};
 use super::bodies::{AdHoc, AdHocOnMany, Definitions, NewKey, RunOnMany};
 use crate::actors::handle::{Health as ActorHealth, HostKeyView, TrustedKey};
 use crate::model::{
-    AckDocument, Credential, Downtime, GivenDocument, Host, HostStatus, HostTask, Key, Program, ResultDocument, RunRow,
-    Schedule, Secret, StatusRow, StatusSummary, Task, TaskSchedule,
+    AckDocument, AuditEntry, Credential, Downtime, GivenDocument, Host, HostStatus, HostTask, Key, Program,
+    ResultDocument, RunRow, Schedule, Secret, StatusRow, StatusSummary, Task, TaskSchedule,
 };
 
 const CREATED: &[&str] = &["Location", "ETag"];
@@ -113,6 +113,9 @@ pub fn calls() -> Vec<About> {
         delete("/status/{host}/ack", "Take the acknowledgement of a host back").ends(204, "It is taken back."),
         delete("/status/{host}/{task}/ack", "Take the acknowledgement of a task on a host back")
             .ends(204, "It is taken back."),
+        get("/audit", "Who changed or started what, newest first")
+            .more("Refused logins from one address within a minute are told together. No entry holds a value.")
+            .lists::<AuditEntry>("audit_entries", "audit_entry"),
         post("/pause", "Stop all firing").takes_nothing("pause").shows::<StatusSummary>("status"),
         post("/resume", "Let firing go on").takes_nothing("resume").shows::<StatusSummary>("status"),
         get("/events", "What happens, as it happens")

@@ -37,6 +37,12 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
         "reason" => ("For this reason.", reference("Reason")),
         "trigger" => ("Started by this.", reference("Trigger")),
         "group" => ("Asked for together.", reference("RunId")),
+        "by" => ("By this key.", reference("Name")),
+        "noun" => ("To this kind of definition, such as host or host_task.", json!({"type": "string"})),
+        "name" => ("To the definition of this name.", reference("Name")),
+        "verb" => ("That did this.", reference("Verb")),
+        "since" if path.ends_with("/audit") => ("At this instant or later.", reference("Timestamp")),
+        "until" if path.ends_with("/audit") => ("Before this instant.", reference("Timestamp")),
         "since" => ("Due at this instant or later.", reference("Timestamp")),
         "until" => ("Due before this instant.", reference("Timestamp")),
         "unhandled" => {

@@ -59,6 +59,7 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::SetHost { .. }
         | Write::ForgetHost(_)
         | Write::SetPause(_)
+        | Write::Audit(_)
         | Write::PinHostKey(_)
         | Write::ForgetHostKey(_)
         | Write::NoteKeyUse { .. } => None,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::fault::Fault;
-use super::read;
+use super::{audit, read};
 use crate::model::{ContentHash, Noun};
 use crate::store::{DefinitionChange, DefinitionRow};
 
@@ -41,6 +41,7 @@ fn change(connection: &Connection, at: u64, changes: Vec<DefinitionChange>) -> R
                     .prepare_cached("INSERT OR IGNORE INTO blobs (sha256, bytes) VALUES (?1, ?2)")?
                     .execute((blob.sha256.as_str(), &*blob.bytes))?;
             }
+            DefinitionChange::Audit(entry) => audit::add(connection, &entry)?,
             DefinitionChange::RemoveBlob(sha256) => {
                 connection.prepare_cached("DELETE FROM blobs WHERE sha256 = ?1")?.execute([sha256.as_str()])?;
             }

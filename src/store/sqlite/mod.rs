@@ -3,6 +3,7 @@
 //! Writes go through one connection on its own thread (`writer`), reads through a small pool (`reader`). Results lie in
 //! a table a day (`partition`).
 
+mod audit;
 mod connect;
 mod definitions;
 mod fault;
@@ -30,7 +31,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Written};
-use crate::model::{ContentHash, ResultPage, ResultQuery, RunId, RunResult};
+use crate::model::{AuditPage, AuditQuery, ContentHash, ResultPage, ResultQuery, RunId, RunResult};
 use fault::Fault;
 use reader::Readers;
 use writer::{Desk, Writer};
@@ -147,6 +148,10 @@ impl Store for SqliteStore {
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
         let page = move |connection: &_| query::page(connection, &query);
         self.readers.read(reader::LIMIT, page).boxed()
+    }
+
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| audit::page(connection, &query)).boxed()
     }
 
     fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>> {

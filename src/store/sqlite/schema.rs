@@ -12,13 +12,14 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
     perfdata,
     |connection| Ok(connection.execute_batch(VERSION_5)?),
     |connection| Ok(connection.execute_batch(KEY_USES)?),
+    |connection| Ok(connection.execute_batch(AUDIT)?),
 ];
 
 /// The newest version this Alf knows.
@@ -76,6 +77,20 @@ CREATE TABLE switches (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
 ";
 /// When each key was last shown.
 const KEY_USES: &str = "CREATE TABLE key_uses (key TEXT PRIMARY KEY, used_at INTEGER NOT NULL) WITHOUT ROWID;";
+
+/// The audit. What is looked for stands beside the whole entry.
+const AUDIT: &str = "
+CREATE TABLE audit (
+    id BLOB PRIMARY KEY,
+    at INTEGER NOT NULL,
+    by TEXT,
+    verb TEXT NOT NULL,
+    noun TEXT,
+    name TEXT,
+    entry TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX audit_name ON audit (name) WHERE name IS NOT NULL;
+";
 
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
 pub(super) fn partition(table: &str) -> String {

@@ -1,0 +1,134 @@
+//! The audit: who changed or started what, when, from where; and who was not let in.
+
+use serde_json::{Value, json};
+
+use crate::support::http::request;
+use crate::support::service::{Service, until};
+use crate::support::sshd::Sshd;
+
+fn entries(service: &Service, query: &str) -> Vec<Value> {
+    service.get(&format!("audit?{query}"))["items"].as_array().unwrap().clone()
+}
+
+#[test]
+fn every_change_is_told_with_who_and_from_where_and_no_value() {
+    let canary = "canary-77aa01";
+    let mut service = Service::start();
+    service.send("POST", "credentials", &json!({"name": "c", "password": canary})).expect(201);
+    service.send("POST", "hosts", &json!({"name": "web1", "address": "192.0.2.7"})).expect(201);
+    let patch = json!({"address": "192.0.2.8", "labels": {"role": "web"}});
+    service.send("PATCH", "hosts/web1", &patch).expect(200);
+    service.send("PATCH", "hosts/web1", &patch).expect(200);
+    service.send("PATCH", "credentials/c", &json!({"password": format!("{canary}-2")})).expect(200);
+    let headers = [("X-Request-Id", "by-hand-1"), ("Content-Type", "application/json")];
+    service.call("DELETE", "/api/v1/hosts/web1", &headers, None).expect(204);
+    service.send("POST", "apply", &json!({"hosts": [{"name": "a"}, {"name": "b"}]})).expect(200);
+
+    let all = entries(&service, "by=admin");
+    let told: Vec<String> = all
+        .iter()
+        .rev()
+        .map(|entry| {
+            format!(
+                "{} {} {}",
+                entry["verb"].as_str().unwrap(),
+                entry["noun"].as_str().unwrap(),
+                entry["name"].as_str().unwrap()
+            )
+        })
+        .collect();
+    let expected = [
+        "create credential c",
+        "create host web1",
+        "update host web1",
+        "update credential c",
+        "delete host web1",
+        "create host a",
+        "create host b",
+    ];
+    assert_eq!(told, expected, "what changed nothing is no change");
+    let update = &entries(&service, "noun=host&name=web1&verb=update")[0];
+    assert_eq!(update["fields"], json!(["address", "labels"]));
+    assert_eq!(
+        (&update["by"], &update["address"], &update["outcome"]),
+        (&json!("admin"), &json!("127.0.0.1"), &json!("ok"))
+    );
+    let password = &entries(&service, "noun=credential&verb=update")[0];
+    assert_eq!(password["fields"], json!(["password"]), "a secret is told by its name");
+    assert_eq!(entries(&service, "verb=delete")[0]["request"], "by-hand-1");
+    let first = &entries(&service, "noun=key")[0];
+    assert_eq!((&first["verb"], &first["by"]), (&json!("create"), &Value::Null), "Alf itself made the first key");
+
+    let page = service.get("audit?by=admin&limit=3");
+    assert_eq!((page["total"].as_u64(), page["items"].as_array().unwrap().len()), (Some(7), 3));
+    let next = service.get(&format!("audit?by=admin&limit=100&cursor={}", page["next"].as_str().unwrap()));
+    assert_eq!(next["items"].as_array().unwrap().len(), 4);
+    let xml = service.call("GET", "/api/v1/audit?by=admin&limit=1&format=xml", &[], None).expect(200).text();
+    assert!(xml.contains("<audit_entries") && xml.contains("<audit_entry><id>"), "{xml}");
+    assert_eq!(service.call("GET", "/api/v1/audit?noun=gadget&verb=eat", &[], None).pointers(), ["/noun", "/verb"]);
+
+    let cli = service.cli(&["audit", "--verb", "update", "--utc"]);
+    let said = String::from_utf8_lossy(&cli.stdout).into_owned();
+    assert!(said.starts_with("AT") && said.contains("address labels") && said.contains("127.0.0.1"), "{said}");
+
+    service.end("KILL");
+    service.restart();
+    assert_eq!(entries(&service, "by=admin"), all, "it is on disk with what it tells of");
+    let whole = service.get("audit?limit=1000").to_string();
+    assert!(!whole.contains(canary) && !whole.contains("192.0.2.8"), "{whole}");
+}
+
+#[test]
+fn it_is_for_admins_only() {
+    let service = Service::start();
+    for role in ["viewer", "operator"] {
+        let key = service.send("POST", "keys", &json!({"name": role, "role": role})).expect(201).json()["key"].clone();
+        let bearer = format!("Bearer {}", key.as_str().unwrap());
+        request(&service.address, "GET", "/api/v1/audit", &[("Authorization", &bearer)], None).expect(403);
+    }
+}
+
+#[test]
+fn what_is_started_and_cancelled_is_told() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    service.add_task("long", "web1", json!({"command": "sleep 60"}), None);
+    let run = service.send("POST", "hosts/web1/tasks/long/run", &json!({})).expect(202).json()["run"].clone();
+    let exec = json!({"command": "echo secret-words"});
+    let exec = service.send("POST", "hosts/web1/exec?wait=60s", &exec).expect(200).json()["id"].clone();
+    until("it is cancelled", || {
+        let answer = service.call("DELETE", &format!("/api/v1/runs/{}", run.as_str().unwrap()), &[], None);
+        (answer.status == 204).then_some(())
+    });
+    let started = &entries(&service, "verb=run")[0];
+    assert_eq!(
+        (&started["noun"], &started["name"], &started["host"]),
+        (&json!("task"), &json!("long"), &json!("web1"))
+    );
+    assert_eq!((&started["run"], &started["by"]), (&run, &json!("admin")));
+    let executed = &entries(&service, "verb=exec")[0];
+    assert_eq!((&executed["run"], &executed["noun"], &executed["host"]), (&exec, &Value::Null, &json!("web1")));
+    assert!(!executed.to_string().contains("secret-words"));
+    let cancelled = until("the cancel is told", || entries(&service, "verb=cancel").pop());
+    assert_eq!((&cancelled["run"], &cancelled["host"]), (&run, &json!("web1")));
+}
+
+#[test]
+fn a_flood_of_bad_keys_is_told_together() {
+    let mut service = Service::start();
+    for n in 0..200 {
+        let bearer = format!("Bearer alf_wrong{n}");
+        let refused = request(&service.address, "GET", "/api/v1/hosts", &[("Authorization", &bearer)], None);
+        assert!([401, 429].contains(&refused.status), "{}", refused.text());
+    }
+    let first = until("the first is told", || entries(&service, "verb=login").pop());
+    assert_eq!((&first["outcome"], &first["count"], &first["by"]), (&json!("refused"), &json!(1), &Value::Null));
+    assert_eq!(first["address"], "127.0.0.1");
+    assert_eq!(service.end("TERM"), Some(0));
+    service.restart();
+    let told = entries(&service, "verb=login");
+    let counts: u64 = told.iter().map(|entry| entry["count"].as_u64().unwrap()).sum();
+    assert_eq!(counts, 200, "none is left out");
+    assert!(told.len() <= 6, "{told:?}");
+    assert!(!json!(told).to_string().contains("alf_wrong"));
+}
