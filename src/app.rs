@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -184,8 +184,6 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         idle_timeout: setup.idle_timeout,
         flapping: setup.flapping,
         login: setup.login,
-        lost: AtomicU64::new(0),
-        sessions: Arc::default(),
         stopping: AtomicBool::new(false),
     });
     let (of_node, of_published) = (Arc::clone(&node_parts), published.clone());
@@ -279,7 +277,7 @@ impl App {
         self.key_uses.abort();
         let _ = tokio::join!(self.settled(FLUSH_TIME), tokio::time::timeout(FLUSH_TIME, self.handle.write_key_uses()));
         let lost =
-            self.handle.board().unsettled() + usize::try_from(self.parts.lost.load(Ordering::Relaxed)).unwrap_or(0);
+            self.handle.board().unsettled() + usize::try_from(self.handle.board().counts.lost.get()).unwrap_or(0);
         let _ = self.handle.node().get().send(Everyone::Stop).await;
         self.handle.stop_actors().await;
         self.parts.writer.close();
@@ -310,7 +308,7 @@ impl App {
     /// Waits until every host has been told goodbye, or is slow to hear it.
     async fn connections_closed(&self) {
         let all = async {
-            while self.parts.sessions.load(Ordering::Relaxed) > 0 {
+            while self.handle.board().counts.open_connections() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

@@ -231,6 +231,7 @@ fn setup(settings: &Settings, tls: Option<Tls>) -> Result<Setup, ServeError> {
             listen: settings.http.listen,
             workers: settings.http.workers,
             limits: http_limits(settings),
+            public_metrics: settings.metrics.public,
             tls,
         }),
     })

@@ -203,7 +203,7 @@ impl Running {
             idle_timeout: Some(Duration::from_secs(600)),
             flapping: FlapThresholds::default(),
             arbiters: std::thread::available_parallelism()?.get().min(4),
-            http: http.then_some(HttpConfig { listen, workers: 2, limits: limits(), tls: None }),
+            http: http.then_some(HttpConfig { listen, workers: 2, limits: limits(), public_metrics: false, tls: None }),
         };
         let app = app::build(setup, parts).await?;
         let key: Arc<Mutex<Option<SecretText>>> = Arc::default();

@@ -3,11 +3,14 @@
 //! A pair's row is written by its `TaskActor`, a host's by its `HostActor`. A Result is on the board before it is in
 //! the store, so that whoever sees it stored sees its status too; its run leaves the board after.
 
+mod counting;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{oneshot, watch};
 
+use super::counts::Counts;
 use super::figures::Figures;
 use crate::model::{
     Host, HostRecord, HostState, LastResults, Name, PairStatus, Pause, PublicKey, RunId, RunResult, RunRow, RunState,
@@ -31,7 +34,11 @@ pub struct Restored {
 
 /// How everything stands now.
 #[derive(Debug, Default)]
-pub struct Board(RwLock<Inner>);
+pub struct Board {
+    inner: RwLock<Inner>,
+    /// What has happened since the start.
+    pub counts: Counts,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -76,11 +83,11 @@ struct Run {
 
 impl Board {
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what the store knew at the start. Open runs stand as runs that nobody runs: they are settled as aborted
@@ -171,9 +178,13 @@ impl Board {
     pub(super) fn started(&self, id: RunId, at: Timestamp, output: &Arc<LiveOutput>) {
         let mut inner = self.write();
         if let Some(run) = inner.runs.get_mut(&id) {
-            run.started_at = Some(at);
+            let again = run.started_at.replace(at).is_some();
             run.output.send_replace(Some(Arc::clone(output)));
+            if again {
+                return;
+            }
             let lateness = at.millis() - run.open.due_at.millis();
+            self.counts.started(run.open.trigger, lateness);
             inner.figures.started(at, lateness);
         }
     }
@@ -326,16 +337,6 @@ impl Board {
         self.read().runs.get(&id).map(|run| run.output.subscribe())
     }
 
-    /// How many runs run, and how many wait.
-    pub fn in_flight(&self) -> (u64, u64) {
-        let inner = self.read();
-        let open = inner.runs.values().filter(|run| !run.storing);
-        open.fold((0, 0), |(running, queued), run| match run.started_at {
-            Some(_) => (running + 1, queued),
-            None => (running, queued + 1),
-        })
-    }
-
     /// How many runs are on the board, those on their way to the store included.
     pub fn unsettled(&self) -> usize {
         self.read().runs.len()
@@ -356,48 +357,6 @@ impl Board {
     /// How a host stands.
     pub fn host(&self, host: &Name) -> Option<HostRecord> {
         self.read().hosts.get(host).map(|row| row.record.clone())
-    }
-
-    /// How many pairs and hosts are in each state, of the hosts that are counted.
-    pub fn summary(&self, counts: impl Fn(&Name) -> bool) -> StatusSummary {
-        let inner = self.read();
-        let pause = inner.pause.as_ref();
-        let mut summary = StatusSummary {
-            paused: pause.is_some(),
-            paused_since: pause.map(|pause| pause.at),
-            paused_by: pause.and_then(|pause| pause.by.clone()),
-            ..StatusSummary::default()
-        };
-        for (_, _, pair) in inner.linked().filter(|(host, _, _)| counts(host)) {
-            summary.total += 1;
-            summary.running += u64::from(!pair.running.is_empty());
-            *match pair.status.state {
-                Some(State::Ok) => &mut summary.ok,
-                Some(State::Warning) => &mut summary.warning,
-                Some(State::Critical) => &mut summary.critical,
-                Some(State::Unknown) => &mut summary.unknown,
-                None => &mut summary.pending,
-            } += 1;
-        }
-        for (_, host) in inner.hosts.iter().filter(|(name, _)| counts(name)) {
-            *match host.record.state {
-                Some(HostState::Up) => &mut summary.hosts_up,
-                Some(HostState::Down) => &mut summary.hosts_down,
-                Some(HostState::Unreachable) => &mut summary.hosts_unreachable,
-                None => &mut summary.hosts_pending,
-            } += 1;
-        }
-        summary
-    }
-
-    /// Runs a minute over the last 1, 5 and 15 minutes.
-    pub fn runs_per_minute(&self, now: Timestamp) -> [f64; 3] {
-        self.read().figures.runs_per_minute(now)
-    }
-
-    /// Lateness of the last runs in milliseconds: p50 and p99.
-    pub fn lateness_ms(&self) -> Option<(i64, i64)> {
-        self.read().figures.lateness_ms()
     }
 }
 

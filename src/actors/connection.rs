@@ -159,7 +159,12 @@ impl Try {
             connected.map_err(|_| unreachable(format!("{name} did not answer within {LONGEST_CONNECT:?}")))??;
         // From here on it is closed when it is dropped.
         let through = way.map(|way| way.session);
-        let session = Arc::new(OpenSession::new(connected.session, self.generation, &self.parts.sessions, through));
+        let session = Arc::new(OpenSession::new(
+            connected.session,
+            self.generation,
+            &self.parts.board.counts.connections,
+            through,
+        ));
         if let Some(key) = connected.learned {
             log::info!(host = name.as_str(), key:? = key; "host key learnt");
             let (address, port) = (self.host.address().to_owned(), self.host.port);
@@ -205,6 +210,7 @@ impl HostActor {
         log::info!(host = self.name().as_str(), address = self.plan.host.address(); "connected");
         self.connection.reconnect.succeeded();
         self.connection.logins += 1;
+        self.parts.board.counts.logins.add(1);
         let now = self.parts.clock.now().into();
         self.change_host(|record| record.up(now));
         let (lost, generation) = (session.lost(), session.generation);
@@ -221,6 +227,7 @@ impl HostActor {
     fn failed(&mut self, failure: Failure, ctx: &mut Context<Self>) {
         log::warn!(host = self.name().as_str(), reason:% = failure.reason; "{}", failure.message);
         self.connection.reconnect.failed(failure.reason);
+        self.parts.board.counts.not_connected(failure.reason);
         if self.places.connections() == 0 {
             let now = self.parts.clock.now().into();
             let most = Some(self.plan.host.max_attempts);

@@ -26,18 +26,20 @@ use crate::model::{
     Origin, ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
     SecretText, StatusRow, StatusSummary, Timestamp, Verb,
 };
-use crate::store::{Store, StoreCounts};
+use crate::store::Store;
 
 pub use super::apply::{Apply, ApplyItem};
 pub use super::catalog::Change as Applied;
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
+pub use super::counts::{Counter, Histogram};
 pub use super::error::AlfError as Error;
 pub use super::follow::{Followed, Follower};
 pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::news::{Heard, Listener};
 pub use super::order::Order;
 pub use super::start::{Group, What};
+pub use super::stats::Stats;
 pub use super::supervision::ActorHealth as Health;
 pub use crate::ssh::doctor::{Check, Finding, Verdict};
 pub use crate::ssh::output::{Piece, Stream};
@@ -98,29 +100,6 @@ impl std::ops::Deref for AlfHandle {
     fn deref(&self) -> &HandleParts {
         &self.0
     }
-}
-
-/// What `GET /stats` tells.
-#[derive(Debug, Clone)]
-pub struct Stats {
-    /// How many definitions there are of each noun.
-    pub totals: Vec<(Noun, u64)>,
-    /// Results of runs that executed something, a minute, over the last 1, 5 and 15 minutes.
-    pub runs_per_minute: [f64; 3],
-    /// Runs whose command runs now.
-    pub running: u64,
-    /// Runs that wait.
-    pub queued: u64,
-    /// Hosts by connection: up, down, not yet connected.
-    pub connections: StatusSummary,
-    /// Lateness of the last runs in milliseconds: p50 and p99; none before the first.
-    pub lateness_ms: Option<(i64, i64)>,
-    /// Whether all firing is stopped.
-    pub paused: bool,
-    /// Writes that wait for the store.
-    pub store_queue: u64,
-    /// What the store holds.
-    pub store: StoreCounts,
 }
 
 impl AlfHandle {
@@ -430,25 +409,6 @@ impl AlfHandle {
             }
             Err(_) => kept,
         }
-    }
-
-    /// Figures of the whole.
-    pub async fn stats(&self) -> Result<Stats, AlfError> {
-        let catalog = self.catalog();
-        let totals =
-            Noun::ALL.into_iter().map(|noun| (noun, u64::try_from(catalog.count(noun)).unwrap_or(u64::MAX))).collect();
-        let (running, queued) = self.board.in_flight();
-        Ok(Stats {
-            totals,
-            runs_per_minute: self.board.runs_per_minute(self.now()),
-            running,
-            queued,
-            connections: self.board.summary(|_| true),
-            lateness_ms: self.board.lateness_ms(),
-            paused: self.paused().is_some(),
-            store_queue: self.writer.waiting(),
-            store: self.store.counts().await?,
-        })
     }
 
     /// The node's actor: for the composition root and for tests.

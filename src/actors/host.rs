@@ -460,6 +460,7 @@ impl Handler<Rebuild<Name>> for HostActor {
         if let Some(plan) = plan
             && self.children.get(&task).is_some_and(|child| child.addr.is_none())
         {
+            self.parts.board.counts.tasks_restarted.add(1);
             self.start_child(plan, ctx);
         }
     }

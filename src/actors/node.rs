@@ -283,6 +283,7 @@ impl Handler<Rebuild<Name>> for NodeActor {
         if let Some(host) = catalog.hosts.get(&name)
             && self.children.get(&name).is_some_and(|child| child.addr.is_none())
         {
+            self.parts.board.counts.hosts_restarted.add(1);
             self.start_child(HostPlan::of(&catalog, &catalog.jumps(), host, &self.parts.login), ctx);
         }
     }

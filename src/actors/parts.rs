@@ -1,7 +1,7 @@
 //! What all actors of a node share, injected once by the composition root.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -57,10 +57,6 @@ pub struct NodeParts {
     pub flapping: FlapThresholds,
     /// Who logs in where nothing says otherwise.
     pub login: LoginDefaults,
-    /// Results that could not be stored at all.
-    pub lost: AtomicU64,
-    /// Connections that are open, or on their way to be closed.
-    pub sessions: Arc<AtomicUsize>,
     /// Alf is stopping: no instant is claimed, no run accepted any more, by whichever life of an actor.
     pub stopping: AtomicBool,
 }

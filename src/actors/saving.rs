@@ -20,17 +20,20 @@ pub(super) fn save(
     parts.board.storing(&result, status.as_ref());
     tell(&result);
     let parts = Arc::clone(parts);
-    let id = result.id;
+    let (id, reason, duration) = (result.id, result.reason, result.duration_ms());
     let written =
         parts.writer.write(vec![Write::Save { result: Box::new(result), status: status.map(Box::new), until }]);
     actix_rt::spawn(async move {
         let written = written.await;
+        if written.is_ok() {
+            parts.board.counts.stored(reason, duration);
+        }
         parts.board.stored(id);
         match written {
             Ok(_) => news.into_iter().flatten().for_each(|draft| parts.journal.tell(draft)),
             Err(error) => {
                 log::error!(run:% = id; "a result could not be stored and is lost: {error}");
-                parts.lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                parts.board.counts.lost.add(1);
             }
         }
     });
@@ -46,6 +49,7 @@ pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settl
     parts.board.storing(newest, Some(&status));
     let (count, last) = (all.len() as u64, newest.id);
     let news: Vec<Draft> = all.iter().map(|(result, _)| Draft::result(result)).collect();
+    let reasons: Vec<_> = all.iter().map(|(result, _)| result.reason).collect();
     let mut status = Some(Box::new(status));
     let write = |(result, until): Settled| Write::Save {
         status: status.take_if(|_| result.id == last),
@@ -56,10 +60,13 @@ pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settl
     let parts = Arc::clone(parts);
     actix_rt::spawn(async move {
         match written.await {
-            Ok(_) => news.into_iter().for_each(|draft| parts.journal.tell(draft)),
+            Ok(_) => {
+                reasons.into_iter().for_each(|reason| parts.board.counts.stored(reason, None));
+                news.into_iter().for_each(|draft| parts.journal.tell(draft));
+            }
             Err(error) => {
                 log::error!(count; "results of missed instants could not be stored and are lost: {error}");
-                parts.lost.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+                parts.board.counts.lost.add(count);
             }
         }
         drop(held);

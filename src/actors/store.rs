@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
+use super::counts::Counter;
 use super::supervision::{ActorHealth, Obituary, Slot, supervised};
 use crate::store::{Store, StoreError, Write, Written};
 
@@ -52,6 +53,8 @@ struct Commit {
 /// What waits for the store, oldest first, that which is being committed included.
 pub struct Queue {
     waiting: Mutex<Waiting>,
+    /// Transactions that went through.
+    commits: Counter,
     /// `runs.queue`: when so much waits, who can wait writes nothing more; instants are dealt with later, requests refused.
     most: usize,
 }
@@ -68,7 +71,7 @@ struct Waiting {
 impl Queue {
     /// Empty; full when this many commits wait.
     pub fn new(most: usize) -> Self {
-        Self { waiting: Mutex::default(), most }
+        Self { waiting: Mutex::default(), commits: Counter::default(), most }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -106,7 +109,6 @@ pub struct StoreActor {
     one_by_one: usize,
     failures: u32,
     last_error: Option<String>,
-    commits: u64,
     _obituary: Obituary,
 }
 
@@ -122,7 +124,6 @@ impl StoreActor {
             one_by_one: 0,
             failures,
             last_error: None,
-            commits: 0,
             _obituary: obituary,
         }
     }
@@ -182,7 +183,7 @@ impl StoreActor {
                     log::info!(failures = self.failures; "the store is back");
                 }
                 self.failures = 0;
-                self.commits += 1;
+                self.queue.commits.add(1);
                 self.settle(count, Ok(written));
             }
             Err(error) if error.is_passing() || count == 0 => {
@@ -294,7 +295,7 @@ impl Handler<StoreHealth> for StoreActor {
             state: state.to_owned(),
             last_error: self.last_error.clone(),
             queue: self.queue.lock().commits.len() as u64,
-            ..ActorHealth::up("store", self.store.kind()).with("commits", self.commits)
+            ..ActorHealth::up("store", self.store.kind()).with("commits", self.queue.commits.get())
         })
     }
 }
@@ -315,6 +316,11 @@ impl StoreWriter {
     /// How many commits wait.
     pub fn waiting(&self) -> u64 {
         self.queue.lock().commits.len() as u64
+    }
+
+    /// How many transactions went through.
+    pub fn commits(&self) -> u64 {
+        self.queue.commits.get()
     }
 
     /// Whether so much waits that who can wait should not add to it.

@@ -175,6 +175,11 @@ impl<A: Actor> Slot<A> {
         let _ = self.get().send(Stop).await;
     }
 
+    /// How often it was built anew.
+    pub fn restarts(&self) -> u64 {
+        self.0.restarts.load(Ordering::Relaxed).into()
+    }
+
     /// What is known of it from outside.
     pub fn health(&self, kind: &str) -> ActorHealth {
         let deaths = self.0.deaths.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,14 @@
 //! The access log: a line for each request, once its answer is sent or its client gone. Its target is `alf::access`, so
-//! that `logging.yaml` can send it elsewhere. No query and no header stand in it: they may hold what is nobody's business.
+//! that `logging.yaml` can send it elsewhere; it is counted as well. No query and no header stand in it: they may hold what is nobody's business.
 
 use std::rc::Rc;
 
 use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
+use actix_web::web::Data;
 use tokio::time::Instant;
 
+use super::State;
 use super::connection::{Line, Open};
 use crate::model::Name;
 
@@ -25,6 +27,7 @@ pub struct Answering {
     path: String,
     peer: String,
     started: Instant,
+    state: Option<Data<State>>,
     /// Tells the connection that somebody works for it.
     _open: Option<Open>,
 }
@@ -41,6 +44,7 @@ impl Answering {
             path: request.path().to_owned(),
             peer: request.peer_addr().map_or(String::new(), |peer| peer.ip().to_string()),
             started: Instant::now(),
+            state: request.app_data::<Data<State>>().cloned(),
             _open: request.conn_data::<Rc<Line>>().map(Line::begin),
         }
     }
@@ -55,6 +59,10 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
+        let took = self.started.elapsed();
+        if let Some(state) = &self.state {
+            state.traffic.note(&self.method, self.status, took);
+        }
         // What is our own fault is seen where requests are not. Too many requests at once must not flood the log as well.
         let fault = self.status == StatusCode::INTERNAL_SERVER_ERROR;
         let level = if fault { log::Level::Warn } else { log::Level::Info };
@@ -66,7 +74,7 @@ impl Drop for Answering {
             path = self.path.as_str(),
             status = self.status.as_u16(),
             bytes = self.bytes,
-            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             key = self.by.as_ref().map_or("", Name::as_str),
             peer = self.peer.as_str();
             "served"

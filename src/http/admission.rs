@@ -69,6 +69,11 @@ impl Admission {
         None
     }
 
+    /// How many there are.
+    pub fn open(&self) -> usize {
+        self.taken().all
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,7 +108,7 @@ mod tests {
         assert!(from("192.0.2.3").is_none(), "there are as many as there may be");
         drop(first);
         assert!(from("192.0.2.1").is_some());
-        assert_eq!(admission.taken().all, 2);
+        assert_eq!(admission.open(), 2);
         assert_eq!(admission.taken().by.len(), 2);
     }
 }

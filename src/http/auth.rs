@@ -21,6 +21,8 @@ pub enum Operation {
     Public,
     /// Reads a document.
     Read,
+    /// Reads figures for a monitoring system; needs no key where `metrics.public` says so.
+    Scrape,
     /// Reads raw bytes, whatever the client says it accepts.
     Download,
     /// Asks a host something, over the network.
@@ -50,7 +52,7 @@ impl Operation {
     pub const fn least_role(self) -> Option<Role> {
         match self {
             Self::Probe | Self::Public | Self::NothingPublic => None,
-            Self::Read | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
+            Self::Read | Self::Scrape | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
             Self::Ask | Self::Run | Self::Exec | Self::Tend => Some(Role::Operator),
             Self::Audit | Self::Write | Self::Upload => Some(Role::Admin),
         }
@@ -72,7 +74,8 @@ pub fn authenticate(
     operation: Operation,
     origin: &Origin,
 ) -> Result<Option<Arc<Key>>, Problem> {
-    if operation.least_role().is_none() {
+    let is_open = operation == Operation::Scrape && state.public_metrics;
+    if is_open || operation.least_role().is_none() {
         return Ok(None);
     }
     let Some(shown) = shown_key(request) else {
@@ -145,6 +148,7 @@ mod tests {
         for (operation, role) in [
             (Operation::Probe, None),
             (Operation::Read, Some(Role::Viewer)),
+            (Operation::Scrape, Some(Role::Viewer)),
             (Operation::Download, Some(Role::Viewer)),
             (Operation::Ask, Some(Role::Operator)),
             (Operation::Run, Some(Role::Operator)),

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::actors::handle::Counter;
+
 /// How many are answered 401 in one window.
 const ALLOWED: u32 = 20;
 /// How long a window is.
@@ -16,7 +18,11 @@ const ADDRESSES: usize = 4096;
 
 /// Counts bad keys by address.
 #[derive(Debug, Default)]
-pub struct BadKeys(Mutex<HashMap<IpAddr, Seen>>);
+pub struct BadKeys {
+    seen: Mutex<HashMap<IpAddr, Seen>>,
+    /// All of them.
+    pub total: Counter,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -27,9 +33,10 @@ struct Seen {
 impl BadKeys {
     /// Notes a bad key; answers how long to stay away if there were too many.
     pub fn note(&self, from: Option<IpAddr>) -> Option<Duration> {
+        self.total.add(1);
         let from = network(from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
         let now = Instant::now();
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= ADDRESSES && !seen.contains_key(&from) {
             seen.retain(|_, entry| now.duration_since(entry.since) < WINDOW);
             let oldest = seen.iter().min_by_key(|(_, entry)| entry.since).map(|(address, _)| *address);
@@ -73,6 +80,7 @@ mod tests {
         assert_eq!(bad.note(Some("192.0.2.2".parse().unwrap())), None);
         tokio::time::advance(Duration::from_secs(50)).await;
         assert_eq!(bad.note(here), None);
+        assert_eq!(bad.total.get(), 23);
     }
 
     #[tokio::test(start_paused = true)]
@@ -85,6 +93,6 @@ mod tests {
         for address in 0..10_000u32 {
             bad.note(Some(IpAddr::V4(address.into())));
         }
-        assert!(bad.0.lock().unwrap().len() <= ADDRESSES);
+        assert!(bad.seen.lock().unwrap().len() <= ADDRESSES);
     }
 }

@@ -59,6 +59,11 @@ impl Call {
         &self.handle
     }
 
+    /// What all workers share.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The OpenAPI document.
     pub fn openapi(&self) -> &Written {
         &self.state.openapi

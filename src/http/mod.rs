@@ -11,6 +11,7 @@
 //! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `audit.rs`      who changed or started what
+//! * `metrics.rs`      figures for Prometheus; `exposition.rs` in its format; `traffic.rs` those of requests
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
 //! * `host_key.rs`, `doctor.rs`     host keys by hand; what is wrong with a host
 //! * `rotate_key.rs`   another encryption key
@@ -34,6 +35,7 @@ pub mod definitions;
 pub mod doctor;
 pub mod events;
 pub mod export;
+pub mod exposition;
 pub mod format;
 pub mod health;
 pub mod host_key;
@@ -41,6 +43,7 @@ pub mod intake;
 pub mod limits;
 pub mod live;
 pub mod merge_patch;
+pub mod metrics;
 pub mod negotiate;
 pub mod nouns;
 pub mod openapi;
@@ -62,14 +65,18 @@ pub mod start;
 pub mod stats;
 pub mod status;
 pub mod tls;
+pub mod traffic;
+
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
 use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task, TaskSchedule};
+use admission::Admission;
 use auth::Operation::{
-    self, Ask, Audit, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Tend, Upload, Write,
+    self, Ask, Audit, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Scrape, Tend, Upload, Write,
 };
 use bad_keys::BadKeys;
 use definitions as d;
@@ -80,23 +87,38 @@ use page::{CURSOR, LIMIT};
 use route::{API, At, Reach, all_hosts, at, at_root, no_host, nothing, the_host, within};
 pub use server::{HttpConfig, server};
 pub use tls::{Tls, TlsError};
+use traffic::Traffic;
 
 /// What all workers share.
 pub struct State {
     handle: AlfHandle,
     limits: Limits,
     places: Places,
+    admission: Arc<Admission>,
     /// Whether it is served over TLS.
     secure: bool,
+    /// Whether `GET /metrics` needs no key.
+    public_metrics: bool,
     bad_keys: BadKeys,
+    traffic: Traffic,
     openapi: openapi::Written,
 }
 
 impl State {
-    /// The way inside, what the server bears, and whether it speaks TLS.
-    pub fn new(handle: AlfHandle, limits: Limits, secure: bool) -> Self {
-        let places = Places::new(&limits);
-        Self { handle, limits, places, secure, bad_keys: BadKeys::default(), openapi: openapi::Written::default() }
+    /// The way inside, and how it is served.
+    pub fn new(handle: AlfHandle, config: &HttpConfig) -> Self {
+        let limits = config.limits.clone();
+        Self {
+            handle,
+            places: Places::new(&limits),
+            admission: Arc::new(Admission::new(&limits)),
+            limits,
+            secure: config.tls.is_some(),
+            public_metrics: config.public_metrics,
+            bad_keys: BadKeys::default(),
+            traffic: Traffic::default(),
+            openapi: openapi::Written::default(),
+        }
     }
 }
 
@@ -162,6 +184,7 @@ pub fn routes() -> Vec<At> {
         at("/events").on(Method::GET, Follow, &["host", "task"], within(events::events)),
         at_root("/openapi.json").on(Method::GET, Public, &[], no_host(openapi::show)),
         at_root("/docs").on(Method::GET, Public, &[], no_host(openapi::page::show)),
+        at_root("/metrics").on(Method::GET, Scrape, &[], all_hosts(metrics::show)),
         at_root("/health/live").on(Method::GET, Probe, &[], no_host(health::live)),
         at_root("/health/ready").on(Method::GET, Probe, &[], no_host(health::ready)),
         at_root("/health/actors").get(&[], within(health::actors)),

@@ -40,6 +40,7 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("resume", "/api/v1/resume"),
         ("schedules_preview", "/api/v1/schedules/preview"),
         ("stats", "/api/v1/stats"),
+        ("metrics", "/metrics"),
         ("health_live", "/health/live"),
         ("health_ready", "/health/ready"),
         ("health_actors", "/health/actors"),

@@ -47,6 +47,8 @@ pub struct HttpConfig {
     pub workers: usize,
     /// What it bears.
     pub limits: Limits,
+    /// Whether `GET /metrics` needs no key.
+    pub public_metrics: bool,
     /// With what it serves over TLS; none for plain HTTP.
     pub tls: Option<Tls>,
 }
@@ -63,9 +65,9 @@ pub fn server(handle: AlfHandle, config: &HttpConfig) -> io::Result<(Server, Soc
     let listener = socket.listen(BACKLOG)?.into_std()?;
     let listening = listener.local_addr()?;
 
-    let state = web::Data::new(State::new(handle, config.limits.clone(), config.tls.is_some()));
+    let state = web::Data::new(State::new(handle, config));
     let gate = Arc::new(Gate {
-        admission: Arc::new(Admission::new(&config.limits)),
+        admission: Arc::clone(&state.admission),
         tls: config.tls.as_ref().map(Tls::acceptor),
         limits: config.limits.clone(),
         told: Semaphore::new(TOLD),

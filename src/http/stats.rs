@@ -34,6 +34,8 @@ struct Rates {
 
 #[derive(Serialize, ToSchema)]
 struct Connections {
+    /// SSH connections that are open; the others are hosts by state.
+    open: u64,
     up: u64,
     down: u64,
     unreachable: u64,
@@ -71,7 +73,7 @@ impl Serialize for Totals {
 
 /// The figures.
 pub async fn stats(call: Call) -> Result<Reply, Problem> {
-    let stats = call.handle().stats().await?;
+    let (stats, stored) = (call.handle().stats(), call.handle().stored().await?);
     let [m1, m5, m15] = stats.runs_per_minute.map(|rate| (rate * 100.0).round() / 100.0);
     let shown = Stats {
         runs_per_minute: Rates { m1, m5, m15 },
@@ -79,16 +81,17 @@ pub async fn stats(call: Call) -> Result<Reply, Problem> {
         running: stats.running,
         queued: stats.queued,
         connections: Connections {
-            up: stats.connections.hosts_up,
-            down: stats.connections.hosts_down,
-            unreachable: stats.connections.hosts_unreachable,
-            pending: stats.connections.hosts_pending,
+            open: stats.connections,
+            up: stats.summary.hosts_up,
+            down: stats.summary.hosts_down,
+            unreachable: stats.summary.hosts_unreachable,
+            pending: stats.summary.hosts_pending,
         },
         lateness_ms: stats.lateness_ms.map(|(p50, p99)| Lateness { p50, p99 }),
-        paused: stats.paused,
+        paused: stats.summary.paused,
         store_queue: stats.store_queue,
-        results_stored: stats.store.results,
-        store_bytes: stats.store.bytes,
+        results_stored: stored.results,
+        store_bytes: stored.bytes,
     };
     call.document("stats", &shown)
 }

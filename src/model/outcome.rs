@@ -75,6 +75,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::ExitCode,
+        Self::Output,
+        Self::Duration,
+        Self::Timeout,
+        Self::Signal,
+        Self::Setup,
+        Self::Unreachable,
+        Self::ConnectionLost,
+        Self::Auth,
+        Self::HostKey,
+        Self::Refused,
+        Self::Aborted,
+        Self::Cancelled,
+        Self::Overlap,
+        Self::Missed,
+        Self::Downtime,
+        Self::Late,
+    ];
+
     /// The outcome and state that stand with this reason when no plugin judges (CONTRACT section 4).
     pub fn verdict(self) -> (Outcome, Option<State>) {
         match self {

@@ -101,6 +101,11 @@ pub enum Trigger {
     Retry,
 }
 
+impl Trigger {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Schedule, Self::Manual, Self::CatchUp, Self::Retry];
+}
+
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)

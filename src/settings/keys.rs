@@ -192,6 +192,13 @@ pub(super) const KEYS: &[Key] = &[
         check: file,
     },
     Key {
+        path: "metrics.public",
+        shape: Shape::Boolean,
+        default: BuiltIn::Boolean(false),
+        allowed: "true or false",
+        check: |value| values::boolean(value).map(drop),
+    },
+    Key {
         path: "store.kind",
         shape: Shape::Text,
         default: BuiltIn::Text("sqlite"),

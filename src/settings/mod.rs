@@ -30,6 +30,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub node: NodeSettings,
     pub http: HttpSettings,
+    pub metrics: MetricsSettings,
     pub store: StoreSettings,
     pub schedule: ScheduleSettings,
     pub ssh: SshSettings,
@@ -109,6 +110,13 @@ impl FileSetting {
         let path = self.path.to_string_lossy().escape_debug().to_string();
         SettingsError::BadFile { key: self.name, path, origin: self.origin.clone(), reason, allowed }
     }
+}
+
+/// Figures for Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// Whether `GET /metrics` needs no key.
+    pub public: bool,
 }
 
 /// Where definitions and results are kept.
@@ -268,6 +276,7 @@ impl Merged {
         Ok(Settings {
             node: NodeSettings { name: self.required("node.name", values::name)? },
             http: self.http()?,
+            metrics: MetricsSettings { public: self.required("metrics.public", values::boolean)? },
             store: StoreSettings { kind: self.required("store.kind", values::store_kind)? },
             schedule: ScheduleSettings { timezone: self.required("schedule.timezone", values::timezone)? },
             ssh: SshSettings {

@@ -29,6 +29,7 @@ mod http;
 mod life;
 mod limits;
 mod live_output;
+mod metrics;
 mod openapi;
 mod plugins;
 mod programs;

@@ -162,7 +162,7 @@ fn real_answers_are_what_the_document_says() {
     assert_eq!(applied.expect(200).json()["updated"][0]["name"], "hello");
     ask("POST", "/pause", "/pause", None).expect(200);
     ask("POST", "/resume", "/resume", Some(json!({}))).expect(200);
-    for path in ["/health/live", "/health/ready", "/health/actors"] {
+    for path in ["/health/live", "/health/ready", "/health/actors", "/metrics"] {
         check(&api, "GET", path, &service.call("GET", path, &[], None));
     }
     check(&api, "GET", "/health/actors/{host}", &service.call("GET", "/health/actors/web1", &[], None));

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::apply::Answer as Applied;
 use super::super::doctor::Examination;
+use super::super::exposition::TEXT;
 use super::super::health::Health;
 use super::super::host_key::TrustDocument;
 use super::super::live::EVENT_STREAM;
@@ -31,6 +32,9 @@ const CONDITIONS: &[&str] = &["If-Match", "If-None-Match"];
 const HAPPENED: &str = "event: pause\nid: 1795219170000.17\ndata: {\"paused\":true,\"since\":\"2026-11-25T10:00:00.000Z\",\"by\":\"admin\"}\n\n";
 /// An end of the stream of a run's output.
 const EVENTS: &str = "event: stdout\nid: 3.0\ndata: {\"offset\":0,\"encoding\":\"utf-8\",\"data\":\"ok\\n\"}\n\n";
+/// The beginning of the figures.
+const METRICS: &str =
+    "# HELP alf_build_info What serves; always 1.\n# TYPE alf_build_info gauge\nalf_build_info{version=\"0.1.0\"} 1\n";
 
 /// Every call.
 pub fn calls() -> Vec<About> {
@@ -125,6 +129,9 @@ pub fn calls() -> Vec<About> {
         get("/stats", "Figures of the whole").shows::<Stats>("stats"),
         get_at_root("/openapi.json", "This document").sends("application/json", "{}"),
         get_at_root("/docs", "This document as a page to try it").sends("text/html; charset=utf-8", "<!doctype html>"),
+        get_at_root("/metrics", "Figures for Prometheus")
+            .more("Counters since the start of the process. No key is needed with metrics.public = true.")
+            .sends(TEXT, METRICS),
         get_at_root("/health/live", "Whether Alf lives").shows::<Health>("health"),
         get_at_root("/health/ready", "Whether Alf can do its work").shows::<Health>("health").may_fail(&[Unavailable]),
         get_at_root("/health/actors", "The live actor tree").shows::<ActorHealth>("health"),

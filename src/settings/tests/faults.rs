@@ -34,7 +34,7 @@ fn an_unknown_key_names_its_source_and_what_is_allowed() {
     );
     assert_refused(
         load(&Flags::default(), &[("ALF_ZZZ__YYY", "x")]),
-        &["zzz.yyy", "ALF_ZZZ__YYY", "allowed are data_dir, node, http, store"],
+        &["zzz.yyy", "ALF_ZZZ__YYY", "allowed are data_dir, node, http, metrics, store"],
     );
     assert_file_refused("a.toml", "[http]\nlistn = 1", &["http.listn", "mean http.listen?"]);
     assert_file_refused("a.toml", "[htpp]\nlisten = 1", &["htpp.listen", "mean http.listen?"]);

@@ -1,0 +1,127 @@
+//! `GET /metrics`: figures for Prometheus. Base units (seconds, bytes), counters since the start of the process, and no
+//! label whose values grow with what is defined: no host, no task, no run.
+
+use actix_web::http::StatusCode;
+
+use super::State;
+use super::call::Call;
+use super::exposition::{Exposition, TEXT};
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::actors::handle::Stats;
+use crate::model::{Outcome, StatusSummary};
+
+/// The figures.
+pub async fn show(call: Call) -> Result<Reply, Problem> {
+    let stats = call.handle().stats();
+    let mut out = Exposition::default();
+    process(&mut out, &call, &stats);
+    standing(&mut out, &stats.summary);
+    runs(&mut out, &call, &stats);
+    connections(&mut out, &call, &stats);
+    store(&mut out, &call, &stats).await;
+    requests(&mut out, call.state());
+    Ok(Reply::new(StatusCode::OK, TEXT, out.into_text()))
+}
+
+fn process(out: &mut Exposition, call: &Call, stats: &Stats) {
+    let handle = call.handle();
+    let about =
+        [("version", env!("CARGO_PKG_VERSION")), ("node", handle.node_name().as_str()), ("store", handle.store_kind())];
+    out.gauge("alf_build_info", "What serves; always 1.").of(&about, 1);
+    out.gauge("alf_start_time_seconds", "When the process started, in seconds since the Unix epoch.").is(handle
+        .started_at()
+        .millis()
+        as f64
+        / 1000.0);
+    let mut restarts = out.counter("alf_actor_restarts_total", "Actors that were built anew after their end.");
+    for (actor, count) in stats.restarts {
+        restarts.of(&[("actor", actor)], count);
+    }
+    let mut definitions = out.gauge("alf_definitions", "Definitions, by noun.");
+    for (noun, count) in &stats.totals {
+        definitions.of(&[("noun", noun.plural())], count);
+    }
+}
+
+fn standing(out: &mut Exposition, summary: &StatusSummary) {
+    out.gauge("alf_paused", "Whether all firing is stopped: 1 or 0.").is(u8::from(summary.paused));
+    let mut hosts = out.gauge("alf_hosts", "Hosts, by state; PENDING: not connected to yet.");
+    for (state, count) in [
+        ("UP", summary.hosts_up),
+        ("DOWN", summary.hosts_down),
+        ("UNREACHABLE", summary.hosts_unreachable),
+        ("PENDING", summary.hosts_pending),
+    ] {
+        hosts.of(&[("state", state)], count);
+    }
+    let mut pairs = out.gauge("alf_pairs", "Tasks on hosts, by state; PENDING: not run yet.");
+    for (state, count) in [
+        ("OK", summary.ok),
+        ("WARNING", summary.warning),
+        ("CRITICAL", summary.critical),
+        ("UNKNOWN", summary.unknown),
+        ("PENDING", summary.pending),
+    ] {
+        pairs.of(&[("state", state)], count);
+    }
+}
+
+fn runs(out: &mut Exposition, call: &Call, stats: &Stats) {
+    let counts = &call.handle().board().counts;
+    out.gauge("alf_runs", "Runs that have not ended, by state.")
+        .of(&[("state", "running")], stats.running)
+        .of(&[("state", "queued")], stats.queued);
+    let mut started = out.counter("alf_runs_started_total", "Runs whose command was started, by what started them.");
+    for (trigger, count) in counts.runs_started() {
+        started.of(&[("trigger", &trigger.to_string())], count);
+    }
+    let mut results = out.counter(
+        "alf_results_total",
+        "Results that were stored: runs that ended and instants that were skipped, by outcome and reason.",
+    );
+    for (reason, count) in counts.results() {
+        let outcome = reason.map_or(Outcome::Ok, |reason| reason.verdict().0).to_string();
+        let reason = reason.map_or(String::new(), |reason| reason.to_string());
+        results.of(&[("outcome", &outcome), ("reason", &reason)], count);
+    }
+    out.counter("alf_results_lost_total", "Results that could not be stored at all.").is(counts.lost.get());
+    let help = "From when runs were due to the start of their command.";
+    out.histogram("alf_run_lateness_seconds", help, &counts.lateness);
+    let help = "From the start of runs to their end.";
+    out.histogram("alf_run_duration_seconds", help, &counts.durations);
+}
+
+fn connections(out: &mut Exposition, call: &Call, stats: &Stats) {
+    let counts = &call.handle().board().counts;
+    out.gauge("alf_ssh_connections", "SSH connections that are open.").is(stats.connections);
+    out.counter("alf_ssh_logins_total", "SSH connections that came about.").is(counts.logins.get());
+    let mut failures = out.counter("alf_ssh_connect_failures_total", "SSH connections that did not, by why.");
+    for (reason, count) in counts.connect_failures() {
+        failures.of(&[("reason", &reason.to_string())], count);
+    }
+}
+
+async fn store(out: &mut Exposition, call: &Call, stats: &Stats) {
+    out.gauge("alf_store_up", "Whether the store takes writes: 1 or 0.").is(u8::from(stats.store_is_up));
+    out.gauge("alf_store_queue", "Writes that wait for the store.").is(stats.store_queue);
+    out.counter("alf_store_commits_total", "Transactions that wrote to the ledger.").is(stats.commits);
+    // A store that is away is told by the figures above; the others are still of use then.
+    if let Ok(stored) = call.handle().stored().await {
+        out.gauge("alf_store_results", "Results in the store.").is(stored.results);
+        if let Some(bytes) = stored.bytes {
+            out.gauge("alf_store_size_bytes", "What the store takes on disk.").is(bytes);
+        }
+    }
+}
+
+fn requests(out: &mut Exposition, state: &State) {
+    out.gauge("alf_http_connections", "Connections of clients that are open.").is(state.admission.open());
+    let mut answered = out.counter("alf_http_requests_total", "Requests that were answered, by method and status.");
+    for (method, status, count) in state.traffic.answered() {
+        answered.of(&[("method", method), ("status", status)], count);
+    }
+    let help = "From the head of requests to the end of their answers.";
+    out.histogram("alf_http_request_duration_seconds", help, &state.traffic.durations);
+    out.counter("alf_http_bad_keys_total", "Requests with a key that is not known.").is(state.bad_keys.total.get());
+}
