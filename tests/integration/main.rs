@@ -15,6 +15,7 @@ mod api_by_example;
 mod apply;
 mod audit;
 mod bad_input;
+mod bombs;
 mod canaries;
 mod cli;
 mod cli_apply;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Fault, FormatError, parse_json, parse_xml, read_document};
 
 mod bombs;
+mod documents;
 mod faults;
 mod generator;
 mod json;
