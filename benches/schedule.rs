@@ -168,7 +168,7 @@ async fn start(dir: &std::path::Path, seconds: u64) -> Result<Value, Failure> {
     let mut most_waiting = queue();
     let pairs = loop {
         let rows = alf.app.handle.status();
-        let waiting = rows.iter().filter(|(row, _)| row.next_run_at.is_none_or(|next| next <= now)).count();
+        let waiting = rows.iter().filter(|row| row.next_run_at.is_none_or(|next| next <= now)).count();
         if !rows.is_empty() && waiting == 0 && rows.len() == alf.pairs()? {
             break rows.len();
         }

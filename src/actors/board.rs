@@ -4,17 +4,19 @@
 //! the store, so that whoever sees it stored sees its status too; its run leaves the board after.
 
 mod counting;
+mod standing;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{oneshot, watch};
 
+pub use standing::Standing;
+
 use super::counts::Counts;
 use super::figures::Figures;
 use crate::model::{
-    Host, HostRecord, HostState, LastResults, Name, PairStatus, Pause, PublicKey, RunId, RunResult, RunRow, RunState,
-    State, StatusRow, StatusSummary, Timestamp,
+    Host, HostRecord, Name, PairStatus, Pause, PublicKey, RunId, RunResult, RunRow, RunState, Timestamp,
 };
 use crate::ssh::output::LiveOutput;
 use crate::store::{HostKeyRecord, OpenRun, PairRecord};
@@ -342,18 +344,6 @@ impl Board {
         self.read().runs.len()
     }
 
-    /// How all linked pairs stand, by host and task; their last Results apart, as few of them are ever shown.
-    pub fn status(&self, now: Timestamp) -> Vec<(StatusRow, LastResults)> {
-        let inner = self.read();
-        inner.linked().map(|(host, task, pair)| (pair.row(host, task, 0, now), pair.status.last.clone())).collect()
-    }
-
-    /// How one linked pair stands.
-    pub fn pair_status(&self, host: &Name, task: &Name, last: usize, now: Timestamp) -> Option<StatusRow> {
-        let inner = self.read();
-        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| pair.row(host, task, last, now))
-    }
-
     /// How a host stands.
     pub fn host(&self, host: &Name) -> Option<HostRecord> {
         self.read().hosts.get(host).map(|row| row.record.clone())
@@ -393,35 +383,6 @@ impl Inner {
             for waiting in run.waiting {
                 let _ = waiting.send(());
             }
-        }
-    }
-}
-
-impl Pair {
-    fn row(&self, host: &Name, task: &Name, last: usize, now: Timestamp) -> StatusRow {
-        let status = &self.status;
-        let ack = status.ack.as_ref().filter(|ack| ack.holds(now));
-        StatusRow {
-            host: host.clone(),
-            task: task.clone(),
-            state: status.state,
-            outcome: status.outcome,
-            hard: status.hard,
-            attempt: status.attempt,
-            max_attempts: self.max_attempts.max(1),
-            since: status.since,
-            flapping: status.flapping,
-            acknowledged: ack.is_some(),
-            ack: ack.cloned(),
-            // The catalog knows.
-            in_downtime: false,
-            running: !self.running.is_empty(),
-            next_run_at: self.next_run_at,
-            last_executed_at: status.last_executed_at,
-            skipped_in_row: status.skipped_in_row,
-            stale: status.stale,
-            late: status.late.is_some(),
-            last: status.last.iter().take(last).collect(),
         }
     }
 }

@@ -22,13 +22,14 @@ use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, LastResults, Name, Noun,
-    Origin, ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
+    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun, Origin,
+    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
     SecretText, StatusRow, StatusSummary, Timestamp, Verb,
 };
 use crate::store::Store;
 
 pub use super::apply::{Apply, ApplyItem};
+pub use super::board::Standing;
 pub use super::catalog::Change as Applied;
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
@@ -295,15 +296,26 @@ impl AlfHandle {
         Ok(self.store.results(query).await?)
     }
 
-    /// How all linked pairs stand, by host and task; their last Results apart.
-    pub fn status(&self) -> Vec<(StatusRow, LastResults)> {
+    /// Lets somebody read how all linked pairs stand, by host and task, and make rows of those that are shown, with so many
+    /// of their last Results.
+    pub fn with_status<R>(
+        &self,
+        read: impl FnOnce(&mut dyn Iterator<Item = Standing<'_>>, &dyn Fn(&Standing<'_>, usize) -> StatusRow) -> R,
+    ) -> R {
         let now = self.now();
-        let (catalog, mut rows) = (self.catalog(), self.board.status(now));
+        let catalog = self.catalog();
         let downtimes = catalog.downtimes_at(now);
-        for (row, _) in &mut rows {
-            row.in_downtime = catalog.hosts.get(&row.host).is_some_and(|host| downtimes.cover(host, &row.task));
-        }
-        rows
+        let row = |one: &Standing<'_>, last| {
+            let host = catalog.hosts.get(one.host);
+            let in_downtime = host.is_some_and(|host| downtimes.cover(host, one.task));
+            StatusRow { in_downtime, ..one.row(last, now) }
+        };
+        self.board.with_status(|all| read(all, &row))
+    }
+
+    /// How all linked pairs stand, by host and task, without their last Results.
+    pub fn status(&self) -> Vec<StatusRow> {
+        self.with_status(|all, row| all.map(|one| row(&one, 0)).collect())
     }
 
     /// How one pair stands.

@@ -117,15 +117,7 @@ impl StoreActor {
     pub fn new(store: Arc<dyn Store>, queue: Arc<Queue>, obituary: Obituary) -> Self {
         // A store that was away for the life before this one still is.
         let failures = u32::from(queue.lock().failing.is_some());
-        Self {
-            store,
-            queue,
-            committing: false,
-            one_by_one: 0,
-            failures,
-            last_error: None,
-            _obituary: obituary,
-        }
+        Self { store, queue, committing: false, one_by_one: 0, failures, last_error: None, _obituary: obituary }
     }
 
     /// Commits what waits, if nothing is being committed. When nothing waits for a store that was away, it is asked

@@ -5,7 +5,8 @@ use super::page::Wanted;
 use super::problem::Problem;
 use super::query::Reader;
 use super::reply::Reply;
-use crate::model::{LAST_KEPT, Noun, Outcome, Rights, Selector, State, StatusRow};
+use crate::actors::handle::Standing;
+use crate::model::{LAST_KEPT, Noun, Outcome, Rights, Selector, State};
 
 /// How many of its last Results a pair shows unless told otherwise.
 const LAST_SHOWN: usize = 20;
@@ -33,26 +34,26 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
     if let Some(host) = host.as_ref().filter(|host| catalog.hosts.contains_key(*host)) {
         rights.check(host, &catalog)?;
     }
-    let chosen = |row: &StatusRow| {
-        rights.cover_name(&row.host, &catalog)
-            && host.as_ref().is_none_or(|host| *host == row.host)
-            && task.as_ref().is_none_or(|task| *task == row.task)
-            && outcome.is_none_or(|outcome| row.outcome == Some(outcome))
+    let chosen = |one: &Standing<'_>| {
+        rights.cover_name(one.host, &catalog)
+            && host.as_ref().is_none_or(|host| host == one.host)
+            && task.as_ref().is_none_or(|task| task == one.task)
+            && outcome.is_none_or(|outcome| one.outcome() == Some(outcome))
             && match state {
                 Asked::Any => true,
-                Asked::Pending => row.state.is_none(),
-                Asked::Is(state) => row.state == Some(state),
+                Asked::Pending => one.state().is_none(),
+                Asked::Is(state) => one.state() == Some(state),
             }
-            && unhandled.is_none_or(|unhandled| row.is_unhandled() == unhandled)
             && selector.as_ref().is_none_or(|selector| {
-                let host = catalog.hosts.get(&row.host);
-                host.is_some_and(|host| selector.matches(row.host.as_str(), &host.meta.labels))
+                let host = catalog.hosts.get(one.host);
+                host.is_some_and(|host| selector.matches(one.host.as_str(), &host.meta.labels))
             })
     };
-    let rows = call.handle().status().into_iter().filter(|(row, _)| chosen(row));
-    // No name holds NUL, so the keys sort as the pairs do.
-    let page = wanted.cut(rows, |(row, _)| format!("{}\0{}", row.host, row.task));
-    let page = page.map(|(row, all)| StatusRow { last: all.iter().take(last).collect(), ..row });
+    let page = call.handle().with_status(|all, row| {
+        let chosen = all.filter(chosen).filter(|one| unhandled.is_none_or(|it| row(one, 0).is_unhandled() == it));
+        // No name holds NUL, so the keys sort as the pairs do.
+        wanted.cut(chosen, |one| format!("{}\0{}", one.host, one.task)).map(|one| row(&one, last))
+    });
     call.page(("statuses", "status"), &page)
 }
 

@@ -17,7 +17,7 @@ fn key() -> PublicKey {
 }
 
 fn pairs(alf: &Alf) -> Vec<(String, String)> {
-    alf.handle.status().into_iter().map(|(row, _)| (row.host.to_string(), row.task.to_string())).collect()
+    alf.handle.status().into_iter().map(|row| (row.host.to_string(), row.task.to_string())).collect()
 }
 
 fn pair(host: &str, task: &str) -> (String, String) {
