@@ -1,5 +1,5 @@
-//! What the scheduler, the ledger and the status cost, with hosts that are fakes and a store that is real: one
-//! measurement a call, one line of JSON. `script/bench schedule` calls this and makes the table.
+//! What the scheduler, the ledger, the status and the API cost, with hosts that are fakes and a store that is real: one
+//! measurement a call, one line of JSON. `script/bench schedule` and `script/bench api` call this and make the tables.
 
 #![allow(
     clippy::print_stdout,
@@ -7,6 +7,8 @@
     reason = "a program of its own: the figures go to standard output, what went wrong to standard error"
 )]
 
+#[path = "schedule/api.rs"]
+mod api;
 #[path = "schedule/ledger.rs"]
 mod ledger;
 mod support;
@@ -26,7 +28,7 @@ use tokio::time::Instant;
 use world::{COMMAND, Fleet, History, Running, lateness};
 
 #[derive(Parser)]
-#[command(about = "Measures Alf's scheduler, ledger and status on fake hosts; prints one line of JSON")]
+#[command(about = "Measures Alf's scheduler, ledger, status and API on fake hosts; prints one line of JSON")]
 struct Arguments {
     /// Cargo says so; it means nothing here.
     #[arg(long, global = true, hide = true)]
@@ -100,6 +102,27 @@ enum What {
         #[arg(long, default_value_t = 100)]
         requests: usize,
     },
+    /// Puts Results into a store that `prepare` has made.
+    Fill {
+        /// The store's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// How many hosts it has.
+        #[arg(long, default_value_t = 1000)]
+        hosts: usize,
+        /// Tasks on each.
+        #[arg(long, default_value_t = 1)]
+        tasks: usize,
+        /// How many Results.
+        #[arg(long, default_value_t = 1_000_000)]
+        results: usize,
+    },
+    /// The API, and a bare route to compare it with, until standard input ends.
+    Serve {
+        /// The store's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -134,6 +157,8 @@ async fn measure(what: What) -> Result<Value, Failure> {
             Ok(json!({"pairs": hosts * tasks}))
         }
         What::Start { dir, seconds } => start(&dir, seconds).await,
+        What::Fill { dir, hosts, tasks, results } => api::fill(&dir, hosts, tasks, results).await,
+        What::Serve { dir } => api::serve(&dir).await,
         What::Status { dir, requests } => status(&dir, requests).await,
     }
 }

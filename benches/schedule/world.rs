@@ -222,12 +222,18 @@ impl Running {
         Ok(catalog.count(Noun::Host) * catalog.count(Noun::Task))
     }
 
+    /// Its key.
+    pub(crate) fn key(&self) -> Result<String, Failure> {
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or("there is no key")?;
+        Ok(key.reveal().to_owned())
+    }
+
     /// What a call under `/api/v1` answers, and its status code.
     pub(crate) async fn get(&self, path: &str) -> Result<(Vec<u8>, u16), Failure> {
         let address = self.app.address.ok_or("there is no HTTP")?;
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or("there is no key")?;
+        let key = self.key()?;
         let client = awc::Client::default();
-        let request = client.get(format!("http://{address}/api/v1/{path}")).bearer_auth(key.reveal());
+        let request = client.get(format!("http://{address}/api/v1/{path}")).bearer_auth(key);
         let mut answer = request.send().await.map_err(|error| error.to_string())?;
         let body = answer.body().limit(64 << 20).await.map_err(|error| error.to_string())?;
         match answer.status().as_u16() {

@@ -8,6 +8,22 @@ bench_dir=
 # figure NAME: the number of that name in the JSON on standard input.
 figure() { sed -n "s/.*\"$1\":\([-+0-9.eE]*\).*/\1/p"; }
 
+# build_bench: puts the program that measures into $bench_program.
+build_bench() {
+    need_rust
+    need_compiler
+    say "building for release (the first time takes minutes); the result goes to $CARGO_TARGET_DIR"
+    bench_program=$(cargo bench --locked --quiet --bench schedule --no-run --message-format=json |
+        grep '"kind":\["bench"\]' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    [ -x "$bench_program" ] || die "the bench was not built: see above"
+}
+
+# What is measured on, and what else it does.
+this_machine() {
+    printf '%s, %s cores of %s, Linux %s; load at the start %s.\n\n' "$(date -u +%F)" "$(nproc)" \
+        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+}
+
 # lateness NAME ARGUMENTS…: a row of the table.
 lateness() {
     local name=$1 said
@@ -33,16 +49,10 @@ restart() {
 # bench_schedule SECONDS
 bench_schedule() {
     local seconds=$1 said
-    need_rust
-    need_compiler
-    say "building for release (the first time takes minutes); the result goes to $CARGO_TARGET_DIR"
-    bench_program=$(cargo bench --locked --quiet --bench schedule --no-run --message-format=json |
-        grep '"kind":\["bench"\]' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-    [ -x "$bench_program" ] || die "the bench was not built: see above"
+    build_bench
     bench_dir=$(mktemp -d "${TMPDIR:-/tmp}/alf-bench.XXXXXX")
     trap 'rm -rf "$bench_dir"' EXIT
-    printf '%s, %s cores of %s, Linux %s; load at the start %s.\n\n' "$(date -u +%F)" "$(nproc)" \
-        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+    this_machine
 
     printf '| runs | that ran | late p50 ms | p99 ms | max ms | CPU ms each |\n|---|---|---|---|---|---|\n'
     lateness "1,000 pairs, all on the minute" --cron '* * * * *' --seconds "$seconds"
