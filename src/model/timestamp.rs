@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An instant, to the millisecond.
@@ -24,6 +24,12 @@ impl Timestamp {
     /// From milliseconds since the Unix epoch; none outside of what a date can say.
     pub fn from_millis(millis: i64) -> Option<Self> {
         DateTime::from_timestamp_millis(millis).map(Self)
+    }
+
+    /// So many milliseconds later; the instant itself where no date could say that.
+    #[must_use]
+    pub fn plus_millis(self, millis: i64) -> Self {
+        TimeDelta::try_milliseconds(millis).and_then(|delta| self.0.checked_add_signed(delta)).map_or(self, Self)
     }
 }
 
