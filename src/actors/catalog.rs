@@ -17,9 +17,9 @@ use super::supervision::{Obituary, Slot, supervised};
 use crate::clock::Clock;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Catalog, Catalogued, Credential, Defaults, Definition, Downtime, Fault, Host, HostTask, Key, Noun,
-    Origin, Program, ProgramDocument, Reference, Rights, RunIds, Schedule, Secret, Secrets, Task, TaskSchedule,
-    Timestamp,
+    Action, AnyDefinition, Catalog, Catalogued, Contact, Credential, Defaults, Definition, Downtime, Fault, Host,
+    HostTask, Key, Noun, Origin, Program, ProgramDocument, Reference, Rights, RunIds, Schedule, Secret, Secrets, Task,
+    TaskSchedule, Timestamp,
 };
 use crate::store::{DefinitionChange, Store, StoreError};
 use crate::vault::Vault;

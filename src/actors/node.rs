@@ -230,7 +230,11 @@ impl Handler<CatalogChanged> for NodeActor {
             self.parts.max_running.look();
         }
         let catalog = self.published.get();
-        if changed.touched.iter().all(|what| matches!(what.noun, Noun::Key | Noun::Program)) {
+        if changed
+            .touched
+            .iter()
+            .all(|what| matches!(what.noun, Noun::Key | Noun::Program | Noun::Contact | Noun::Action))
+        {
             return;
         }
         let jumps = catalog.jumps();

@@ -204,6 +204,20 @@ pub enum ClientCommand {
         #[command(subcommand)]
         verb: NounVerb,
     },
+    /// Contacts: who is told
+    #[command(alias = "contacts", arg_required_else_help = true)]
+    Contact {
+        /// What to do.
+        #[command(subcommand)]
+        verb: NounVerb,
+    },
+    /// Actions: what follows when something happens
+    #[command(alias = "actions", arg_required_else_help = true)]
+    Action {
+        /// What to do.
+        #[command(subcommand)]
+        verb: NounVerb,
+    },
     /// Credentials: how to log in
     #[command(alias = "credentials", arg_required_else_help = true)]
     Credential {

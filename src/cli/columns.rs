@@ -90,6 +90,43 @@ fn work(doc: &Doc) -> String {
     }
 }
 
+/// When a contact is not to be told, in one line.
+fn quiet(doc: &Doc) -> String {
+    let Some(hours) = doc.get("quiet_hours") else { return String::new() };
+    let period = |one: &Doc| format!("{} {}-{}", field(one, "days"), field(one, "from"), field(one, "to"));
+    hours.list("periods").iter().map(period).collect::<Vec<_>>().join(", ")
+}
+
+/// Of what and when an Action is, in one line; without what holds for all of them.
+fn when(doc: &Doc) -> String {
+    let Some(when) = doc.get("when") else { return String::new() };
+    let mut words = Vec::new();
+    for name in ["on", "after", "lasting"] {
+        words.extend(
+            when.get(name).map(|value| if name == "on" { value.brief() } else { format!("{name} {}", value.brief()) }),
+        );
+    }
+    words.extend(when.text("object").filter(|object| *object != "both").map(|object| format!("object={object}")));
+    let names =
+        ["outcome", "states", "reasons", "exit_codes", "tasks", "hosts", "selector", "task_selector", "output_regex"];
+    words.extend(names.iter().filter_map(|name| when.get(name).map(|value| format!("{name}={}", value.brief()))));
+    words.extend(when.text("perf").map(str::to_owned));
+    words.join(" ")
+}
+
+/// What follows, in one line.
+fn then(doc: &Doc) -> String {
+    let Some(then) = doc.get("then") else { return String::new() };
+    if then.get("run").is_some() {
+        return format!("run {} on {}", field(then, "run"), field(then, "on"));
+    }
+    let kinds =
+        [("webhook", "url"), ("graphite", "address"), ("ganglia", "address"), ("influx", "url"), ("email", "to")];
+    let found =
+        kinds.into_iter().find_map(|(kind, place)| then.get(kind).map(|sink| format!("{kind} {}", field(sink, place))));
+    found.map(|text| text.trim_end().to_owned()).unwrap_or_default()
+}
+
 fn short(text: &str) -> String {
     match text.char_indices().nth(SHORT) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -200,6 +237,29 @@ static DOWNTIMES: [Column; 9] = [
     field!(wide "VERSION", "version"),
     field!(wide time "UPDATED", "updated_at"),
 ];
+static CONTACTS: [Column; 8] = [
+    field!("NAME", "name"),
+    field!("TITLE", "title"),
+    field!("EMAIL", "email"),
+    field!("PHONE", "phone"),
+    narrow("QUIET", |doc, _| quiet(doc)),
+    field!(wide "NOTIFY ON", "notify_on"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
+static ACTIONS: [Column; 11] = [
+    field!("NAME", "name"),
+    narrow("WHEN", |doc, _| short(&when(doc))),
+    narrow("THEN", |doc, _| short(&then(doc))),
+    field!("CONTACTS", "contacts"),
+    field!("ENABLED", "enabled"),
+    field!(wide "THROTTLE", "throttle"),
+    field!(wide "REPEAT", "repeat"),
+    field!(wide "LIMIT", "limit"),
+    field!(wide "DIGEST", "digest"),
+    field!(wide "VERSION", "version"),
+    field!(wide time "UPDATED", "updated_at"),
+];
 static KEYS: [Column; 9] = [
     field!("NAME", "name"),
     field!("ROLE", "role"),
@@ -295,6 +355,8 @@ pub(super) fn definitions(noun: Noun) -> View {
         Noun::HostTask => &HOST_TASKS,
         Noun::TaskSchedule => &TASK_SCHEDULES,
         Noun::Downtime => &DOWNTIMES,
+        Noun::Contact => &CONTACTS,
+        Noun::Action => &ACTIONS,
         Noun::Key => &KEYS,
     };
     View { columns, name }

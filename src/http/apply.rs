@@ -19,8 +19,8 @@ use super::reply::Reply;
 use crate::actors::handle::{AnyDraft, Applied, Apply, ApplyItem};
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program, Rights, Schedule,
-    Secret, Selector, Task, TaskSchedule,
+    Action, AnyDefinition, Contact, Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program,
+    Rights, Schedule, Secret, Selector, Task, TaskSchedule,
 };
 
 /// How many faults of one document are told.

@@ -9,8 +9,8 @@ use super::nouns::Served;
 use super::problem::Problem;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Credential, Definition as _, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task,
-    TaskSchedule,
+    Action, AnyDefinition, Contact, Credential, Definition as _, Downtime, Host, HostTask, Key, Program, Schedule,
+    Secret, Task, TaskSchedule,
 };
 
 /// What is left of a definition's document.

@@ -73,7 +73,9 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
-use crate::model::{Credential, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task, TaskSchedule};
+use crate::model::{
+    Action, Contact, Credential, Downtime, Host, HostTask, Key, Program, Schedule, Secret, Task, TaskSchedule,
+};
 use admission::Admission;
 use auth::Operation::{
     self, Ask, Audit, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Scrape, Tend, Upload, Write,
@@ -159,6 +161,10 @@ pub fn routes() -> Vec<At> {
         one::<TaskSchedule>(),
         listed::<Downtime>().on(Method::POST, Tend, &[], change::<Downtime>(within(d::create::<Downtime>))),
         changed::<Downtime>(Tend).on(Method::PUT, Tend, &[], change::<Downtime>(within(d::replace::<Downtime>))),
+        all::<Contact>(),
+        one::<Contact>(),
+        all::<Action>(),
+        one::<Action>(),
         all::<Key>(),
         one::<Key>(),
         at("/apply").on(Method::POST, Upload, &["dry_run", "prune", "documents"], within(apply::apply)),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::actors::handle::{AlfHandle, AnyDraft};
 use crate::model::{
-    AnyDefinition, Catalogued, Credential, Definition as _, Downtime, Host, HostTask, Key, KeyDocument, Name, Program,
-    ProgramDocument, ReadOnly, Schedule, Secret, SecretText, Task, TaskSchedule,
+    Action, AnyDefinition, Catalogued, Contact, Credential, Definition as _, Downtime, Host, HostTask, Key,
+    KeyDocument, Name, Program, ProgramDocument, ReadOnly, Schedule, Secret, SecretText, Task, TaskSchedule,
 };
 
 /// A noun that is served under its own URL.
@@ -71,6 +71,8 @@ served!(Schedule {});
 served!(HostTask {});
 served!(TaskSchedule {});
 served!(Downtime {});
+served!(Contact {});
+served!(Action {});
 
 served!(Key {
     fn shown(&self, handle: &AlfHandle) -> Self::Document {

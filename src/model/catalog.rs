@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::definition::Definition;
 use super::{
-    Credential, CronLine, Downtime, DowntimeMode, DueRules, Fault, FinishBy, Host, HostTask, Hosts, Key, LineZone,
-    Meta, Name, Noun, Program, Reference, Schedule, Secret, SecretText, Task, TaskSchedule, Timestamp, Timezone, When,
+    Action, Contact, Credential, CronLine, Downtime, DowntimeMode, DueRules, Fault, FinishBy, Host, HostTask, Hosts,
+    Key, LineZone, Meta, Name, Noun, Program, Reference, Schedule, Secret, SecretText, Task, TaskSchedule, Timestamp,
+    Timezone, When,
 };
 
 /// Definitions of one kind by name. Persistent: a changed copy shares all that did not change.
@@ -39,6 +40,10 @@ pub struct Catalog {
     pub task_schedules: Map<TaskSchedule>,
     /// Downtimes.
     pub downtimes: Map<Downtime>,
+    /// Contacts.
+    pub contacts: Map<Contact>,
+    /// Actions.
+    pub actions: Map<Action>,
     /// Keys.
     pub keys: Map<Key>,
 }
@@ -59,7 +64,7 @@ macro_rules! for_each_noun {
     ($call:ident) => {
         $call! {
             Secret secrets, Credential credentials, Host hosts, Program programs, Task tasks, Schedule schedules,
-            HostTask host_tasks, TaskSchedule task_schedules, Downtime downtimes, Key keys
+            HostTask host_tasks, TaskSchedule task_schedules, Downtime downtimes, Contact contacts, Action actions, Key keys
         }
     };
 }

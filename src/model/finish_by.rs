@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::time_of_day::TimeOfDay;
 use super::{CronLine, Span, Timezone};
 
 /// By when an instant must have an OK Result: written `06:00` or `5h`.
@@ -52,12 +53,8 @@ impl FromStr for FinishBy {
 
 /// `HH:MM`, as the line that is due then every day.
 fn time_of_day(text: &str) -> Option<CronLine> {
-    let (hour, minute) = text.split_once(':')?;
-    let number = |text: &str, below: u8| {
-        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse::<u8>().ok().filter(|number| digits && *number < below)
-    };
-    format!("{} {} * * *", number(minute, 60)?, number(hour, 24)?).parse().ok()
+    let time = text.parse::<TimeOfDay>().ok().filter(|time| !time.is_end())?;
+    format!("{} {} * * *", time.minute(), time.hour()).parse().ok()
 }
 
 impl fmt::Display for FinishBy {

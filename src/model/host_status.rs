@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{Ack, Name, Reason, Timestamp};
 
 /// The state of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HostState {
     /// Connected when last needed.

@@ -1,5 +1,6 @@
 //! The model: the nouns and the rules between them. Pure: no I/O, no async, no driver, no actor.
 
+pub mod action;
 pub mod catalog;
 pub mod cron;
 pub mod definition;
@@ -8,7 +9,9 @@ pub mod nagios;
 mod ack;
 mod any_state;
 mod audit;
+mod contact;
 mod credential;
+mod days;
 mod downtime;
 mod due_rules;
 mod duration;
@@ -26,11 +29,13 @@ mod jump;
 mod key;
 mod labels;
 mod last_results;
+mod mailbox;
 mod name;
 mod notice;
 mod noun;
 mod outcome;
 mod program;
+mod quiet_hours;
 mod result;
 mod rights;
 mod schedule;
@@ -42,16 +47,20 @@ mod status;
 mod task;
 mod task_schedule;
 mod text_value;
+mod time_of_day;
 mod timestamp;
 mod timezone;
 mod work;
 
 pub use ack::{Ack, AckDocument};
+pub use action::{Action, ActionDocument};
 pub use any_state::AnyState;
 pub use audit::{AuditEntry, AuditOutcome, AuditPage, AuditQuery, Origin, Verb};
 pub use catalog::{AnyDefinition, Catalog, Catalogued, DowntimesOn, PairLine};
+pub use contact::{Contact, ContactDocument};
 pub use credential::{Credential, CredentialDocument, Proof};
 pub use cron::{CronError, CronLine};
+pub use days::Days;
 pub use definition::{Defaults, Definition, Meta, ReadOnly, Secrets};
 pub use downtime::{Downtime, DowntimeDocument, DowntimeMode, Period};
 pub use due_rules::{DueRules, MissedRule, Splay};
@@ -69,11 +78,13 @@ pub use host_task::{HostTask, HostTaskDocument, Hosts};
 pub use key::{Key, KeyDigest, KeyDocument, Role, new_key};
 pub use labels::Labels;
 pub use last_results::{LAST_KEPT, LastResults};
+pub use mailbox::Mailbox;
 pub use name::{Name, NameError};
 pub use notice::{Hold, Holds, Notice, NoticeKind, Owed, Stands, Step, Terms, Told};
 pub use noun::{Noun, Reference};
 pub use outcome::{Outcome, Reason, State};
 pub use program::{Content, ContentHash, ContentHashError, Program, ProgramDocument};
+pub use quiet_hours::{QuietHours, QuietHoursDocument, QuietPeriod, QuietPeriodDocument};
 pub use result::{
     Bodies, Captured, Encoding, Instants, Kill, PAGE_PERFDATA, ResultDocument, ResultPage, ResultQuery, RunId, RunIds,
     RunResult, Trigger,
@@ -89,6 +100,7 @@ pub use status::{
 pub use task::{Overlap, Task, TaskDocument};
 pub use task_schedule::{TaskSchedule, TaskScheduleDocument, When};
 pub use text_value::{NoSecret, TextValue};
+pub use time_of_day::TimeOfDay;
 pub use timestamp::Timestamp;
 pub use timezone::{LineZone, Timezone};
 pub use work::{ProgramCallDocument, ScriptDocument, Work};

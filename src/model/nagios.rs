@@ -56,7 +56,7 @@ impl Number {
     }
 
     /// The number that a text begins with, and what follows it.
-    fn take(text: &str) -> Option<(Self, &str)> {
+    pub(super) fn take(text: &str) -> Option<(Self, &str)> {
         let digits = |at: usize| text[at..].bytes().take_while(u8::is_ascii_digit).count();
         let mut end = usize::from(text.starts_with(['-', '+']));
         let whole = digits(end);

@@ -25,13 +25,17 @@ pub enum Noun {
     TaskSchedule,
     /// When work goes on somewhere.
     Downtime,
+    /// Who is told.
+    Contact,
+    /// What follows when something happens.
+    Action,
     /// Who may call the API.
     Key,
 }
 
 impl Noun {
     /// Every noun, so that what refers to others comes after them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Key,
         Self::Secret,
         Self::Credential,
@@ -42,6 +46,8 @@ impl Noun {
         Self::HostTask,
         Self::TaskSchedule,
         Self::Downtime,
+        Self::Contact,
+        Self::Action,
     ];
 
     /// In snake_case, as XML's root element and in the store: `host_task`.
@@ -56,6 +62,8 @@ impl Noun {
             Self::HostTask => "host_task",
             Self::TaskSchedule => "task_schedule",
             Self::Downtime => "downtime",
+            Self::Contact => "contact",
+            Self::Action => "action",
             Self::Key => "key",
         }
     }
@@ -72,6 +80,8 @@ impl Noun {
             Self::HostTask => "host_tasks",
             Self::TaskSchedule => "task_schedules",
             Self::Downtime => "downtimes",
+            Self::Contact => "contacts",
+            Self::Action => "actions",
             Self::Key => "keys",
         }
     }
@@ -94,8 +104,14 @@ impl Noun {
     /// Whether one of them may concern a single host: then a key that is for that one alone may change it.
     pub const fn may_concern_one_host(self) -> bool {
         match self {
-            Self::Host | Self::HostTask | Self::TaskSchedule | Self::Downtime => true,
-            Self::Secret | Self::Credential | Self::Program | Self::Task | Self::Schedule | Self::Key => false,
+            Self::Host | Self::HostTask | Self::TaskSchedule | Self::Downtime | Self::Action => true,
+            Self::Secret
+            | Self::Credential
+            | Self::Program
+            | Self::Task
+            | Self::Schedule
+            | Self::Contact
+            | Self::Key => false,
         }
     }
 

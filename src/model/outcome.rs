@@ -18,7 +18,7 @@ pub enum Outcome {
 }
 
 /// How bad is it? In Nagios' words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum State {
     /// All is well.
     #[serde(rename = "OK")]

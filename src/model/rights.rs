@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::action::{Action, RunOn, Then};
 use super::{AnyDefinition, Catalog, Catalogued, Host, Hosts, Key, Name, Noun, Reference, Selector};
 
 /// What whoever asks may touch: everything where it is Alf itself, else what a key may.
@@ -18,8 +19,8 @@ pub struct Denied(String);
 enum Concern<'a> {
     /// It is this host.
     Host(&'a Host),
-    /// The host of this name alone.
-    Named(&'a Name),
+    /// The hosts of these names alone.
+    Named(Vec<&'a Name>),
     /// More than can be said.
     All,
 }
@@ -31,19 +32,37 @@ impl Concern<'_> {
             AnyDefinition::HostTask(link) => Concern::on(Some(&link.on)),
             AnyDefinition::TaskSchedule(link) => Concern::on(link.on.as_ref()),
             AnyDefinition::Downtime(downtime) => Concern::on(Some(&downtime.on)),
+            AnyDefinition::Action(action) => Concern::of_action(action),
             AnyDefinition::Secret(_)
             | AnyDefinition::Credential(_)
             | AnyDefinition::Program(_)
             | AnyDefinition::Task(_)
             | AnyDefinition::Schedule(_)
+            | AnyDefinition::Contact(_)
             | AnyDefinition::Key(_) => Concern::All,
         }
     }
 
     fn on(hosts: Option<&Hosts>) -> Concern<'_> {
         match hosts {
-            Some(Hosts::Named(name)) => Concern::Named(name),
+            Some(Hosts::Named(name)) => Concern::Named(vec![name]),
             Some(Hosts::Selected(_)) | None => Concern::All,
+        }
+    }
+
+    /// Those it is of, and that on which it runs something.
+    fn of_action(action: &Action) -> Concern<'_> {
+        let also = match &action.then {
+            Then::Run(fire) => match &fire.on {
+                RunOn::SameHost => None,
+                RunOn::Host(host) => Some(host),
+                RunOn::Selected(_) => return Concern::All,
+            },
+            _ => None,
+        };
+        match action.when.hosts.as_slice() {
+            [] => Concern::All,
+            hosts => Concern::Named(hosts.iter().chain(also).collect()),
         }
     }
 }
@@ -123,12 +142,12 @@ impl Rights {
         }
     }
 
-    /// Whether a definition may be read: all but hosts that must not be touched, and links that name one.
+    /// Whether a definition may be read: all but hosts that must not be touched, and what is for one by name.
     pub fn show<T: Catalogued>(&self, one: &Arc<T>, catalog: &Catalog) -> bool {
         self.limit().is_none()
             || match Concern::of(&T::any(Arc::clone(one))) {
                 Concern::Host(host) => self.cover(host),
-                Concern::Named(name) => self.cover_name(name, catalog),
+                Concern::Named(names) => names.into_iter().all(|name| self.cover_name(name, catalog)),
                 Concern::All => true,
             }
     }
@@ -152,7 +171,7 @@ impl Rights {
         for definition in [before, after].into_iter().flatten() {
             let covered = match Concern::of(definition) {
                 Concern::Host(host) => self.cover(host),
-                Concern::Named(name) => self.cover_name(name, catalog),
+                Concern::Named(names) => names.into_iter().all(|name| self.cover_name(name, catalog)),
                 Concern::All => self.limit().is_none(),
             };
             if !covered {
@@ -234,6 +253,21 @@ mod tests {
         assert_eq!(rights.check_change(None, Some(&link(r#""host": "web1""#)), &catalog), Ok(()));
         for on in [r#""host": "db1""#, r#""host": "gone""#, r#""selector": "role=web""#] {
             assert!(rights.check_change(None, Some(&link(on)), &catalog).is_err(), "{on}");
+        }
+        let action = |rest: &str| Action::any(make(&format!(r#"{{"name": "a", {rest}}}"#)));
+        let runs = r#""then": {"run": "t"}"#;
+        assert_eq!(
+            rights.check_change(None, Some(&action(&format!(r#"{runs}, "when": {{"hosts": ["web1"]}}"#))), &catalog),
+            Ok(())
+        );
+        for beyond in [
+            runs.to_owned(),
+            format!(r#"{runs}, "when": {{"hosts": ["web1", "db1"]}}"#),
+            format!(r#"{runs}, "when": {{"selector": "role=web"}}"#),
+            r#""then": {"run": "t", "on": "db1"}, "when": {"hosts": ["web1"]}"#.to_owned(),
+            r#""then": {"run": "t", "on": {"selector": "role=web"}}, "when": {"hosts": ["web1"]}"#.to_owned(),
+        ] {
+            assert!(rights.check_change(None, Some(&action(&beyond)), &catalog).is_err(), "{beyond}");
         }
         let through = |jump: &str| {
             Host::any(make(&format!(r#"{{"name": "web9", "labels": {{"role": "web"}}, "jump": "{jump}"}}"#)))

@@ -7,10 +7,11 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::action::{Endpoint, MostOften, PerfCondition, RunOn, Spoof};
 use super::nagios::Number;
 use super::{
-    ContentHash, CronLine, Env, FinishBy, Labels, Limit, LineZone, Name, PublicKey, RunId, SecretField, Selector, Span,
-    Splay, TextValue, Timestamp, Timezone,
+    ContentHash, CronLine, Days, Env, FinishBy, Labels, Limit, LineZone, Name, PublicKey, RunId, SecretField, Selector,
+    Span, Splay, TextValue, TimeOfDay, Timestamp, Timezone,
 };
 
 /// A length of time; `none`, `auto` or a time of day may stand before it.
@@ -106,6 +107,27 @@ schemas! {
         .item(ObjectBuilder::new().schema_type(Type::String))
         .item(set())
         .item(of_secret());
+    Days: like(
+        "Days of the week: names and ranges of them.",
+        "mon-fri,sun",
+        "^[A-Za-z, -]{3,}$",
+    );
+    TimeOfDay: like("A time of day.", "22:00", "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$");
+    MostOften: like("How often at most: so many times in s, m, h or d; or none.", "10/h", "^([0-9]+/[smhd]|none)$");
+    PerfCondition: bounded(
+        "A label (in quotes where it holds spaces), one of > >= < <= == !=, and a number, with or without its unit.",
+        "load1 > 5",
+        512,
+    );
+    Endpoint: bounded("HOST, HOST:PORT or [IPV6]:PORT.", "graphite.example.org:2003", 300);
+    RunOn: OneOfBuilder::new()
+        .description(Some("same-host, the name of a host, or {\"selector\": SELECTOR}."))
+        .item(ObjectBuilder::new().schema_type(Type::String))
+        .item(only("selector", Ref::from_schema_name(Selector::name())));
+    Spoof: OneOfBuilder::new()
+        .description(Some("true, false, or IP:NAME."))
+        .item(ObjectBuilder::new().schema_type(Type::Boolean))
+        .item(ObjectBuilder::new().schema_type(Type::String));
     Number: ObjectBuilder::new().schema_type(Type::Number).description(Some("A finite number."));
 }
 

@@ -8,8 +8,8 @@ use super::super::start::NOT_AD_HOC;
 use super::about::Shapes;
 use crate::for_each_noun;
 use crate::model::{
-    Credential, Definition, Downtime, GivenDocument, Host, HostTask, Key, KeyDocument, Program, Schedule, Secret,
-    Selector, Task, TaskDocument, TaskSchedule,
+    Action, Contact, Credential, Definition, Downtime, GivenDocument, Host, HostTask, Key, KeyDocument, Program,
+    Schedule, Secret, Selector, Task, TaskDocument, TaskSchedule,
 };
 
 /// A task as it is run ad hoc, with what is given to the run.

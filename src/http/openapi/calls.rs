@@ -21,8 +21,8 @@ use super::about::{About, delete, get, get_at_root, patch, post, put};
 use super::bodies::{AdHoc, AdHocOnMany, Definitions, NewKey, RunOnMany};
 use crate::actors::handle::{Health as ActorHealth, HostKeyView, TrustedKey};
 use crate::model::{
-    AckDocument, AuditEntry, Credential, Downtime, GivenDocument, Host, HostStatus, HostTask, Key, Program,
-    ResultDocument, RunRow, Schedule, Secret, StatusRow, StatusSummary, Task, TaskSchedule,
+    AckDocument, Action, AuditEntry, Contact, Credential, Downtime, GivenDocument, Host, HostStatus, HostTask, Key,
+    Program, ResultDocument, RunRow, Schedule, Secret, StatusRow, StatusSummary, Task, TaskSchedule,
 };
 
 const CREATED: &[&str] = &["Location", "ETag"];
@@ -145,6 +145,8 @@ pub fn calls() -> Vec<About> {
     calls.extend(noun::<HostTask>("Which hosts a task is for"));
     calls.extend(noun::<TaskSchedule>("When a task runs on its hosts"));
     calls.extend(noun::<Downtime>("When work goes on somewhere"));
+    calls.extend(noun::<Contact>("Who is told"));
+    calls.extend(noun::<Action>("What follows when something happens"));
     calls.extend(keys());
     calls.extend(programs());
     calls
