@@ -71,6 +71,7 @@ async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Resul
                 trigger: Trigger::Schedule,
                 by: None,
                 group: None,
+                cause: None,
                 scheduled_at: instant,
                 due_at: instant,
             };

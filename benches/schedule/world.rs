@@ -128,6 +128,7 @@ pub(crate) fn finished(id: RunId, host: &Name, task: &Name, at: Timestamp, state
         trigger: Trigger::Schedule,
         by: None,
         group: None,
+        cause: None,
         scheduled_at: at,
         due_at: at,
         started_at: Some(millis(12)),

@@ -409,6 +409,7 @@ impl Run {
             trigger: self.open.trigger,
             by: self.open.by.clone(),
             group: self.open.group,
+            cause: self.open.cause.clone(),
             state: if self.started_at.is_some() { RunState::Running } else { RunState::Queued },
             scheduled_at: self.open.scheduled_at,
             due_at: self.open.due_at,

@@ -91,6 +91,7 @@ impl ResultOf<'_> {
             trigger: run.trigger,
             by: run.by.clone(),
             group: run.group,
+            cause: run.cause.clone(),
             scheduled_at: run.scheduled_at,
             due_at: run.due_at,
             started_at: None,
@@ -146,14 +147,24 @@ pub fn unsent(
     trigger: Trigger,
     scheduled_at: Timestamp,
 ) -> OpenRun {
-    OpenRun { id, task_version, schedule, trigger, by: None, group: None, scheduled_at, due_at: scheduled_at }
+    OpenRun {
+        id,
+        task_version,
+        schedule,
+        trigger,
+        by: None,
+        group: None,
+        cause: None,
+        scheduled_at,
+        due_at: scheduled_at,
+    }
 }
 
 /// Up to when a run's Result settles what was due; none for a run that no instant made due.
 pub(super) fn instant_of(run: &OpenRun) -> Option<Timestamp> {
     match run.trigger {
         Trigger::Schedule | Trigger::CatchUp => Some(run.due_at),
-        Trigger::Manual | Trigger::Retry => None,
+        Trigger::Manual | Trigger::Retry | Trigger::Action => None,
     }
 }
 

@@ -122,7 +122,7 @@ impl Job {
         let since = match self.run.trigger {
             // Those of one pair run one after the other, however long that takes.
             Trigger::CatchUp => return Duration::ZERO,
-            Trigger::Schedule | Trigger::Manual | Trigger::Retry => self.run.due_at.millis(),
+            Trigger::Schedule | Trigger::Manual | Trigger::Retry | Trigger::Action => self.run.due_at.millis(),
         };
         let now = self.parts.clock.now().timestamp_millis();
         Duration::from_millis(u64::try_from(now - since).unwrap_or_default())

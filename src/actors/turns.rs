@@ -44,15 +44,24 @@ impl Waiting {
 #[rtype(result = "bool")]
 pub(super) struct CancelWaiting(pub(super) RunId);
 
+/// Most runs of one pair that wait for their turn.
+const MOST_WAITING: usize = 1000;
+
+/// Whether a run waits for its turn whatever the task's `overlap` says.
+fn waits(trigger: Trigger) -> bool {
+    matches!(trigger, Trigger::CatchUp | Trigger::Action)
+}
+
 impl TaskActor {
-    /// What a run gets that is wanted now. What is caught up with was due one after the other and runs so.
+    /// What a run gets that is wanted now. What is caught up with was due one after the other and runs so; what an Action
+    /// starts is not to be lost and waits for as long as it may. Neither takes the place that `overlap: queue` has for one.
     pub(super) fn turn_of(&self, trigger: Trigger) -> Turn {
         let going = self.in_flight.keys().next();
         let Some(before) = going.or(self.waiting.front().map(|waiting| &waiting.run.id)) else { return Turn::Now };
-        let queued = self.waiting.iter().find(|waiting| waiting.run.trigger != Trigger::CatchUp);
+        let queued = self.waiting.iter().find(|waiting| !waits(waiting.run.trigger));
         match (self.plan.task.overlap, queued) {
             (Overlap::Allow, _) => Turn::Now,
-            (Overlap::Skip | Overlap::Queue, _) if trigger == Trigger::CatchUp => Turn::Later,
+            (Overlap::Skip | Overlap::Queue, _) if waits(trigger) && self.waiting.len() < MOST_WAITING => Turn::Later,
             (Overlap::Queue, None) => Turn::Later,
             (Overlap::Queue, Some(queued)) => Turn::Never(queued.run.id),
             (Overlap::Skip, _) => Turn::Never(*before),
@@ -82,7 +91,9 @@ impl TaskActor {
         match run.trigger {
             // A person is told that it was not started, and asks again.
             Trigger::Manual => self.parts.writer.write_soon(claim).left_future(),
-            Trigger::Schedule | Trigger::CatchUp | Trigger::Retry => self.parts.writer.write(claim).right_future(),
+            Trigger::Schedule | Trigger::CatchUp | Trigger::Retry | Trigger::Action => {
+                self.parts.writer.write(claim).right_future()
+            }
         }
     }
 

@@ -76,6 +76,10 @@ pub(super) fn extent(result: &Doc, stream: &str, kept: usize) -> String {
 
 fn fields(result: &Doc, times: Times) -> Vec<(String, String)> {
     let kill = result.get("kill").map(|kill| field(kill, "detail")).unwrap_or_default();
+    let cause = result.get("cause").map(|cause| match cause.text("result") {
+        Some(id) => format!("action {} after {id}", field(cause, "action")),
+        None => format!("action {}", field(cause, "action")),
+    });
     let instants = result.get("instants").map(|instants| {
         format!(
             "{} from {} to {}",
@@ -97,6 +101,7 @@ fn fields(result: &Doc, times: Times) -> Vec<(String, String)> {
         ("trigger", field(result, "trigger")),
         ("by", field(result, "by")),
         ("group", field(result, "group")),
+        ("cause", cause.unwrap_or_default()),
         ("schedule", field(result, "schedule")),
         ("attempt", field(result, "attempt")),
         ("scheduled", time(result, "scheduled_at", times)),

@@ -86,8 +86,8 @@ pub use outcome::{Outcome, Reason, State};
 pub use program::{Content, ContentHash, ContentHashError, Program, ProgramDocument};
 pub use quiet_hours::{QuietHours, QuietHoursDocument, QuietPeriod, QuietPeriodDocument};
 pub use result::{
-    Bodies, Captured, Encoding, Instants, Kill, PAGE_PERFDATA, ResultDocument, ResultPage, ResultQuery, RunId, RunIds,
-    RunResult, Trigger,
+    Bodies, Captured, Cause, Encoding, Instants, Kill, PAGE_PERFDATA, ResultDocument, ResultPage, ResultQuery, RunId,
+    RunIds, RunResult, Trigger,
 };
 pub use rights::{Denied, Rights};
 pub use schedule::{Schedule, ScheduleDocument};

@@ -99,17 +99,28 @@ pub enum Trigger {
     CatchUp,
     /// A soft PROBLEM, `retry_interval` after it.
     Retry,
+    /// An Action.
+    Action,
 }
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Schedule, Self::Manual, Self::CatchUp, Self::Retry];
+    pub const ALL: [Self; 5] = [Self::Schedule, Self::Manual, Self::CatchUp, Self::Retry, Self::Action];
 }
 
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
+}
+
+/// Why a run was started by an Action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cause {
+    /// The Action.
+    pub action: Name,
+    /// The Result it followed on; null where that was of a host.
+    pub result: Option<RunId>,
 }
 
 /// What was kept of a stream, and how much there was.
@@ -187,6 +198,8 @@ pub struct RunResult {
     pub by: Option<Name>,
     /// The runs that were asked for together with it; made like the id of a run.
     pub group: Option<RunId>,
+    /// Why an Action started it.
+    pub cause: Option<Cause>,
     /// The line's instant.
     pub scheduled_at: Timestamp,
     /// When it was to start.
@@ -269,6 +282,7 @@ pub struct ResultDocument {
     trigger: Trigger,
     by: Option<Name>,
     group: Option<RunId>,
+    cause: Option<Cause>,
     scheduled_at: Timestamp,
     due_at: Timestamp,
     started_at: Option<Timestamp>,
@@ -317,6 +331,7 @@ impl RunResult {
             trigger: self.trigger,
             by: self.by.clone(),
             group: self.group,
+            cause: self.cause.clone(),
             scheduled_at: self.scheduled_at,
             due_at: self.due_at,
             started_at: self.started_at,

@@ -287,6 +287,8 @@ pub struct RunRow {
     pub by: Option<Name>,
     /// The runs that were asked for together with it.
     pub group: Option<RunId>,
+    /// Why an Action started it.
+    pub cause: Option<super::Cause>,
     /// Where it is.
     pub state: RunState,
     /// The line's instant.

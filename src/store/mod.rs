@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AuditEntry, AuditPage, AuditQuery, ContentHash, HostRecord, Kill, Name, Noun, PairStatus, Pause, PublicKey,
+    AuditEntry, AuditPage, AuditQuery, Cause, ContentHash, HostRecord, Kill, Name, Noun, PairStatus, Pause, PublicKey,
     Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
 };
 pub use error::StoreError;
@@ -83,6 +83,8 @@ pub struct OpenRun {
     pub by: Option<Name>,
     /// The runs that were asked for together with it.
     pub group: Option<RunId>,
+    /// Why an Action started it.
+    pub cause: Option<Cause>,
     /// The line's instant.
     pub scheduled_at: Timestamp,
     /// When it was to start.

@@ -77,6 +77,25 @@ fn one_of_each() -> Value {
             {"name": "once", "host": "web1", "task": "c", "starts_at": "2040-01-01T00:00:00Z", "mode": "pause",
              "ends_at": "2040-01-02T00:00:00Z", "comment": HARD[1]},
         ],
+        "contacts": [
+            {"name": "anna", "email": "anna@example.org", "phone": "+34 600", "addresses": {"pager": HARD[1]},
+             "notify_on": ["CRITICAL", "DOWN"], "quiet_hours": {"timezone": "Europe/Berlin", "except": ["DOWN"],
+             "periods": [{"days": "fri-mon", "from": "22:00", "to": "07:00"}]}},
+            {"name": "ben"},
+        ],
+        "actions": [
+            {"name": "fire", "when": {"object": "task", "tasks": ["c"], "hosts": ["web1"], "selector": "a=b",
+             "task_selector": "!old", "outcome": "PROBLEM", "states": ["WARNING"], "reasons": ["timeout"],
+             "exit_codes": [1, 2], "after": 3, "output_regex": HARD[1], "perf": "'a b' >= 1.5s"},
+             "then": {"run": "s", "on": {"selector": "role=db"}}, "contacts": ["ben"], "recovery": false,
+             "throttle": "5m", "repeat": "1h", "limit": "10/h", "enabled": false},
+            {"name": "hook", "when": {"lasting": "1h"}, "then": {"webhook": {"url": "https://example.org/hook",
+             "method": "PUT", "headers": {"X-A": "a & b", "Authorization": {"secret": "token"}}, "body": HARD[1],
+             "hmac_secret": "hunter2 too", "timeout": "3s", "allow_private": true}}, "digest": "30s"},
+            {"name": "graph", "then": {"influx": {"url": "http://influx:8086", "org": "o", "bucket": "b",
+             "token": "s3cret too", "tags": {"dc": "1"}}}},
+            {"name": "mail", "then": {"email": {"to": ["Ops <ops@example.org>"], "subject": "{{ host }}"}}, "contacts": ["anna"]},
+        ],
     })
 }
 

@@ -16,7 +16,7 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const XML: (&str, &str) = ("Content-Type", "application/xml");
 
 /// Every path that answers with a document of a definition, a run, or how things stand.
-const READ: [&str; 27] = [
+const READ: [&str; 31] = [
     "/api/v1",
     "/api/v1/secrets",
     "/api/v1/credentials",
@@ -27,6 +27,10 @@ const READ: [&str; 27] = [
     "/api/v1/host-tasks",
     "/api/v1/task-schedules",
     "/api/v1/downtimes",
+    "/api/v1/contacts",
+    "/api/v1/actions",
+    "/api/v1/actions/hook",
+    "/api/v1/actions/graph",
     "/api/v1/keys",
     "/api/v1/secrets/env-host",
     "/api/v1/credentials/password",
@@ -151,6 +155,11 @@ fn let_out(cage: &mut Cage, sshd: &Sshd) {
     cage.send("PUT", "tasks/root", &json!({"command": "true", "run_as": "nobody", "start_within": "3s"}));
     cage.send("PUT", "tasks/bad", &json!({"command": "true", "cwd": "/none", "env": {"T": {"secret": "env-task"}}}));
     cage.send("POST", "host-tasks", &json!({"task": "count", "host": "web1", "env": {"L": {"secret": "env-link"}}}));
+    let [signing, token] = [(); 2].map(|()| cage.canary());
+    let hook = json!({"url": "https://example.org/", "hmac_secret": signing, "headers": {"X": {"secret": "env-task"}}});
+    cage.send("POST", "actions", &json!({"name": "hook", "then": {"webhook": hook}, "enabled": false}));
+    let influx = json!({"url": "http://influx:8086", "org": "o", "bucket": "b", "token": token});
+    cage.send("POST", "actions", &json!({"name": "graph", "then": {"influx": influx}, "enabled": false}));
 }
 
 /// Runs with all of them, well and badly.
@@ -195,6 +204,9 @@ fn misplace(cage: &mut Cage) {
         ("secrets", r#"{"name": "s", "value": {"value": "@"}}"#),
         ("hosts", r#"{"name": "h", "env": {"A": {"secret": {"value": "@"}}}}"#),
         ("hosts", r#"{"name": "h", "env": ["A=@"]}"#),
+        ("actions", r#"{"name": "a", "then": {"webhook": {"url": "x", "hmac_secret": ["@"]}}}"#),
+        ("actions", r#"{"name": "a", "then": {"webhook": {"url": "https://u:@\u0040example.org/"}}}"#),
+        ("actions", r#"{"name": "a", "then": {"influx": {"url": "x", "token": "@\u0000"}}}"#),
         ("tasks", r#"{"name": "t", "command": "true", "stdin": ["@"]}"#),
         ("tasks", r#"{"name": "t", "command": "true", "stdin": {"secret": "@ @"}}"#),
         ("hosts/web1/tasks/count/run", r#"{"env": {"R": {"secret": ["@"]}}}"#),

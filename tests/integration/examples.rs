@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alf::model::{
-    Catalog, Catalogued, Credential, Defaults, Downtime, Host, HostTask, Noun, Schedule, Secrets, Task, TaskSchedule,
+    Action, Catalog, Catalogued, Contact, Credential, Defaults, Downtime, Host, HostTask, Noun, Schedule, Secrets,
+    Task, TaskSchedule,
 };
 
 /// Reads the file of a noun into the catalog, as `alf NOUN create -f FILE` would.
@@ -34,6 +35,8 @@ fn examples() -> Catalog {
     create::<HostTask>(&mut catalog);
     create::<TaskSchedule>(&mut catalog);
     create::<Downtime>(&mut catalog);
+    create::<Contact>(&mut catalog);
+    create::<Action>(&mut catalog);
     catalog
 }
 

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod actions;
 mod api;
 mod api_by_example;
 mod apply;

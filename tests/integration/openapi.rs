@@ -85,6 +85,9 @@ fn real_answers_are_what_the_document_says() {
     ask("POST", "/schedules", "/schedules", Some(json!({"name": "s", "cron": "@hourly"})));
     let downtime = json!({"name": "d", "host": "web1", "cron": "@yearly", "duration": "1h"});
     ask("POST", "/downtimes", "/downtimes", Some(downtime)).expect(201);
+    ask("POST", "/contacts", "/contacts", Some(json!({"name": "anna", "email": "anna@example.org"}))).expect(201);
+    let action = json!({"name": "page", "when": {"hosts": ["web1"]}, "then": {"run": "hello"}, "contacts": ["anna"]});
+    ask("POST", "/actions", "/actions", Some(action)).expect(201);
     let key = json!({"name": "k", "role": "viewer"});
     assert!(ask("POST", "/keys", "/keys", Some(key)).expect(201).json()["key"].is_string());
     for (noun, name) in [
@@ -95,6 +98,8 @@ fn real_answers_are_what_the_document_says() {
         ("host-tasks", "hello@web1"),
         ("task-schedules", "when-hello-web1"),
         ("downtimes", "d"),
+        ("contacts", "anna"),
+        ("actions", "page"),
         ("keys", "admin"),
     ] {
         ask("GET", &format!("/{noun}"), &format!("/{noun}?limit=1"), None).expect(200);

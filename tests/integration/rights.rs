@@ -102,7 +102,7 @@ fn foreign(method: &str, path: &str) -> Foreign {
         | ("GET", "/runs/{id}/output" | "/results/{id}" | "/results/{id}/stdout" | "/results/{id}/stderr")
         | (
             "GET" | "PUT" | "PATCH" | "DELETE",
-            "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}" | "/downtimes/{name}",
+            "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}" | "/downtimes/{name}" | "/actions/{name}",
         ) => Foreign::Refused(json!({})),
         ("POST", "/hosts") => Foreign::Refused(json!({"name": "db9", "labels": {"role": "db"}})),
         ("POST", "/host-tasks") => Foreign::Refused(json!({"name": "l", "task": "t", "host": "db1"})),
@@ -111,6 +111,9 @@ fn foreign(method: &str, path: &str) -> Foreign {
         }
         ("POST", "/downtimes") => {
             Foreign::Refused(json!({"name": "l", "host": "db1", "cron": "@daily", "duration": "1h"}))
+        }
+        ("POST", "/actions") => {
+            Foreign::Refused(json!({"name": "l", "when": {"hosts": ["web1", "db1"]}, "then": {"run": "t"}}))
         }
         ("POST", "/tasks/{task}/run") => Foreign::Refused(json!({"selector": "role=db"})),
         ("POST", "/apply") => Foreign::Refused(json!({"hosts": [{"name": "db1", "port": 23}]})),
@@ -144,6 +147,8 @@ impl TwoHosts {
             service.send("POST", "task-schedules", &daily).expect(201);
             let nightly = json!({"name": format!("nightly-{host}"), "host": host, "cron": "@daily", "duration": "1h"});
             service.send("POST", "downtimes", &nightly).expect(201);
+            let repair = json!({"name": format!("repair-{host}"), "when": {"hosts": [host]}, "then": {"run": "t"}});
+            service.send("POST", "actions", &repair).expect(201);
         }
         let mut hosts = Self { service, result: String::new(), _listeners: listeners };
         hosts.result = hosts.ended("db1");
@@ -180,6 +185,7 @@ fn a_key_for_some_hosts_reaches_no_other_one_by_any_call() {
             "host-tasks" => "t@db1",
             "task-schedules" => "daily-db1",
             "downtimes" => "nightly-db1",
+            "actions" => "repair-db1",
             "tasks" => "t",
             "credentials" => "c",
             "keys" => "admin",
@@ -227,6 +233,7 @@ fn a_key_for_some_hosts_works_on_those_and_follows_their_labels() {
         ("hosts", 1),
         ("host-tasks", 1),
         ("task-schedules", 1),
+        ("actions", 1),
         ("tasks", 1),
         ("status", 1),
         ("results", 1),

@@ -286,6 +286,7 @@ async fn what_is_defined_no_more_is_settled_and_forgotten_at_the_start() {
         trigger,
         by: None,
         group: None,
+        cause: None,
         scheduled_at: start().into(),
         due_at: start().into(),
     };

@@ -268,7 +268,7 @@ impl Alf {
 
 /// Whether no instant, or one that has its Result already, is behind a run.
 fn is_another(trigger: Trigger) -> bool {
-    matches!(trigger, Trigger::Manual | Trigger::Retry)
+    matches!(trigger, Trigger::Manual | Trigger::Retry | Trigger::Action)
 }
 
 /// No instant of a pair has two Results.

@@ -402,6 +402,7 @@ async fn a_run_that_a_crash_cut_off_is_aborted_once() {
         trigger: Trigger::Schedule,
         by: None,
         group: None,
+        cause: None,
         scheduled_at: instant.into(),
         due_at: instant.into(),
     };

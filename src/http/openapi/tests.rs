@@ -109,7 +109,8 @@ fn every_reference_leads_somewhere_and_every_name_stands_for_one_schema() {
 fn examples_of_requests_are_read_as_they_stand_in_both_forms() {
     use crate::http::format::{parse_json, parse_xml, read_document};
     use crate::model::{
-        Catalogued, Credential, Defaults, Downtime, Host, HostTask, Schedule, Secret, Secrets, Task, TaskSchedule,
+        Action, Catalogued, Contact, Credential, Defaults, Downtime, Host, HostTask, Schedule, Secret, Secrets, Task,
+        TaskSchedule,
     };
 
     fn check<T: Catalogued>(document: &Value) {
@@ -133,6 +134,8 @@ fn examples_of_requests_are_read_as_they_stand_in_both_forms() {
     check::<HostTask>(&document);
     check::<TaskSchedule>(&document);
     check::<Downtime>(&document);
+    check::<Contact>(&document);
+    check::<Action>(&document);
     let list = &document["paths"]["/api/v1/hosts"]["get"]["responses"]["200"]["content"]["application/xml"]["example"];
     let list = list.as_str().unwrap();
     assert!(list.contains("<hosts total=\"1\"><host>"), "{list}");

@@ -1,10 +1,10 @@
 //! Where a receiver of measurements listens: `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use url::Host;
 
 /// Longest host, in bytes, as in the DNS.
 const LONGEST_HOST: usize = 253;
@@ -32,7 +32,7 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_v6 = |host: &str| host.parse::<Ipv6Addr>().is_ok();
+        let is_v6 = |host: &str| matches!(Host::parse(&format!("[{host}]")), Ok(Host::Ipv6(_)));
         let is_name = |host: &str| {
             let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             !host.is_empty() && host.len() <= LONGEST_HOST && host.chars().all(legal) && !host.starts_with('-')

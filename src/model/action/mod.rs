@@ -20,7 +20,7 @@ pub use sinks::{Ganglia, GangliaDocument, Graphite, GraphiteDocument, GraphitePr
 pub use template::{Syntax, Template};
 pub use then::{FireTask, RunOn, Then, ThenDocument};
 pub use webhook::{Method, Webhook, WebhookDocument, check_url};
-pub use when::{Moment, Object, On, When, WhenDocument};
+pub use when::{Moment, ObjectKind, On, When, WhenDocument};
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::{Catalog, Fault, Faults, Limit, Name, Noun, Reference, Span};

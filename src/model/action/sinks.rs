@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Host;
 use utoipa::ToSchema;
 
 use super::super::Faults;
@@ -137,6 +138,11 @@ impl From<&Ganglia> for GangliaDocument {
     }
 }
 
+fn is_ip(text: &str) -> bool {
+    let v6 = || Host::parse(&format!("[{text}]")).is_ok();
+    matches!(Host::parse(text), Ok(Host::Ipv4(_))) || v6()
+}
+
 impl Serialize for Spoof {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -171,10 +177,7 @@ impl<'de> Deserialize<'de> for Spoof {
                 let legal = |c: char| c.is_ascii_graphic();
                 match text.rsplit_once(':') {
                     Some((ip, name))
-                        if ip.parse::<std::net::IpAddr>().is_ok()
-                            && !name.is_empty()
-                            && name.len() <= 256
-                            && name.chars().all(legal) =>
+                        if is_ip(ip) && !name.is_empty() && name.len() <= 256 && name.chars().all(legal) =>
                     {
                         Ok(Spoof::As(text.to_owned()))
                     }

@@ -31,7 +31,7 @@ fn again(action: &Action) -> Action {
 fn what_is_left_out_is_what_most_people_mean() {
     let action = check(r#"{"name":"page","then":{"run":"repair"}}"#).unwrap();
     assert_eq!(action.when.moment, Moment::On(On::Hard));
-    assert_eq!(action.when.object, Object::Both);
+    assert_eq!(action.when.object, ObjectKind::Both);
     assert_eq!(action.then, Then::Run(FireTask { task: Name::parse("repair").unwrap(), on: RunOn::SameHost }));
     assert!(action.enabled && !action.recovery);
     assert_eq!((action.throttle, action.repeat, action.limit, action.digest), (None, None, None, None));

@@ -18,7 +18,7 @@ const MOST_NAMES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct When {
     /// Of tasks on hosts, of hosts themselves, or of both.
-    pub object: Object,
+    pub object: ObjectKind,
     /// Of these tasks; none for all. An event of a host is of no task.
     pub tasks: Vec<Name>,
     /// On these hosts; none for all.
@@ -46,7 +46,7 @@ pub struct When {
 /// What an event is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Object {
+pub enum ObjectKind {
     /// A task on a host.
     Task,
     /// A host.
@@ -89,7 +89,7 @@ pub enum On {
 #[serde(deny_unknown_fields, default)]
 pub struct WhenDocument {
     /// Of tasks on hosts, of hosts themselves, or of both: `task`, `host` or `both`.
-    pub object: Option<Object>,
+    pub object: Option<ObjectKind>,
     /// Of these tasks.
     pub tasks: Option<Vec<Name>>,
     /// On these hosts.
@@ -124,7 +124,7 @@ pub struct WhenDocument {
 impl When {
     /// Whether it is of tasks on hosts at all.
     pub fn is_of_tasks(&self) -> bool {
-        self.object != Object::Host
+        self.object != ObjectKind::Host
     }
 
     /// Whether it is of hosts themselves at all: not where something is said that only a task has.
@@ -134,14 +134,14 @@ impl When {
             || !self.exit_codes.is_empty()
             || self.output_regex.is_some()
             || self.perf.is_some();
-        self.object != Object::Task && !of_task
+        self.object != ObjectKind::Task && !of_task
     }
 
     /// Checks a document that stands at `/when`, finding all its faults; `measures` is whether it is for what was measured.
     pub(super) fn check(document: WhenDocument, measures: bool, faults: &mut Faults) -> Self {
         let moment = check_moment(&document, measures, faults);
         let object = document.object.unwrap_or_default();
-        if object == Object::Host {
+        if object == ObjectKind::Host {
             check_host(&document, measures, faults);
         }
         check_states(&document, object, faults);
@@ -261,16 +261,16 @@ fn check_host(document: &WhenDocument, measures: bool, faults: &mut Faults) {
     }
 }
 
-fn check_states(document: &WhenDocument, object: Object, faults: &mut Faults) {
+fn check_states(document: &WhenDocument, object: ObjectKind, faults: &mut Faults) {
     check_list("/when/states", document.states.as_ref().map(Vec::len), faults);
     for (index, state) in document.states.iter().flatten().enumerate() {
         let (fits, whose) = match object {
-            Object::Task => (!matches!(state, AnyState::Host(_)), "a task's are OK, WARNING, CRITICAL and UNKNOWN"),
-            Object::Host => (matches!(state, AnyState::Host(_)), "a host's are UP, DOWN and UNREACHABLE"),
-            Object::Both => (true, ""),
+            ObjectKind::Task => (!matches!(state, AnyState::Host(_)), "a task's are OK, WARNING, CRITICAL and UNKNOWN"),
+            ObjectKind::Host => (matches!(state, AnyState::Host(_)), "a host's are UP, DOWN and UNREACHABLE"),
+            ObjectKind::Both => (true, ""),
         };
         if !fits {
-            let object = if object == Object::Task { "task" } else { "host" };
+            let object = if object == ObjectKind::Task { "task" } else { "host" };
             faults.add(format!("/when/states/{index}"), format!("is no state of object: {object}; {whose}"));
         }
     }

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::samples::{MINUTE, at, claim, id, name, open_run, result, save};
 use super::{commit, commit_one, load, must, pair};
-use crate::model::{ResultQuery, Trigger};
+use crate::model::{Cause, ResultQuery, Trigger};
 use crate::store::{Store, Write, Written};
 
 /// An instant is claimed once; later ones can be, earlier ones not.
@@ -32,6 +32,7 @@ pub(super) async fn conditions(store: &dyn Store) {
             trigger: Trigger::Manual,
             by: Some(name("admin")),
             group: Some(id(0)),
+            cause: Some(Cause { action: name("repair"), result: None }),
             ..open_run(manual, at(0))
         },
     };

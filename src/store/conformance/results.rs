@@ -37,7 +37,7 @@ fn variety() -> Vec<RunResult> {
             RunResult { outcome, state, reason: Some(*reason), ..plain(1) }
         })
         .collect();
-    for trigger in [Trigger::Schedule, Trigger::Manual, Trigger::CatchUp] {
+    for trigger in Trigger::ALL {
         all.push(RunResult { trigger, ..plain(2) });
     }
     for state in [State::Ok, State::Warning, State::Critical, State::Unknown] {

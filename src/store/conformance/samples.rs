@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use super::must;
 use crate::model::nagios::{Metric, perfdata};
 use crate::model::{
-    Ack, Captured, Expected, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, Retry, RunId,
-    RunIds, RunResult, State, StateHistory, Timestamp, Trigger, Watched,
+    Ack, Captured, Cause, Expected, Instants, Kill, LAST_KEPT, LastResult, Name, Outcome, PairStatus, Reason, Retry,
+    RunId, RunIds, RunResult, State, StateHistory, Timestamp, Trigger, Watched,
 };
 use crate::store::{OpenRun, Write};
 
@@ -45,6 +45,7 @@ pub(in crate::store) fn open_run(id: RunId, scheduled_at: Timestamp) -> OpenRun 
         trigger: Trigger::Schedule,
         by: None,
         group: None,
+        cause: None,
         scheduled_at,
         due_at: scheduled_at,
     }
@@ -72,6 +73,7 @@ pub(in crate::store) fn result(host: &Name, task: &Name, id: RunId) -> RunResult
         trigger: Trigger::Schedule,
         by: None,
         group: None,
+        cause: None,
         scheduled_at: instant,
         due_at: instant,
         started_at: None,
@@ -101,6 +103,7 @@ pub(in crate::store) fn full_result(host: &Name, task: &Name, id: RunId) -> RunR
         trigger: Trigger::CatchUp,
         by: Some(name("admin")),
         group: Some(self::id(0)),
+        cause: Some(Cause { action: name("page-oncall"), result: Some(self::id(1)) }),
         scheduled_at: at(-DAY),
         due_at: at(-DAY + 1),
         started_at: Some(at(2)),

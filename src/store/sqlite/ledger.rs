@@ -109,9 +109,10 @@ fn claim(
             return Ok(Written::Taken);
         }
     }
+    let cause = open.cause.as_ref().map(|cause| read::to_json("a cause", cause)).transpose()?;
     let mut insert = connection.prepare_cached(
-        "INSERT OR IGNORE INTO open_runs (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR IGNORE INTO open_runs (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at, cause)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     insert.execute(params![
         pair,
@@ -123,6 +124,7 @@ fn claim(
         open.group.as_ref().map(RunId::as_bytes),
         open.scheduled_at.millis(),
         open.due_at.millis(),
+        cause,
     ])?;
     Ok(Written::Claimed)
 }
@@ -186,7 +188,7 @@ pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
         parts.entry(row.get(0)?).or_default().status = status::read(json, last)?;
     }
     let mut select = connection.prepare(
-        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at, run_group FROM open_runs
+        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at, run_group, cause FROM open_runs
          ORDER BY pair, id",
     )?;
     let mut rows = select.query([])?;
@@ -202,6 +204,7 @@ pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
             trigger: read::word(trigger)?,
             by: text(5)?.map(read::name).transpose()?,
             group: row.get::<_, Option<_>>(8)?.map(RunId::from_bytes),
+            cause: text(9)?.map(|json| read::json("a cause", json)).transpose()?,
             scheduled_at: read::timestamp(row.get(6)?)?,
             due_at: read::timestamp(row.get(7)?)?,
         });

@@ -128,14 +128,15 @@ fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, resu
     let by = result.by.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
     let kill = result.kill.as_ref().map(|kill| read::to_json("a kill", kill)).transpose()?;
     let instants = result.instants.map(|instants| read::to_json("folded instants", &instants)).transpose()?;
+    let cause = result.cause.as_ref().map(|cause| read::to_json("a cause", cause)).transpose()?;
     let measured = result.perfdata.as_ref().filter(|metrics| !metrics.is_empty());
     let perfdata = measured.map(|metrics| read::to_json("perfdata", metrics)).transpose()?;
     let mut insert = connection.prepare_cached(&format!(
         "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, run_group,
              scheduled_at, due_at, started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
-             stdout_total, stderr_total, stdout, stderr, perfdata)
+             stdout_total, stderr_total, stdout, stderr, perfdata, cause)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-             ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
+             ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)"
     ))?;
     // In the order of the columns: looking thirty names up costs more than the insert.
     insert.execute(params![
@@ -168,6 +169,7 @@ fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, resu
         body(&result.stdout),
         body(&result.stderr),
         perfdata,
+        cause,
     ])?;
     Ok(())
 }
@@ -200,7 +202,7 @@ pub(super) fn columns(output: Output) -> String {
     format!(
         "r.id, {}, {}, r.task_version, {}, {}, r.trigger, {}, r.scheduled_at, r.due_at, r.started_at, r.finished_at,
          r.attempt, r.exit_code, r.signal, r.outcome, r.state, r.reason, r.hard, r.message, r.kill, r.instants,
-         r.stdout_total, r.stderr_total, {bodies}, r.run_group, {perfdata}",
+         r.stdout_total, r.stderr_total, {bodies}, r.run_group, {perfdata}, r.cause",
         name("host"),
         name("task"),
         name("schedule"),
@@ -250,6 +252,7 @@ pub(super) fn result(row: &Row<'_>, output: Output) -> Result<RunResult, Fault> 
         stdout: captured(22, 24)?,
         stderr: captured(23, 25)?,
         perfdata: perfdata(text(27)?)?,
+        cause: text(28)?.map(|json| read::json("a cause", json)).transpose()?,
     })
 }
 

@@ -12,7 +12,7 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
@@ -20,6 +20,7 @@ const MIGRATIONS: [Migration; 7] = [
     |connection| Ok(connection.execute_batch(VERSION_5)?),
     |connection| Ok(connection.execute_batch(KEY_USES)?),
     |connection| Ok(connection.execute_batch(AUDIT)?),
+    causes,
 ];
 
 /// The newest version this Alf knows.
@@ -124,7 +125,8 @@ pub(super) fn partition(table: &str) -> String {
             stderr_total INTEGER NOT NULL,
             stdout BLOB,
             stderr BLOB,
-            perfdata TEXT
+            perfdata TEXT,
+            cause TEXT
         );
         CREATE INDEX {table}_pair ON {table} (host, task);
         CREATE INDEX {table}_outcome ON {table} (outcome) WHERE outcome <> 'OK';
@@ -155,6 +157,15 @@ fn groups(connection: &Connection) -> Result<(), Fault> {
 fn perfdata(connection: &Connection) -> Result<(), Fault> {
     for day in partition::all(connection)? {
         connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN perfdata TEXT", partition::table(day.day)?))?;
+    }
+    Ok(())
+}
+
+/// Runs that an Action started say which, and after what, as JSON.
+fn causes(connection: &Connection) -> Result<(), Fault> {
+    connection.execute_batch("ALTER TABLE open_runs ADD COLUMN cause TEXT")?;
+    for day in partition::all(connection)? {
+        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN cause TEXT", partition::table(day.day)?))?;
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use super::super::to_xml;
 use super::generator::Generator;
 use super::{good_json, good_xml};
 use crate::model::{
-    Credential, CredentialDocument, Defaults, Definition, Downtime, Host, HostTask, Key, Noun, Program, Schedule,
-    Secret, SecretDocument, SecretField, SecretText, Secrets, Task, TaskSchedule,
+    Action, Contact, Credential, CredentialDocument, Defaults, Definition, Downtime, Host, HostTask, Key, Noun,
+    Program, Schedule, Secret, SecretDocument, SecretField, SecretText, Secrets, Task, TaskSchedule,
 };
 
 /// Documents of each noun.
@@ -29,6 +29,8 @@ const ONE_OF: [&[&[&str]]; 5] = [
 
 #[test]
 fn every_document_is_the_same_after_json_and_xml() {
+    check::<Action>();
+    check::<Contact>();
     check::<Credential>();
     check::<Downtime>();
     check::<Host>();
@@ -44,7 +46,16 @@ fn every_document_is_the_same_after_json_and_xml() {
 fn check<T: Definition<Document: ToSchema>>() {
     let mut generator = Generator(8253);
     let fields = fields_of::<T::Document>();
-    let fields_kept = ["password", "private_key", "passphrase", "sudo_password", "value", "hash"];
+    let fields_kept = [
+        "password",
+        "private_key",
+        "passphrase",
+        "sudo_password",
+        "value",
+        "hash",
+        "then/webhook/hmac_secret",
+        "then/influx/token",
+    ];
     let kept = "-----BEGIN OPENSSH PRIVATE KEY-----";
     let kept: Secrets = fields_kept.map(|field| (field.to_owned(), SecretText::new(kept.to_owned()))).into();
     let defaults = Defaults::default();
@@ -121,7 +132,7 @@ fn without_nulls(value: Value) -> Value {
 fn document(g: &mut Generator, noun: Noun, fields: &BTreeSet<String>) -> Map<String, Value> {
     let mut document: Map<String, Value> =
         fields.iter().filter_map(|name| g.maybe(|g| (name.clone(), field(g, noun, name)))).collect();
-    for required in ["name", "task", "role"].iter().filter(|name| fields.contains(**name)) {
+    for required in ["name", "task", "role", "then"].iter().filter(|name| fields.contains(**name)) {
         document.insert((*required).to_owned(), field(g, noun, required));
     }
     if noun == Noun::Program {
@@ -184,6 +195,21 @@ fn field(g: &mut Generator, noun: Noun, name: &str) -> Value {
         "not_after" | "ends_at" | "expires_at" => json!("2027-01-01T00:00:00.000Z"),
         "finish_by" => json!(g.pick(&["06:00", "5h"])),
         "role" => json!(g.pick(&["viewer", "operator", "admin"])),
+        "email" => json!(g.pick(&["anna@example.org", "o'neil+alf@localhost"])),
+        "phone" => json!("+34 600 <123> & 456"),
+        "addresses" => json!({"pager": "4711", "chat-1.x": g.pick(&["@anna", "a & <b>"])}),
+        "notify_on" => json!([g.pick(&["OK", "DOWN"])]),
+        "quiet_hours" => json!({
+            "timezone": g.pick(&["UTC", "Asia/Kathmandu"]), "except": ["CRITICAL", "DOWN"],
+            "periods": [{"days": g.pick(&["mon-fri", "sat-sun"]), "from": "22:00", "to": g.pick(&["07:00", "24:00"])}],
+        }),
+        "when" => g.when(),
+        "then" => g.then_done(),
+        "contacts" => json!(["anna", "ben"]),
+        "recovery" => json!(g.count(2) == 1),
+        "throttle" | "repeat" => json!(g.pick(&["none", "10m"])),
+        "limit" => json!(g.pick(&["none", "10/h"])),
+        "digest" => json!("none"),
         "key_file" => json!(g.pick(&["~/.ssh/id_ed25519", "/etc/alf/key & <co>"])),
         "certificate" => json!(format!("ssh-ed25519-cert-v01@openssh.com {}", g.plain())),
         "value" => json!({"set": true}),
@@ -206,6 +232,40 @@ impl Generator {
     /// From 1 to as many.
     fn count(&mut self, most: usize) -> usize {
         self.below(most) + 1
+    }
+
+    fn when(&mut self) -> Value {
+        let moment = [json!({"on": "change"}), json!({"after": 3}), json!({"lasting": "1h"})];
+        let mut when = moment[self.below(3)].clone();
+        when["object"] = json!("both");
+        when["tasks"] = json!([self.name()]);
+        when["selector"] = json!("role=web");
+        when["states"] = json!(["CRITICAL", "UNREACHABLE"]);
+        when["reasons"] = json!(["exit_code"]);
+        when["exit_codes"] = json!([self.count(255)]);
+        when["output_regex"] = json!(self.pick(&["^<&\"", "a|b"]));
+        when["perf"] = json!(self.pick(&["load1 > 5", "'/var log' <= 90%"]));
+        when
+    }
+
+    /// What follows; sometimes what goes not with all else that an Action says.
+    fn then_done(&mut self) -> Value {
+        let text = self.plain().replace(['{', '}'], "");
+        match self.below(8) {
+            0 => json!({"run": self.name(), "on": {"selector": "a=b"}}),
+            1 => json!({"run": self.name(), "on": self.name()}),
+            2 => json!({"webhook": {
+                "url": {"secret": self.name()}, "hmac_secret": {"set": true}, "body": text, "allow_private": true,
+                "headers": {"X-A": "a & b", "Authorization": {"secret": self.name()}},
+            }}),
+            3 => {
+                json!({"influx": {"url": "http://i:8086/?a=b&c=d", "org": "o", "bucket": "b", "token": {"set": true}}})
+            }
+            4 => json!({"ganglia": {"address": "gmond:8649", "spoof": self.count(2) == 1}}),
+            _ => {
+                json!({"email": {"to": ["Ops <ops@example.org>"], "from": "alf@example.org", "subject": text, "body": text}})
+            }
+        }
     }
 
     fn name(&mut self) -> String {

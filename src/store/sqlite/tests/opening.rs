@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::model::ContentHash;
 use crate::model::nagios::perfdata;
+use crate::model::{Cause, ContentHash, Trigger};
 use crate::store::{Blob, DefinitionChange};
 
 fn refused(directory: &TempDir, said: &str) {
@@ -106,7 +106,14 @@ async fn one_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() 
 }
 
 /// Takes away what came after both of the versions below.
-const LATER: &str = "DROP TABLE host_statuses; DROP TABLE switches; DROP TABLE key_uses; DROP TABLE audit;";
+fn later(table: &str) -> String {
+    format!("DROP TABLE host_statuses; DROP TABLE switches; DROP TABLE key_uses; DROP TABLE audit; {}", causes(table))
+}
+
+/// Takes away what came with causes.
+fn causes(table: &str) -> String {
+    format!("ALTER TABLE {table} DROP COLUMN cause; ALTER TABLE open_runs DROP COLUMN cause;")
+}
 
 #[tokio::test]
 async fn a_store_without_groups_is_brought_up_to_date() {
@@ -120,7 +127,8 @@ async fn a_store_without_groups_is_brought_up_to_date() {
     old.execute_batch(&format!(
         "DROP INDEX {table}_group; ALTER TABLE {table} DROP COLUMN run_group;
          ALTER TABLE {table} DROP COLUMN perfdata;
-         ALTER TABLE open_runs DROP COLUMN run_group; {LATER} PRAGMA user_version = 2;"
+         ALTER TABLE open_runs DROP COLUMN run_group; {} PRAGMA user_version = 2;",
+        later(&table)
     ))
     .unwrap();
     drop(old);
@@ -133,6 +141,29 @@ async fn a_store_without_groups_is_brought_up_to_date() {
 }
 
 #[tokio::test]
+async fn a_store_without_causes_is_brought_up_to_date() {
+    let (directory, store) = store();
+    let kept = any_result();
+    store.commit(vec![save(kept.clone()), claim(&name("h"), &name("t"), id(5))]).await.unwrap();
+    store.close().await;
+    drop(store);
+    let table = partition::table(partition::day_of(kept.id)).unwrap();
+    let before = format!("{} PRAGMA user_version = 7;", causes(&table));
+    stranger(&directory).execute_batch(&before).unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    assert_eq!(store.result(kept.id).await.unwrap(), Some(kept.clone()), "what was there is there");
+    assert_eq!(store.load().await.unwrap().pairs[0].open[0].cause, None);
+    let caused = RunResult {
+        id: id(6),
+        trigger: Trigger::Action,
+        cause: Some(Cause { action: name("repair"), result: Some(kept.id) }),
+        ..kept
+    };
+    store.commit(vec![save(caused.clone())]).await.unwrap();
+    assert_eq!(store.result(caused.id).await.unwrap(), Some(caused));
+}
+
+#[tokio::test]
 async fn a_store_without_perfdata_is_brought_up_to_date() {
     let (directory, store) = store();
     let kept = any_result();
@@ -140,7 +171,7 @@ async fn a_store_without_perfdata_is_brought_up_to_date() {
     store.close().await;
     drop(store);
     let table = partition::table(partition::day_of(kept.id)).unwrap();
-    let before = format!("ALTER TABLE {table} DROP COLUMN perfdata; {LATER} PRAGMA user_version = 3;");
+    let before = format!("ALTER TABLE {table} DROP COLUMN perfdata; {} PRAGMA user_version = 3;", later(&table));
     stranger(&directory).execute_batch(&before).unwrap();
     let store = SqliteStore::open(directory.path()).unwrap();
     assert_eq!(store.result(kept.id).await.unwrap(), Some(kept.clone()), "what was there is there");
