@@ -11,6 +11,7 @@ pub mod logging;
 pub mod model;
 pub mod serve;
 pub mod settings;
+pub mod sinks;
 pub mod ssh;
 pub mod store;
 pub mod vault;

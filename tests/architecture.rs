@@ -52,6 +52,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
     ("figment", &["settings"]),
+    ("lettre", &["sinks"]),
+    ("minijinja", &["model"]),
     ("env_logger", &["logging"]),
     // Says of types how they stand in documents; what makes the OpenAPI document of them is in http.
     ("utoipa", &["model", "ssh", "actors", "http"]),

@@ -71,6 +71,52 @@ need() {
     is_there "$1" || die "$1 is still missing after installing $2"
 }
 
+# unpacked PACKAGE FILE: a Debian package with what it needs, in the cache unless FILE (without the / before it) is there
+# already. Nothing is installed: no root is needed, and no daemon of the package starts.
+unpacked() {
+    local root=${XDG_CACHE_HOME:-$HOME/.cache}/alf/$1 work
+    if [ -e "/$2" ] || [ -e "$root/$2" ]; then return; fi
+    if ! is_there apt-get || ! is_there dpkg-deb; then return 1; fi
+    say "unpacking $1 into $root"
+    mkdir -p "${root%/*}"
+    work=$(mktemp -d "${root%/*}/unpack.XXXXXX")
+    if fetch "$1" "$work" >&2 && [ -e "$work/root/$2" ]; then
+        rm -rf "$root"
+        mv "$work/root" "$root"
+    fi
+    rm -rf "$work"
+    [ -e "$root/$2" ]
+}
+
+# A package and what it needs of what is not installed, unpacked into DIR/root.
+fetch() {
+    local packages deb
+    # A fresh machine does not know its packages yet.
+    if [ "$(id -u)" -eq 0 ] && ! apt-cache show "$1" >/dev/null 2>&1; then timeout 300 apt-get -qq update || true; fi
+    packages=$(apt-get -s install --no-install-recommends "$1" | sed -n 's/^Inst \([^ ]*\).*/\1/p') || return 1
+    # shellcheck disable=SC2086 # a list of names
+    (cd "$2" && timeout 300 apt-get -qq download $packages) || return 1
+    for deb in "$2"/*.deb; do dpkg-deb -x "$deb" "$2/root" || return 1; done
+}
+
+# in_venv NAME VERSION: a package of PyPI in a virtual environment of its own in the cache, which `venv` then names.
+in_venv() {
+    venv=${XDG_CACHE_HOME:-$HOME/.cache}/alf/$1-$2
+    if "$venv/bin/python" -c "import $1" >/dev/null 2>&1; then return; fi
+    if ! is_there python3; then
+        say "Python 3 is missing"
+        return 1
+    fi
+    say "installing $1 $2 into $venv"
+    rm -rf "$venv"
+    if python3 -m venv "$venv" >&2 &&
+        timeout 300 "$venv/bin/pip" install --quiet --disable-pip-version-check "$1==$2" >&2; then
+        return
+    fi
+    rm -rf "$venv"
+    return 1
+}
+
 # What rustc links with, and what compiles the C inside (SQLite, cryptography).
 need_compiler() {
     need cc gcc

@@ -4,6 +4,7 @@
 //! [`Settings::load`] either gives settings that are wholly checked, or one [`SettingsError`] whose single line names
 //! the key, where it was set, and what is allowed there.
 
+mod actions;
 mod error;
 mod keys;
 mod sources;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::value::Value;
 
+pub use actions::{ActionsSettings, EmailSettings, EmailTls};
 use error::Origin;
 pub use error::SettingsError;
 use sources::{Environment, Layer};
@@ -37,6 +39,9 @@ pub struct Settings {
     pub runs: RunsSettings,
     /// From where on a pair flaps.
     pub flapping: FlappingSettings,
+    pub actions: ActionsSettings,
+    /// None where no server takes e-mail.
+    pub email: Option<EmailSettings>,
     pub threads: ThreadsSettings,
     pub shutdown: ShutdownSettings,
     pub logging: LoggingSettings,
@@ -296,6 +301,8 @@ impl Merged {
                 queue: self.required("runs.queue", values::count)?,
             },
             flapping: self.flapping()?,
+            actions: self.actions()?,
+            email: self.email()?,
             threads: ThreadsSettings {
                 arbiters: match self.required("threads.arbiters", values::count)? {
                     0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
@@ -346,12 +353,8 @@ impl Merged {
     }
 
     fn tls(&self) -> Result<Option<TlsSettings>, SettingsError> {
-        let file = |name: &'static str| {
-            let path = self.path(name)?;
-            Ok(path.map(|path| FileSetting { path, name, origin: self.origin(name) }))
-        };
         let alone = |set: FileSetting, missing| SettingsError::Alone { set: set.name, origin: set.origin, missing };
-        match (file("http.tls.certificate")?, file("http.tls.key")?) {
+        match (self.file("http.tls.certificate")?, self.file("http.tls.key")?) {
             (Some(certificate), Some(key)) => Ok(Some(TlsSettings { certificate, key })),
             (Some(set), None) => Err(alone(set, "http.tls.key")),
             (None, Some(set)) => Err(alone(set, "http.tls.certificate")),

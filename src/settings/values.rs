@@ -1,11 +1,12 @@
 //! What a value must look like, one function a type: `None` means that it is not allowed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use figment::value::Value;
+use ipnet::IpNet;
 
-use super::StoreKind;
+use super::{EmailTls, StoreKind};
 
 pub(super) fn text(value: &Value) -> Option<&str> {
     value.as_str()
@@ -31,6 +32,45 @@ pub(super) fn store_kind(value: &Value) -> Option<StoreKind> {
         "sqlite" => Some(StoreKind::Sqlite),
         _ => None,
     }
+}
+
+/// Networks (`10.0.0.0/8`), and single addresses.
+pub(super) fn networks(value: &Value) -> Option<Vec<IpNet>> {
+    let network = |value: &Value| {
+        let text = text(value)?;
+        text.parse().ok().or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
+    };
+    value.as_array()?.iter().map(network).collect()
+}
+
+/// The name or the address of a server, without a port.
+pub(super) fn host(value: &Value) -> Option<String> {
+    let host = text(value)?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name = (1..=253).contains(&host.len()) && host.chars().all(legal);
+    (name || host.parse::<IpAddr>().is_ok()).then(|| host.to_owned())
+}
+
+pub(super) fn port(value: &Value) -> Option<u16> {
+    u16::try_from(count(value)?).ok().filter(|port| *port > 0)
+}
+
+pub(super) fn email_tls(value: &Value) -> Option<EmailTls> {
+    match text(value)? {
+        "required" => Some(EmailTls::Required),
+        "optional" => Some(EmailTls::Optional),
+        "implicit" => Some(EmailTls::Implicit),
+        "none" => Some(EmailTls::None),
+        _ => None,
+    }
+}
+
+/// What looks like an address of e-mail; that it is one shows when it is used.
+pub(super) fn mailbox(value: &Value) -> Option<String> {
+    let mailbox = text(value)?;
+    let (name, domain) = mailbox.rsplit_once('@')?;
+    let fits = !name.is_empty() && !domain.is_empty() && mailbox.len() <= 512;
+    (fits && !mailbox.chars().any(char::is_control)).then(|| mailbox.to_owned())
 }
 
 pub(super) fn timezone(value: &Value) -> Option<String> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use faults::assert_refused;
 
-use super::{Flags, Settings, SettingsError, data_dir, keys};
+use super::{EmailTls, Flags, Settings, SettingsError, data_dir, keys};
 
 /// A load with a home directory and nothing else set, plus these.
 fn load(flags: &Flags, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -253,4 +253,40 @@ fn the_example_file_shows_every_key_with_its_default() {
     let file = format!("  # file {}", path.display());
     let named = all.effective().lines().filter(|line| line.ends_with(&file));
     assert_eq!(named.count(), keys::KEYS.len(), "{}", all.effective());
+}
+
+#[test]
+fn mail_and_webhooks_have_their_settings() {
+    let defaults = load(&Flags::default(), &[]).unwrap();
+    assert_eq!((defaults.actions.allow_private.len(), defaults.actions.spool_limit), (0, 64 << 20));
+    assert_eq!((defaults.actions.ca_file, defaults.email), (None, None));
+    let settings = load(
+        &Flags::default(),
+        &[
+            ("ALF_ACTIONS__ALLOW_PRIVATE", "10.0.0.0/8,::1,192.0.2.1"),
+            ("ALF_EMAIL__SERVER", "mail.example.org"),
+            ("ALF_EMAIL__PORT", "2525"),
+            ("ALF_EMAIL__TLS", "optional"),
+            ("ALF_EMAIL__USER", "alf"),
+            ("ALF_EMAIL__PASSWORD_FILE", "~/mail.password"),
+            ("ALF_EMAIL__FROM", "Alf <alf@example.org>"),
+        ],
+    )
+    .unwrap();
+    let networks: Vec<String> = settings.actions.allow_private.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "192.0.2.1/32"]);
+    let email = settings.email.unwrap();
+    assert_eq!((email.server.as_str(), email.port, email.tls), ("mail.example.org", Some(2525), EmailTls::Optional));
+    let (user, file) = email.login.unwrap();
+    assert_eq!((user.as_str(), file.path.as_path()), ("alf", Path::new("/home/op/mail.password")));
+    assert_eq!(email.from, "Alf <alf@example.org>");
+
+    for (set, missing) in [
+        (("ALF_EMAIL__SERVER", "mail.example.org"), "email.from"),
+        (("ALF_EMAIL__FROM", "alf@example.org"), "email.server"),
+        (("ALF_EMAIL__USER", "alf"), "email.password_file"),
+    ] {
+        let error = load(&Flags::default(), &[set]).unwrap_err().to_string();
+        assert!(error.contains(missing) && error.contains(set.0), "{error}");
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod packet;
+pub(crate) mod receivers;
 pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod ssh;

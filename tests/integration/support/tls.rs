@@ -33,8 +33,18 @@ impl Authority {
 
     /// Puts another certificate and its key into the files.
     pub(crate) fn issue(&self, name: &str) {
+        self.write(CertificateParams::new(vec![name.to_owned()]).unwrap());
+    }
+
+    /// Puts one into the files whose time is over.
+    pub(crate) fn issue_expired(&self, name: &str) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        self.write(params);
+    }
+
+    fn write(&self, params: CertificateParams) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(self.certificate(), certificate.pem()).unwrap();
         std::fs::write(self.key(), key.serialize_pem()).unwrap();
