@@ -97,6 +97,7 @@ pub(super) mod tests {
             node: "alf".to_owned(),
             trigger: Trigger::Manual,
             by: None,
+            cause: None,
             group: None,
             scheduled_at: at("2026-11-25T00:00:00Z"),
             due_at: at("2026-11-25T00:00:00Z"),
