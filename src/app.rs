@@ -12,6 +12,7 @@ use actix_web::dev::ServerHandle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use crate::actors::action::ActionActor;
 use crate::actors::audit::RefusedLogins;
 use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
@@ -25,6 +26,7 @@ use crate::actors::news::Journal;
 use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
+use crate::actors::reactions::{Courier, Reactions};
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
@@ -51,6 +53,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Makes connections.
     pub connector: Arc<dyn Connector>,
+    /// Takes things out of the house.
+    pub courier: Arc<dyn Courier>,
     /// What seals secrets.
     pub vault: Vault,
     /// The time of day.
@@ -170,6 +174,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         clock: parts.clock.clone(),
         board: Arc::clone(&board),
         journal: Arc::clone(&journal),
+        reactions: Arc::new(Reactions::restored(loaded.notices, loaded.parcels)),
         published: published.clone(),
         store: Arc::clone(&parts.store),
         writer: writer.clone(),
@@ -190,6 +195,10 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let node = keep("node", own.clone(), move |obituary| {
         NodeActor::new(Arc::clone(&of_node), of_published.clone(), pool.clone(), obituary)
     });
+    let (of_action, action_node, courier) = (Arc::clone(&node_parts), node.clone(), parts.courier);
+    let action = keep("action", own.clone(), move |obituary| {
+        ActionActor::new(Arc::clone(&of_action), action_node.clone(), Arc::clone(&courier), obituary)
+    });
     let audit_ids = Arc::new(RunIds::default());
     let catalog_parts = Arc::new(CatalogParts {
         published: published.clone(),
@@ -206,6 +215,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         catalog,
         node,
         store_actor,
+        action,
+        reactions: Arc::clone(&node_parts.reactions),
         writer,
         store: Arc::clone(&parts.store),
         published,

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::due::{self, Due};
 use super::saving::{self, Settled};
 use super::task::TaskActor;
-use crate::model::{Instants, Reason, Trigger};
+use crate::model::{Instants, PairStanding, Reason, Trigger};
 use crate::store::OpenRun;
 
 /// How many pairs of the node catch up at a time. Each writes up to a hundred Results at once.
@@ -111,6 +111,7 @@ impl TaskActor {
             "instants passed while Alf was away");
         turn.iter().for_each(|turn| turn.missed.store(missed.count(), Ordering::Relaxed));
         self.cursor = last;
+        let mut before = PairStanding::from(&self.status);
         let mut skipped = Vec::new();
         if let Some((first, last, count)) = missed.folded {
             let instants = Instants { from: first.into(), until: last.at.into(), count };
@@ -120,13 +121,14 @@ impl TaskActor {
         for (due, runs) in missed.told {
             if runs {
                 // Written in the order in which they were due.
-                self.save_skipped(&mut skipped, turn.as_ref());
+                self.save_skipped(&mut skipped, before, turn.as_ref());
+                before = PairStanding::from(&self.status);
                 self.fire(Trigger::CatchUp, due, ctx);
             } else {
                 skipped.push(self.missed(due, "the instant passed while Alf was away".to_owned(), None));
             }
         }
-        self.save_skipped(&mut skipped, turn.as_ref());
+        self.save_skipped(&mut skipped, before, turn.as_ref());
         self.look();
     }
 
@@ -136,10 +138,11 @@ impl TaskActor {
         self.take_in(&run, result)
     }
 
-    /// What is skipped together is stored together, the status with the newest.
-    fn save_skipped(&self, skipped: &mut Vec<Settled>, turn: Option<&Arc<Turn>>) {
-        if !skipped.is_empty() {
-            saving::save_all(&self.parts, std::mem::take(skipped), self.status.clone(), turn.cloned());
+    /// What is skipped together is stored together, the status with the newest; that one is what has happened.
+    fn save_skipped(&self, skipped: &mut Vec<Settled>, before: PairStanding, turn: Option<&Arc<Turn>>) {
+        if let Some((newest, _)) = skipped.last() {
+            let event = self.event_of(before, newest);
+            saving::save_all(&self.parts, std::mem::take(skipped), self.status.clone(), event, turn.cloned());
         }
     }
 }

@@ -19,7 +19,7 @@ use super::node::FindHost;
 use super::parts::NodeParts;
 use super::reconnect::Reconnect;
 use super::saving;
-use crate::model::{Host, HostRecord, Reason};
+use crate::model::{Change, Event, Host, HostRecord, Reason};
 use crate::ssh::Target;
 use crate::store::{HostKeyRecord, Write};
 
@@ -270,9 +270,16 @@ impl HostActor {
     pub(super) fn change_host(&self, change: impl FnOnce(&mut HostRecord)) {
         if let Some((before, record)) = self.parts.board.change_host(self.name(), change) {
             self.parts.journal.host(self.name(), &before, &record);
-            let write = Write::SetHost { host: self.name().clone(), record: Box::new(record) };
-            saving::send(&self.parts, vec![write]);
+            let write = Write::SetHost { host: self.name().clone(), record: Box::new(record.clone()) };
+            let event = self.parts.reacts().then(|| self.event(&before, &record));
+            saving::send_event(&self.parts, write, event);
         }
+    }
+
+    fn event(&self, before: &HostRecord, after: &HostRecord) -> Event {
+        let at = self.parts.clock.now().into();
+        let change = Change::Host { before: before.into(), after: after.into() };
+        Event { id: self.parts.ids.next(at), at, host: self.name().clone(), has_result: false, change }
     }
 
     /// Whether anybody waits for a connection.

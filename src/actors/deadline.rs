@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::ledger::instant_of;
 use super::saving;
 use super::task::TaskActor;
-use crate::model::{Expected, Name, Outcome, RunResult, Timestamp};
+use crate::model::{Change, Event, Expected, Name, Outcome, PairStanding, RunResult, Timestamp};
 use crate::store::{OpenRun, Write};
 
 impl TaskActor {
@@ -36,8 +36,18 @@ impl TaskActor {
         let Some(late) = self.status.expected.take_if(|expected| expected.by.get() <= now) else { return };
         log::warn!(host = self.host.as_str(), task = self.task().as_str(), schedule = late.schedule.as_str(),
             scheduled_at:% = late.scheduled_at; "no OK result by {}", late.by);
+        let before = PairStanding::from(&self.status);
         self.status.late = Some(late);
-        self.status_changed();
+        self.parts.board.set_status(&self.host, self.task(), &self.status);
+        let event = self.parts.reacts().then(|| self.event(before, now.into()));
+        saving::send_event(&self.parts, self.status_write(), event);
+    }
+
+    fn event(&self, before: PairStanding, at: Timestamp) -> Event {
+        let (task, after) = (self.task().clone(), PairStanding::from(&self.status));
+        let host_down = self.parts.board.is_down(&self.host);
+        let change = Change::Pair { task, before, after, host_down };
+        Event { id: self.parts.ids.next(at), at, host: self.host.clone(), has_result: false, change }
     }
 
     /// What another line made due is not expected any more when that line is gone.

@@ -21,6 +21,7 @@ impl Job {
             env.push((name.to_owned(), reveal(value)?));
         }
         let stdin = self.given.stdin.as_ref().or(task.stdin.as_ref()).map(reveal).transpose()?;
+        env.extend(self.given.own.iter().map(|(name, value)| (name.clone(), value.clone())));
         // The last of a name wins: nobody takes Alf's own away.
         let own = [
             ("ALF_HOST", self.host.meta.name.to_string()),

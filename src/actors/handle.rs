@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 
+use super::action::ActionActor;
 use super::audit::RefusedLogins;
 use super::board::Board;
 use super::catalog::{CatalogActor, Change, Delete, Draft, Precondition, Put, PutProgram};
@@ -17,6 +18,7 @@ use super::key_uses::KeyUses;
 use super::news::Journal;
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::published::Published;
+use super::reactions::Reactions;
 use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
@@ -65,7 +67,11 @@ pub struct HandleParts {
     pub node: Slot<NodeActor>,
     /// The store's actor.
     pub store_actor: Slot<StoreActor>,
-    /// The way to it.
+    /// Looks at what happens.
+    pub action: Slot<ActionActor>,
+    /// What follows from it.
+    pub reactions: Arc<Reactions>,
+    /// The way to the store's actor.
     pub writer: StoreWriter,
     /// For reads.
     pub store: Arc<dyn Store>,
@@ -332,19 +338,8 @@ impl AlfHandle {
         let now = self.now();
         let (catalog, record) = (self.catalog(), self.board.host(host)?);
         let defined = catalog.hosts.get(host);
-        let ack = record.ack.filter(|ack| ack.holds(now));
-        Some(HostStatus {
-            host: host.clone(),
-            state: record.state,
-            hard: record.hard,
-            attempt: record.attempt,
-            since: record.since,
-            acknowledged: ack.is_some(),
-            ack,
-            in_downtime: defined.is_some_and(|host| catalog.downtimes_at(now).cover_host(host)),
-            reason: record.reason,
-            message: record.message,
-        })
+        let in_downtime = defined.is_some_and(|host| catalog.downtimes_at(now).cover_host(host));
+        Some(HostStatus::of(host, record, in_downtime, now))
     }
 
     /// Hears what happens: from now on, or from behind the news of this number.
@@ -436,6 +431,7 @@ impl AlfHandle {
     /// Ends the actors, those that the node keeps included: Alf is stopping.
     pub async fn stop_actors(&self) {
         self.0.catalog.stop().await;
+        self.0.action.stop().await;
         self.0.node.stop().await;
         self.0.store_actor.stop().await;
     }

@@ -18,7 +18,7 @@ use super::error::AlfError;
 use super::jump;
 use super::ledger::{ResultOf, RunEnd, unsent};
 use super::node::FindHost;
-use super::order::Order;
+use super::order::{Fired, Order};
 use super::parts::NodeParts;
 use super::places::Places;
 use super::plan::{HostPlan, PairPlan};
@@ -26,7 +26,7 @@ use super::run::Job;
 use super::saving;
 use super::supervision::{ActorHealth, ChildEnded, Crash, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::{Replan, RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
-use crate::model::{Given, Name, PairStatus, Reason, RunId, Task, Trigger};
+use crate::model::{Event, Given, Name, PairStatus, Reason, RunId, Task, Trigger};
 use crate::store::{OpenRun, Write};
 
 /// How many actors may die while they take in the end of a run, before it is given up.
@@ -240,7 +240,8 @@ impl HostActor {
     fn settle(&self, run: &OpenRun, task: Option<&Name>, end: RunEnd) {
         let of = ResultOf { host: self.name(), task, node: &self.parts.node, max_attempts: 1 };
         let result = of.ended(run, end, &PairStatus::default(), self.parts.clock.now());
-        saving::save(&self.parts, result, None, None, None);
+        let event = if self.parts.reacts() { Event::of_unlinked(&result) } else { None };
+        saving::save(&self.parts, result, None, None, None, event);
         task.iter().for_each(|task| saving::forget_pair(&self.parts, self.name(), task));
     }
 
@@ -377,16 +378,20 @@ impl Handler<RunTask> for HostActor {
         }
         // Not linked, or ad hoc: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
-        let id = self.parts.ids.next(now);
-        let Order { by, group, given, origin } = request.order;
+        let Order { by, group, given, origin, fired } = request.order;
         let version = task.as_ref().map(|_| request.task.meta.version);
-        let run = OpenRun { by, group, ..unsent(id, version, None, Trigger::Manual, now) };
+        let (id, cause, with) = match fired {
+            Some(Fired { id, cause, with }) => (id, Some(cause), with),
+            None => (self.parts.ids.next(now), None, Vec::new()),
+        };
+        let trigger = if cause.is_some() { Trigger::Action } else { Trigger::Manual };
+        let run = OpenRun { by, group, cause, ..unsent(id, version, None, trigger, now) };
         self.parts.board.open(self.name(), task.as_ref(), run.clone());
         self.enlist(id, task.as_ref());
         let host = self.name().clone();
         let told = audit::of_run(origin.as_deref(), id, now, &host, task.as_ref());
         let claim = Write::Claim { host, task, until: None, open: run.clone() };
-        let claimed = self.parts.writer.write_soon([claim].into_iter().chain(told).collect());
+        let claimed = self.parts.writer.write_soon([claim].into_iter().chain(told).chain(with).collect());
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
                 let plan = PairPlan::unlinked(&actor.plan.host, request.task);

@@ -41,7 +41,7 @@ impl Searches {
     }
 
     /// Does a search for this pattern, at most for so long.
-    async fn search(
+    pub(super) async fn search(
         &self,
         pattern: &Pattern,
         limit: Duration,

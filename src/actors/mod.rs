@@ -2,6 +2,7 @@
 //!
 //! `handle.rs` is the door for HTTP and tests; `app.rs` puts it all together.
 
+pub mod action;
 pub mod audit;
 pub mod board;
 pub mod catalog;
@@ -20,6 +21,7 @@ pub mod node;
 pub mod order;
 pub mod parts;
 pub mod published;
+pub mod reactions;
 pub mod store;
 pub mod supervision;
 pub mod task;

@@ -22,7 +22,7 @@ use super::published::Published;
 use super::saving;
 use super::supervision::{ActorHealth, ChildEnded, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::StopFiring;
-use crate::model::{Catalog, Name, Noun, PairStatus, Reason};
+use crate::model::{Catalog, Event, Name, Noun, PairStatus, Reason};
 use crate::store::Write;
 
 /// How often a host that was deleted is asked whether its runs have ended.
@@ -176,7 +176,8 @@ impl NodeActor {
                 let message = "Alf stopped or crashed in the middle of the run, and its task is not linked any more";
                 let end = RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() };
                 let result = of.ended(&run, end, &PairStatus::default(), self.parts.clock.now());
-                saving::save(&self.parts, result, None, None, None);
+                let event = if self.parts.reacts() { Event::of_unlinked(&result) } else { None };
+                saving::save(&self.parts, result, None, None, None, event);
             }
         }
         for (host, task) in board.pairs().into_iter().filter(|(host, _)| strange(host)) {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::model::{Given, Name, Origin, RunId};
+use crate::model::{Cause, Given, Name, Origin, RunId};
+use crate::store::Write;
 
 /// What goes with the wish for a run that somebody starts.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,19 @@ pub struct Order {
     pub origin: Option<Arc<Origin>>,
     /// Variables, arguments and standard input of this run.
     pub given: Arc<Given>,
+    /// The Action that fires it; nobody else asks then.
+    pub(super) fired: Option<Fired>,
+}
+
+/// A run that an Action fires.
+#[derive(Debug, Clone)]
+pub(super) struct Fired {
+    /// Its id, known before: so it is not started twice.
+    pub(super) id: RunId,
+    /// Which Action, and because of what.
+    pub(super) cause: Cause,
+    /// Written with its claim.
+    pub(super) with: Vec<Write>,
 }
 
 impl Order {

@@ -13,6 +13,7 @@ use super::judge::Searches;
 use super::max_running::MaxRunning;
 use super::news::Journal;
 use super::published::Published;
+use super::reactions::Reactions;
 use super::store::StoreWriter;
 use crate::clock::Clock;
 use crate::model::{FlapThresholds, Name, RunIds};
@@ -29,6 +30,8 @@ pub struct NodeParts {
     pub board: Arc<Board>,
     /// What happens, for whoever listens.
     pub journal: Arc<Journal>,
+    /// What follows from it.
+    pub reactions: Arc<Reactions>,
     /// The present definitions.
     pub published: Published,
     /// Where the bytes of programs are.
@@ -62,6 +65,11 @@ pub struct NodeParts {
 }
 
 impl NodeParts {
+    /// Whether anything may follow from what happens: else nothing of it is kept.
+    pub(super) fn reacts(&self) -> bool {
+        self.published.get().actions.values().any(|action| action.enabled)
+    }
+
     /// Whether Alf is stopping.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::news::Draft;
 use super::parts::NodeParts;
-use crate::model::{Name, Outcome, PairStatus, RunResult, Timestamp};
+use super::reactions::Happened;
+use crate::model::{Event, Name, Outcome, PairStatus, RunResult, Timestamp};
 use crate::store::Write;
 
 /// Puts a Result on the board and sends it to the store. The sending belongs to no actor, so that none takes a Result
@@ -15,14 +16,16 @@ pub(super) fn save(
     status: Option<PairStatus>,
     until: Option<Timestamp>,
     change: Option<Draft>,
+    event: Option<Event>,
 ) {
     let news = [Some(Draft::result(&result)), change];
     parts.board.storing(&result, status.as_ref());
     tell(&result);
     let parts = Arc::clone(parts);
     let (id, reason, duration) = (result.id, result.reason, result.duration_ms());
-    let written =
-        parts.writer.write(vec![Write::Save { result: Box::new(result), status: status.map(Box::new), until }]);
+    let happened = event.map(|event| Happened { event, result: Some(Arc::new(result.clone())) });
+    let save = Write::Save { result: Box::new(result), status: status.map(Box::new), until };
+    let written = parts.writer.write([save].into_iter().chain(due(&parts, happened.as_ref())).collect());
     actix_rt::spawn(async move {
         let written = written.await;
         if written.is_ok() {
@@ -30,8 +33,12 @@ pub(super) fn save(
         }
         parts.board.stored(id);
         match written {
-            Ok(_) => news.into_iter().flatten().for_each(|draft| parts.journal.tell(draft)),
+            Ok(_) => {
+                news.into_iter().flatten().for_each(|draft| parts.journal.tell(draft));
+                happened.into_iter().for_each(|happened| parts.reactions.tell(happened));
+            }
             Err(error) => {
+                happened.iter().for_each(|happened| parts.reactions.forget(happened.event.id));
                 log::error!(run:% = id; "a result could not be stored and is lost: {error}");
                 parts.board.counts.lost.add(1);
             }
@@ -39,13 +46,27 @@ pub(super) fn save(
     });
 }
 
+/// What keeps an event until it is looked at.
+fn due(parts: &NodeParts, happened: Option<&Happened>) -> Option<Write> {
+    let event = &happened?.event;
+    parts.reactions.expect(event.id);
+    Some(Write::Due(Box::new(event.clone())))
+}
+
 /// A Result, and the instant that it settles.
 pub(super) type Settled = (RunResult, Option<Timestamp>);
 
 /// The same for Results of instants at which nothing was executed, in one commit; the pair's status goes with the last
 /// of them. What is held is let go of when they are stored.
-pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settled>, status: PairStatus, held: T) {
+pub(super) fn save_all<T: Send + 'static>(
+    parts: &Arc<NodeParts>,
+    all: Vec<Settled>,
+    status: PairStatus,
+    event: Option<Event>,
+    held: T,
+) {
     let Some((newest, _)) = all.last() else { return };
+    let happened = event.map(|event| Happened { event, result: Some(Arc::new(newest.clone())) });
     parts.board.storing(newest, Some(&status));
     let (count, last) = (all.len() as u64, newest.id);
     let news: Vec<Draft> = all.iter().map(|(result, _)| Draft::result(result)).collect();
@@ -56,15 +77,18 @@ pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settl
         result: Box::new(result),
         until,
     };
-    let written = parts.writer.write(all.into_iter().map(write).collect());
+    let due = due(parts, happened.as_ref());
+    let written = parts.writer.write(all.into_iter().map(write).chain(due).collect());
     let parts = Arc::clone(parts);
     actix_rt::spawn(async move {
         match written.await {
             Ok(_) => {
                 reasons.into_iter().for_each(|reason| parts.board.counts.stored(reason, None));
                 news.into_iter().for_each(|draft| parts.journal.tell(draft));
+                happened.into_iter().for_each(|happened| parts.reactions.tell(happened));
             }
             Err(error) => {
+                happened.iter().for_each(|happened| parts.reactions.forget(happened.event.id));
                 log::error!(count; "results of missed instants could not be stored and are lost: {error}");
                 parts.board.counts.lost.add(count);
             }
@@ -79,6 +103,22 @@ pub(super) fn send(parts: &NodeParts, writes: Vec<Write>) {
     actix_rt::spawn(async move {
         if let Err(error) = written.await {
             log::error!("the ledger could not be written: {error}");
+        }
+    });
+}
+
+/// The same, with an event that is no Result's.
+pub(super) fn send_event(parts: &Arc<NodeParts>, write: Write, event: Option<Event>) {
+    let happened = event.map(|event| Happened { event, result: None });
+    let written = parts.writer.write([write].into_iter().chain(due(parts, happened.as_ref())).collect());
+    let parts = Arc::clone(parts);
+    actix_rt::spawn(async move {
+        match written.await {
+            Ok(_) => happened.into_iter().for_each(|happened| parts.reactions.tell(happened)),
+            Err(error) => {
+                happened.iter().for_each(|happened| parts.reactions.forget(happened.event.id));
+                log::error!("the ledger could not be written: {error}");
+            }
         }
     });
 }

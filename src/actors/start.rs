@@ -91,7 +91,7 @@ impl AlfHandle {
         hosts.sort();
         let id = RunIds::default().next(self.now());
         let by = rights.key().map(|key| key.meta.name.clone());
-        let order = Order { by, group: Some(id), given, origin: None };
+        let order = Order { by, group: Some(id), given, origin: None, fired: None };
         let mut group = Group { id, runs: Vec::new(), refused: Vec::new() };
         let mut answers = futures_util::stream::iter(hosts)
             .map(|host| {

@@ -18,13 +18,15 @@ use super::error::AlfError;
 use super::host::StartRun;
 use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
 use super::news::Draft;
-use super::order::Order;
+use super::order::{Fired, Order};
 use super::parts::NodeParts;
 use super::plan::PairPlan;
 use super::saving::{self, Settled};
 use super::supervision::{ActorHealth, Obituary, supervised};
 use super::turns::{Turn, Waiting};
-use crate::model::{Given, Name, Outcome, PairStatus, Reason, RunId, RunResult, Taking, Timestamp, Trigger};
+use crate::model::{
+    Event, Given, Name, Outcome, PairStanding, PairStatus, Reason, RunId, RunResult, Taking, Timestamp, Trigger,
+};
 use crate::store::{OpenRun, StoreError, Written};
 
 /// The longest sleep: a wall clock that was set is noticed within this time.
@@ -256,7 +258,7 @@ impl TaskActor {
 
     /// Claims a run and lets it go; nobody waits to be told what the claim came to: it is in the ledger.
     pub(super) fn begin(&mut self, run: OpenRun, given: Arc<Given>, turn: Turn, ctx: &mut Context<Self>) {
-        let claimed = self.claim(&run, &given, turn, None);
+        let claimed = self.claim(&run, &given, turn, Vec::new());
         ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
             let _ = actor.claimed(run, given, answer);
         }));
@@ -324,7 +326,15 @@ impl TaskActor {
         let before = self.status.clone();
         let (result, until) = self.take_in(run, result);
         let change = Draft::state(&before, &self.status, &result);
-        saving::save(&self.parts, result, Some(self.status.clone()), until, change);
+        let event = self.event_of(PairStanding::from(&before), &result);
+        saving::save(&self.parts, result, Some(self.status.clone()), until, change, event);
+    }
+
+    /// What Actions are to look at, where there are any.
+    pub(super) fn event_of(&self, before: PairStanding, result: &RunResult) -> Option<Event> {
+        let host_down = self.parts.board.is_down(&self.host);
+        let event = || Event::of_pair(result, before, PairStanding::from(&self.status), host_down);
+        self.parts.reacts().then(event).flatten()
     }
 
     /// Takes a Result into the status; answers it as it is to be stored, and the instant that it settles.
@@ -396,15 +406,19 @@ impl Handler<RunNow> for TaskActor {
     type Result = ResponseActFuture<Self, Result<RunId, AlfError>>;
 
     fn handle(&mut self, request: RunNow, ctx: &mut Context<Self>) -> Self::Result {
-        let turn = self.turn_of(Trigger::Manual);
+        let Order { by, group, given, origin, fired } = request.order;
+        let trigger = if fired.is_some() { Trigger::Action } else { Trigger::Manual };
+        let turn = self.turn_of(trigger);
         if let Turn::Never(other) = turn {
             return Box::pin(actix::fut::ready(Err(AlfError::Overlap(other))));
         }
-        let Order { by, group, given, origin } = request.order;
-        let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), by);
-        let run = OpenRun { group, ..run };
+        let run = self.open_run(trigger, None, self.parts.clock.now().into(), by);
+        let (run, with) = match fired {
+            Some(Fired { id, cause, with }) => (OpenRun { id, cause: Some(cause), ..run }, with),
+            None => (OpenRun { group, ..run }, Vec::new()),
+        };
         let told = audit::of_run(origin.as_deref(), run.id, run.due_at, &self.host, Some(self.task()));
-        let claimed = self.claim(&run, &given, turn, told);
+        let claimed = self.claim(&run, &given, turn, told.into_iter().chain(with).collect());
         self.arm(ctx);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;

@@ -74,7 +74,7 @@ impl TaskActor {
         run: &OpenRun,
         given: &Arc<Given>,
         turn: Turn,
-        told: Option<Write>,
+        told: Vec<Write>,
     ) -> impl Future<Output = Claimed> + use<> {
         let given = Arc::clone(given);
         match turn {
@@ -89,11 +89,9 @@ impl TaskActor {
         let claim = Write::Claim { host, task, until, open };
         let claim = [claim].into_iter().chain(told).collect();
         match run.trigger {
-            // A person is told that it was not started, and asks again.
-            Trigger::Manual => self.parts.writer.write_soon(claim).left_future(),
-            Trigger::Schedule | Trigger::CatchUp | Trigger::Retry | Trigger::Action => {
-                self.parts.writer.write(claim).right_future()
-            }
+            // Who wanted it is told that it was not started, and asks again.
+            Trigger::Manual | Trigger::Action => self.parts.writer.write_soon(claim).left_future(),
+            Trigger::Schedule | Trigger::CatchUp | Trigger::Retry => self.parts.writer.write(claim).right_future(),
         }
     }
 

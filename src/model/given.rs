@@ -1,5 +1,6 @@
 //! What whoever starts a run gives to it, in place of what its task says.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Given {
     pub args: Option<Vec<String>>,
     /// What it reads from its standard input; none given is that of the task.
     pub stdin: Option<TextValue>,
+    /// Variables that Alf itself gives to it; nobody else may set them.
+    pub own: BTreeMap<String, String>,
 }
 
 /// What is given to a run, as a document.
@@ -60,7 +63,7 @@ impl Given {
             }
         }
         let GivenDocument { env, args, stdin } = document;
-        faults.into_result(Some(Self { env: env.unwrap_or_default(), args, stdin }))
+        faults.into_result(Some(Self { env: env.unwrap_or_default(), args, stdin, own: BTreeMap::new() }))
     }
 
     /// The secrets that it names, each with its pointer in a document.

@@ -99,6 +99,25 @@ pub struct HostStatus {
     pub message: Option<String>,
 }
 
+impl HostStatus {
+    /// How a host stands, as it is shown at this time.
+    pub fn of(host: &Name, record: HostRecord, in_downtime: bool, now: Timestamp) -> Self {
+        let ack = record.ack.filter(|ack| ack.holds(now));
+        Self {
+            host: host.clone(),
+            state: record.state,
+            hard: record.hard,
+            attempt: record.attempt,
+            since: record.since,
+            acknowledged: ack.is_some(),
+            ack,
+            in_downtime,
+            reason: record.reason,
+            message: record.message,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

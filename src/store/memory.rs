@@ -2,6 +2,7 @@
 //! paused time waits for it (the real ones answer from threads or servers, which paused time does not wait for), and it
 //! can be told to be slow, to be away, to refuse and to panic. It keeps nothing beyond the process.
 
+mod actions;
 mod faults;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,9 @@ use super::{
 };
 use crate::model::nagios::Metric;
 use crate::model::{
-    AuditEntry, AuditPage, AuditQuery, Captured, ContentHash, HostRecord, Name, Noun, PAGE_PERFDATA, PairStatus, Pause,
-    ResultPage, ResultQuery, RunId, RunResult, Timestamp,
+    AuditEntry, AuditPage, AuditQuery, Captured, ContentHash, Event, HostRecord, Name, Notification, NotificationPage,
+    NotificationQuery, Noun, PAGE_PERFDATA, PairStatus, Pause, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
+    Trace,
 };
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
@@ -48,6 +50,7 @@ struct Inner {
     pause: Option<Pause>,
     key_uses: BTreeMap<Name, Timestamp>,
     audit: BTreeMap<RunId, AuditEntry>,
+    actions: actions::Kept,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
@@ -231,6 +234,18 @@ impl Inner {
                 self.host_keys.remove(&host);
                 Written::Done
             }
+            Write::Due(event) => {
+                self.actions.due.insert(event.id, *event);
+                Written::Done
+            }
+            Write::Evaluated(evaluated) => {
+                self.actions.evaluated(*evaluated);
+                Written::Done
+            }
+            Write::Delivered(parcel) => {
+                self.actions.parcels.remove(&parcel);
+                Written::Done
+            }
             Write::Audit(entry) => {
                 self.audit.entry(entry.id).or_insert(*entry);
                 Written::Done
@@ -309,6 +324,8 @@ impl Store for MemoryStore {
             hosts: inner.hosts.iter().map(|(host, record)| (host.clone(), record.clone())).collect(),
             pause: inner.pause.clone(),
             key_uses: inner.key_uses.iter().map(|(key, at)| (key.clone(), *at)).collect(),
+            notices: inner.actions.notices.iter().map(|(key, notice)| (key.clone(), *notice)).collect(),
+            parcels: inner.actions.parcels.values().cloned().collect(),
         };
         Box::pin(std::future::ready(Ok(loaded)))
     }
@@ -380,6 +397,19 @@ impl Store for MemoryStore {
         let next = items.last().map(|last| last.id).filter(|_| more);
         let page = AuditPage { next, total: all().count() as u64, items };
         Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn events_due(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        let events = self.inner().actions.due.values().take(limit).cloned().collect();
+        Box::pin(std::future::ready(Ok(events)))
+    }
+
+    fn notifications(&self, query: NotificationQuery) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner().actions.page(&query))))
+    }
+
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<(Trace, Vec<Notification>)>, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner().actions.trace(result))))
     }
 
     fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>> {

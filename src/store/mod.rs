@@ -14,8 +14,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AuditEntry, AuditPage, AuditQuery, Cause, ContentHash, HostRecord, Kill, Name, Noun, PairStatus, Pause, PublicKey,
-    Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
+    AuditEntry, AuditPage, AuditQuery, Cause, ContentHash, Evaluated, Event, HostRecord, Kill, Name, Notice, NoticeKey,
+    Notification, NotificationPage, NotificationQuery, Noun, PairStatus, Parcel, Pause, PublicKey, Reference,
+    ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trace, Trigger,
 };
 pub use error::StoreError;
 
@@ -192,6 +193,12 @@ pub enum Write {
         /// When.
         at: Option<Timestamp>,
     },
+    /// Keeps an event until it is evaluated; in one transaction with what it tells of. Answered by `Done`.
+    Due(Box<Event>),
+    /// Keeps what evaluating came to. Answered by `Done`.
+    Evaluated(Box<Evaluated>),
+    /// A parcel is done with: in one transaction with what that left. Answered by `Done`.
+    Delivered(RunId),
     /// Adds an entry to the audit; one that is there stays as it is. Answered by `Done`.
     Audit(Box<AuditEntry>),
     /// Forgets a pair's record, not its Results. Answered by `Done`.
@@ -231,6 +238,10 @@ pub struct Loaded {
     pub pause: Option<Pause>,
     /// When each key was last shown.
     pub key_uses: Vec<(Name, Timestamp)>,
+    /// What was told by Actions and is owed.
+    pub notices: Vec<(NoticeKey, Notice)>,
+    /// What is still to be sent, the oldest first.
+    pub parcels: Vec<Parcel>,
 }
 
 /// How much there is.
@@ -272,6 +283,15 @@ pub trait Store: Send + Sync {
 
     /// Entries of the audit, newest first by id.
     fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>>;
+
+    /// So many events that are not evaluated yet, the oldest first.
+    fn events_due(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+
+    /// Notifications, newest first by id.
+    fn notifications(&self, query: NotificationQuery) -> BoxFuture<'_, Result<NotificationPage, StoreError>>;
+
+    /// What every Action came to for a Result, and the notifications that it names as they are now.
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<(Trace, Vec<Notification>)>, StoreError>>;
 
     /// Sees to it that nothing of a definition that was replaced or removed is left in the store's files.
     fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -1,7 +1,7 @@
 //! How the linked pairs stand, read where they are: of ten thousand of them a page shows a hundred.
 
 use super::{Board, Pair};
-use crate::model::{Name, Outcome, State, StatusRow, Timestamp};
+use crate::model::{Name, Outcome, PairStanding, State, StatusRow, Timestamp};
 
 /// A linked pair as it stands on the board.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,12 @@ impl Board {
     pub fn with_status<R>(&self, read: impl FnOnce(&mut dyn Iterator<Item = Standing<'_>>) -> R) -> R {
         let inner = self.read();
         read(&mut inner.linked().map(|(host, task, pair)| Standing { host, task, pair }))
+    }
+
+    /// How one linked pair stands, as far as Actions look at it.
+    pub(in crate::actors) fn standing(&self, host: &Name, task: &Name) -> Option<PairStanding> {
+        let inner = self.read();
+        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| PairStanding::from(&pair.status))
     }
 
     /// How one linked pair stands.

@@ -55,14 +55,9 @@ impl Holds {
         ])
     }
 
-    /// The first that holds back the end of what was told.
-    pub fn of_recovery(&self) -> Option<Hold> {
-        first([
-            (self.host_down, Hold::HostDown),
-            (self.downtime, Hold::Downtime),
-            (self.flapping, Hold::Flapping),
-            (self.quiet.is_some(), Hold::QuietHours),
-        ])
+    /// The first that holds back that all is well again: this state.
+    pub fn of_recovery(&self, state: AnyState) -> Option<Hold> {
+        Self { acknowledged: false, ..self.clone() }.of_problem(state)
     }
 
     /// The same as of a PROBLEM, but that it flaps is what is told.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 pub use hold::{Hold, Holds};
 
-use super::{AnyState, RunId, Timestamp};
+use super::{AnyState, HostState, RunId, State, Timestamp};
 
 /// What a notification tells, in Nagios' words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -27,6 +27,12 @@ pub enum NoticeKind {
     FlappingStop,
     /// Anything else.
     Custom,
+}
+
+impl std::fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// How an Action tells (the fields of its definition that matter here).
@@ -97,6 +103,8 @@ pub struct Notice {
     pub flapping: bool,
     /// How many PROBLEMs in a row there were.
     pub in_row: u32,
+    /// How often they were told of this PROBLEM.
+    pub number: u32,
 }
 
 /// What is to be done.
@@ -130,6 +138,7 @@ impl Notice {
         let hold = holds.of_problem(told.state).or(throttled.then_some(Hold::Throttle)).or(holds.limit());
         let Some(hold) = hold else {
             (self.told, self.last, self.owed) = (Some(told), Some(told), None);
+            self.number = self.number.saturating_add(1);
             return Step::Send(NoticeKind::Problem);
         };
         let since = self.owed.filter(|owed| owed.kind == NoticeKind::Problem).map_or(told.at, |owed| owed.since);
@@ -147,20 +156,43 @@ impl Notice {
     pub fn recovery(&mut self, terms: &Terms, holds: &Holds, result: Option<RunId>, now: Timestamp) -> Step {
         (self.lasting_since, self.lasting_result, self.lasted, self.in_row) = (None, None, false, 0);
         if self.told.is_none() || !terms.recovery {
-            self.told = None;
+            (self.told, self.number) = (None, 0);
             return match self.owed.take() {
                 Some(owed) if owed.kind == NoticeKind::Problem => Step::Dropped(owed.kind, owed.hold),
                 _ => Step::Nothing,
             };
         }
-        match holds.of_recovery() {
+        match holds.of_recovery(self.well()) {
             None => {
-                (self.told, self.owed) = (None, None);
+                (self.told, self.owed, self.number) = (None, None, 0);
                 Step::Send(NoticeKind::Recovery)
             }
             Some(hold) => {
                 self.owed = Some(Owed { kind: NoticeKind::Recovery, hold, since: now, result });
                 Step::Held(NoticeKind::Recovery, hold)
+            }
+        }
+    }
+
+    /// Something that is no PROBLEM (a Result that is OK, or SKIPPED: none): told now or never.
+    pub fn other(
+        &mut self,
+        terms: &Terms,
+        holds: &Holds,
+        kind: NoticeKind,
+        state: Option<AnyState>,
+        now: Timestamp,
+    ) -> Step {
+        let state = state.unwrap_or(AnyState::Task(State::Ok));
+        let throttled = self.throttled_until(terms, state).is_some_and(|until| now < until);
+        let throttled = (throttled && kind != NoticeKind::Recovery).then_some(Hold::Throttle);
+        match holds.of_recovery(state).or(throttled).or(holds.limit()) {
+            Some(hold) => Step::Held(kind, hold),
+            None => {
+                if terms.throttle.is_some() && self.told.is_none() {
+                    self.last = Some(Told { state, result: None, at: now });
+                }
+                Step::Send(kind)
             }
         }
     }
@@ -206,10 +238,10 @@ impl Notice {
 
     fn pay(&mut self, terms: &Terms, holds: &Holds, stands: Stands, owed: Owed, now: Timestamp) -> Step {
         match (owed.kind, stands) {
-            (NoticeKind::Recovery, Stands::Well) => match holds.of_recovery() {
+            (NoticeKind::Recovery, Stands::Well) => match holds.of_recovery(self.well()) {
                 Some(hold) => self.wait(hold),
                 None => {
-                    (self.told, self.owed) = (None, None);
+                    (self.told, self.owed, self.number) = (None, None, 0);
                     Step::Send(NoticeKind::Recovery)
                 }
             },
@@ -234,6 +266,12 @@ impl Notice {
             owed.hold = hold;
         }
         Step::Nothing
+    }
+
+    /// The state in which what they were told of is well.
+    fn well(&self) -> AnyState {
+        let of_host = self.told.is_some_and(|told| matches!(told.state, AnyState::Host(_)));
+        if of_host { AnyState::Host(HostState::Up) } else { AnyState::Task(State::Ok) }
     }
 
     /// Whether something may have to be done as time passes.

@@ -1,7 +1,6 @@
 //! Every hold, and every way it ends.
 
 use super::*;
-use crate::model::{HostState, State};
 
 const TERMS: Terms = Terms { recovery: true, throttle: None, repeat: None, lasting: None };
 const CRITICAL: AnyState = AnyState::Task(State::Critical);

@@ -60,6 +60,9 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::ForgetHost(_)
         | Write::SetPause(_)
         | Write::Audit(_)
+        | Write::Due(_)
+        | Write::Evaluated(_)
+        | Write::Delivered(_)
         | Write::PinHostKey(_)
         | Write::ForgetHostKey(_)
         | Write::NoteKeyUse { .. } => None,

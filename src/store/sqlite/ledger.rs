@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::fault::Fault;
 use super::names::AD_HOC;
 use super::results::{self, Known};
-use super::{audit, read, standing, status};
+use super::{actions, audit, read, standing, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
 use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
 
@@ -62,6 +62,18 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
         Write::PinHostKey(record) => pin(connection, &record),
         Write::ForgetHostKey(host) => {
             connection.prepare_cached("DELETE FROM host_keys WHERE host = ?1")?.execute([host.as_str()])?;
+            Ok(Written::Done)
+        }
+        Write::Due(event) => {
+            actions::due(connection, &event)?;
+            Ok(Written::Done)
+        }
+        Write::Evaluated(evaluated) => {
+            actions::evaluated(connection, &evaluated)?;
+            Ok(Written::Done)
+        }
+        Write::Delivered(parcel) => {
+            actions::delivered(connection, parcel)?;
             Ok(Written::Done)
         }
         Write::Audit(entry) => {

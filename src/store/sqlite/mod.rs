@@ -3,6 +3,7 @@
 //! Writes go through one connection on its own thread (`writer`), reads through a small pool (`reader`). Results lie in
 //! a table a day (`partition`).
 
+mod actions;
 mod audit;
 mod connect;
 mod definitions;
@@ -31,7 +32,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Written};
-use crate::model::{AuditPage, AuditQuery, ContentHash, ResultPage, ResultQuery, RunId, RunResult};
+use crate::model::{
+    AuditPage, AuditQuery, ContentHash, Event, Notification, NotificationPage, NotificationQuery, ResultPage,
+    ResultQuery, RunId, RunResult, Trace,
+};
 use fault::Fault;
 use reader::Readers;
 use writer::{Desk, Writer};
@@ -111,6 +115,8 @@ impl Store for SqliteStore {
                 key_uses: ledger::key_uses(connection)?,
                 hosts: standing::hosts(connection)?,
                 pause: standing::pause(connection)?,
+                notices: actions::notices(connection)?,
+                parcels: actions::parcels(connection)?,
             })
         });
         load.boxed()
@@ -152,6 +158,18 @@ impl Store for SqliteStore {
 
     fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
         self.readers.read(reader::LIMIT, move |connection| audit::page(connection, &query)).boxed()
+    }
+
+    fn events_due(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| actions::events(connection, limit)).boxed()
+    }
+
+    fn notifications(&self, query: NotificationQuery) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| actions::page(connection, &query)).boxed()
+    }
+
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<(Trace, Vec<Notification>)>, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| actions::trace(connection, result)).boxed()
     }
 
     fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>> {

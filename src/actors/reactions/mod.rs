@@ -1,0 +1,147 @@
+//! What follows from what happens: which Actions are for it, who is told, what is owed, what is still to be sent.
+//!
+//! An event is on disk before it is looked at, and what comes of it is written at once, with the mark that it was
+//! looked at: nothing is forgotten and nothing done twice, whatever ends in between. What stands here belongs to no
+//! actor, as the board does not; `ActionActor` alone changes it.
+
+mod deliver;
+mod desk;
+mod happenings;
+mod look;
+mod payload;
+mod surroundings;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use deliver::{Courier, Handed, Message};
+pub(super) use deliver::{Deed, Delivered, Start, deed, not_started};
+use happenings::Happenings;
+pub(super) use happenings::{Happened, Next};
+pub(super) use look::Facts;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::model::{Event, Name, Notice, NoticeKey, Parcel, RunId, Timestamp};
+
+/// What an Action has done since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ActionCounts {
+    /// What was sent or started.
+    pub fired: u64,
+    /// What a hold keeps back, or kept back.
+    pub held: u64,
+    /// What a throttle or limit keeps back, or kept back.
+    pub throttled: u64,
+    /// What could not be sent.
+    pub failed: u64,
+    /// What is still to be sent.
+    pub queued: u64,
+}
+
+/// What follows from what happens.
+#[derive(Debug, Default)]
+pub struct Reactions {
+    happenings: Happenings,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    notices: BTreeMap<NoticeKey, Notice>,
+    parcels: BTreeMap<RunId, Parcel>,
+    /// Parcels that are being delivered.
+    in_delivery: HashSet<RunId>,
+    /// When each Action that has a limit told something.
+    sent: HashMap<Name, VecDeque<Timestamp>>,
+    counts: BTreeMap<Name, ActionCounts>,
+    /// The event that is being looked at.
+    in_hand: Option<RunId>,
+}
+
+impl Reactions {
+    /// With what the store knew at the start.
+    pub fn restored(notices: Vec<(NoticeKey, Notice)>, parcels: Vec<Parcel>) -> Self {
+        let state = State {
+            notices: notices.into_iter().collect(),
+            parcels: parcels.into_iter().map(|parcel| (parcel.id, parcel)).collect(),
+            ..State::default()
+        };
+        Self { state: Mutex::new(state), ..Self::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An event is on its way to the disk.
+    pub(super) fn expect(&self, event: RunId) {
+        self.happenings.expect(event);
+    }
+
+    /// An event is on disk.
+    pub(super) fn tell(&self, happened: Happened) {
+        self.happenings.tell(happened);
+    }
+
+    /// An event did not get to the disk, or what came of it did.
+    pub(super) fn forget(&self, event: RunId) {
+        self.happenings.forget(event);
+    }
+
+    /// Waits until there may be something to look at.
+    pub(super) async fn wait(&self) {
+        self.happenings.wait().await;
+    }
+
+    /// How many events wait to be looked at.
+    pub fn waiting(&self) -> usize {
+        self.happenings.waiting()
+    }
+
+    /// How many parcels wait or are being delivered.
+    pub fn parcels(&self) -> usize {
+        self.state().parcels.len()
+    }
+
+    /// What each Action has done since the start.
+    pub fn counts(&self) -> BTreeMap<Name, ActionCounts> {
+        let state = self.state();
+        let mut counts = state.counts.clone();
+        for parcel in state.parcels.values() {
+            counts.entry(parcel.action.clone()).or_default().queued += 1;
+        }
+        counts
+    }
+
+    /// A life of the actor has begun: what the one before had in hand is read again.
+    pub(super) fn start_over(&self) {
+        self.state().in_delivery.clear();
+        self.put_back();
+    }
+
+    /// What is in hand cannot be looked at now: it is read again.
+    pub(super) fn put_back(&self) {
+        let in_hand = self.state().in_hand.take();
+        self.happenings.start_over(in_hand);
+    }
+
+    /// What was read from the store, all there was or as much as was asked for.
+    pub(super) fn read(&self, events: Vec<Event>, asked: usize) {
+        self.happenings.read(events, asked);
+    }
+
+    /// What was in hand is looked at, and what comes of it on its way to the disk.
+    pub(super) fn looked_at(&self) {
+        self.state().in_hand = None;
+    }
+
+    /// What there is to do next.
+    pub(super) fn next(&self) -> Next {
+        let next = self.happenings.next();
+        if let Next::Look(happened) = &next {
+            self.state().in_hand = Some(happened.event.id);
+        }
+        next
+    }
+}
