@@ -16,6 +16,7 @@ use super::doc::Doc;
 use super::error::CliError;
 use super::output::Output;
 use super::problem::Problem;
+use super::tls::Literal;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -105,6 +106,8 @@ pub(super) struct Client {
     url: String,
     key: Option<String>,
     tls: Option<Arc<ClientConfig>>,
+    /// Where it is, if its URL has an IPv6 address that TLS cannot be asked for.
+    literal: Option<Literal>,
 }
 
 fn http(answer: Duration, tls: Option<&Arc<ClientConfig>>) -> awc::Client {
@@ -123,7 +126,7 @@ impl Client {
     /// For the service at `url` (no slash at its end); without a key only what is open to all can be asked. An https URL
     /// needs `tls`.
     pub(super) fn new(url: String, key: Option<String>, tls: Option<Arc<ClientConfig>>) -> Self {
-        Self { http: http(ANSWER, tls.as_ref()), url, key, tls }
+        Self { http: http(ANSWER, tls.as_ref()), literal: Literal::of(&url), url, key, tls }
     }
 
     /// The same for something that takes longer to be answered, by so much.
@@ -310,8 +313,14 @@ impl Client {
         accept: &str,
     ) -> Result<awc::ClientRequest, CliError> {
         let unusable = |error: String| CliError::Usage(format!("cannot ask {} for {path}: {error}", self.url));
-        let mut request =
-            self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
+        let mut request = match &self.literal {
+            Some(literal) => {
+                let request = self.http.request(method, format!("{}{path}", literal.url));
+                request.address(literal.address).insert_header((header::HOST, literal.authority.as_str()))
+            }
+            None => self.http.request(method, format!("{}{path}", self.url)),
+        };
+        request = request.insert_header((header::ACCEPT, accept));
         if !query.is_empty() {
             request = request.query(&query).map_err(|error| unusable(error.to_string()))?;
         }

@@ -40,15 +40,11 @@ const MOST_HOSTS: usize = 50;
 
 /// A row shows what the last run came to; that none can run because its host is down is said beside.
 pub(super) async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
-    let summary = client.get(&format!("{API}/status/summary"), &[]).await;
-    if let Ok(summary) = &summary
-        && summary.is("paused")
-    {
-        let since = time(summary, "paused_since", session.times);
-        session.output.note(&format!("Alf is paused since {since}: schedules run nothing until `alf resume`"));
-    }
     let none = |summary: &Doc, count: &str| matches!(field(summary, count).as_str(), "" | "0");
-    if summary.is_ok_and(|summary| none(&summary, "hosts_down") && none(&summary, "hosts_unreachable")) {
+    if tell_paused(client, session)
+        .await
+        .is_some_and(|summary| none(&summary, "hosts_down") && none(&summary, "hosts_unreachable"))
+    {
         return;
     }
     let hosts: BTreeSet<&str> = rows.list("items").iter().filter_map(|row| row.text("host")).collect();
@@ -60,6 +56,16 @@ pub(super) async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut S
             session.output.note(&format!("host {host} is {state} since {since}: {}", field(&own, "message")));
         }
     }
+}
+
+/// That nothing is fired at all is told wherever somebody looks at what is; answers how all stand in short.
+async fn tell_paused(client: &Client, session: &mut Session) -> Option<Doc> {
+    let summary = client.get(&format!("{API}/status/summary"), &[]).await.ok()?;
+    if summary.is("paused") {
+        let since = time(&summary, "paused_since", session.times);
+        session.output.note(&format!("Alf is paused since {since}: schedules run nothing until `alf resume`"));
+    }
+    Some(summary)
 }
 
 /// What rows are wanted.
@@ -105,7 +111,9 @@ async fn one_host(host: &Name, args: &StatusArgs, client: &Client, session: &mut
             shown.extend(host_fields(&own, session.times));
             show::fields(&mut session.output, &shown)?;
             session.output.line("")?;
-            show::items(session, &rows, &STATUS_ROWS, NOTHING)
+            show::items(session, &rows, &STATUS_ROWS, NOTHING)?;
+            tell_paused(client, session).await;
+            Ok(())
         }
     }
 }
@@ -179,5 +187,7 @@ async fn pair(host: &Name, task: &Name, client: &Client, session: &mut Session) 
         }
         table.print(&mut session.output)?;
     }
+    let row = Doc::map([("items", Some(Doc::List(vec![pair])))]);
+    tell_hosts_down(&row, client, session).await;
     Ok(())
 }
