@@ -23,6 +23,7 @@ use crate::actors::key_uses::KeyUses;
 use crate::actors::max_running::MaxRunning;
 use crate::actors::news::Journal;
 use crate::actors::node::{Everyone, NodeActor};
+use crate::actors::once::Requests;
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
@@ -126,8 +127,8 @@ pub struct App {
     /// Where it listens; none without HTTP.
     pub address: Option<SocketAddr>,
     server: Option<(ServerHandle, JoinHandle<io::Result<()>>)>,
-    /// Writes when keys were last used.
-    key_uses: JoinHandle<()>,
+    /// What is done now and then: writing when keys were last used, forgetting old requests.
+    chores: [JoinHandle<()>; 2],
     parts: Arc<NodeParts>,
     arbiters: Vec<Arbiter>,
     store: Arc<dyn Store>,
@@ -212,6 +213,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         board,
         key_uses: KeyUses::restored(loaded.key_uses),
         journal,
+        requests: Requests::default(),
         started_at: parts.clock.now().into(),
         audit_ids,
         refused_logins: RefusedLogins::default(),
@@ -219,9 +221,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         defaults,
         node_name: setup.node,
     });
-    let key_uses = actix_rt::spawn(handle.clone().keep_key_uses());
-    let mut app =
-        App { handle, address: None, server: None, key_uses, parts: node_parts, arbiters, store: parts.store };
+    let chores = [actix_rt::spawn(handle.clone().keep_key_uses()), actix_rt::spawn(handle.clone().keep_requests())];
+    let mut app = App { handle, address: None, server: None, chores, parts: node_parts, arbiters, store: parts.store };
     if let Some(config) = setup.http {
         let listen = config.listen;
         let (server, address) =
@@ -274,7 +275,7 @@ impl App {
             let kill_grace = tasks.tasks.values().map(|task| task.kill_grace.get()).max().unwrap_or_default();
             self.settled(KILL_TIME + kill_grace).await;
         }
-        self.key_uses.abort();
+        self.chores.iter().for_each(JoinHandle::abort);
         let _ = tokio::join!(self.settled(FLUSH_TIME), tokio::time::timeout(FLUSH_TIME, self.handle.write_key_uses()));
         let lost =
             self.handle.board().unsettled() + usize::try_from(self.handle.board().counts.lost.get()).unwrap_or(0);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use actix::{AtomicResponse, Context, Handler, Message, WrapFuture as _};
 
-use super::catalog::{CatalogActor, CatalogParts, Change, Draft};
+use super::catalog::{CatalogActor, CatalogParts, Change, Draft, PutDone};
 use super::error::AlfError;
+use super::once::Once;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Noun, Origin, Reference, Rights, Selector,
+    AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Name, Noun, Origin, Reference, Rights, Selector,
 };
+use crate::store::CameTo;
 
 /// Creates and replaces all that a document holds and deletes what it leaves out, if that is wanted.
 #[derive(Debug, Clone, Message)]
@@ -28,6 +30,8 @@ pub struct Apply {
     pub rights: Rights,
     /// Who that is.
     pub origin: Arc<Origin>,
+    /// The request that asks, where it is to be done once.
+    pub once: Option<Once>,
 }
 
 /// One of the definitions of a document.
@@ -65,7 +69,8 @@ impl CatalogParts {
         });
         let put = put.collect();
         let gone_definitions = gone.iter().filter_map(|what| catalog.get(what.noun, &what.name)).collect();
-        let change = Change { put, gone: gone_definitions, ..Change::default() };
+        let mut change = Change { put, gone: gone_definitions, ..Change::default() };
+        change.remember = apply.once.as_ref().map(|once| once.record(change.came_to()));
         // Hosts that go are there for this: whose they are says who may change what names them.
         check_rights(&change, &apply.rights, &next)?;
         gone.iter().for_each(|what| next.remove(what.noun, &what.name));
@@ -74,6 +79,25 @@ impl CatalogParts {
             return Err(AlfError::InUse { used, users });
         }
         Ok(change)
+    }
+}
+
+impl Change {
+    /// What is remembered of it.
+    fn came_to(&self) -> CameTo {
+        let named = |one: &AnyDefinition| -> (String, Name) {
+            let what = one.reference();
+            (what.noun.singular().to_owned(), what.name)
+        };
+        let put = |so: fn(&PutDone) -> bool| {
+            self.put.iter().filter(|done| so(done)).map(|done| named(&done.definition)).collect()
+        };
+        CameTo::Applied {
+            created: put(|done| done.created),
+            updated: put(|done| done.changed && !done.created),
+            unchanged: put(|done| !done.changed),
+            deleted: self.gone.iter().map(named).collect(),
+        }
     }
 }
 

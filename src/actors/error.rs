@@ -36,6 +36,24 @@ pub enum AlfError {
     /// The task runs there already.
     #[error("it already runs there: run {0}")]
     Overlap(RunId),
+    /// The same request is being done, under the same idempotency key.
+    #[error("the request with this Idempotency-Key is still being done")]
+    BeingDone,
+    /// The idempotency key was that of another request.
+    #[error(
+        "another request had this Idempotency-Key: one key goes with one request, that is method, path, query and body"
+    )]
+    KeyOfAnother,
+    /// What became of a request is known in parts only.
+    #[error(
+        "the request with this Idempotency-Key was cut off, and it is not known which of its runs were started: GET /api/v1/results?group={0} and GET /api/v1/runs show those that were; another key does it anew"
+    )]
+    CutOff(RunId),
+    /// What became of a request is too much to be kept.
+    #[error(
+        "the request with this Idempotency-Key was done, and its answer was too large to be kept; what is there now shows what it did"
+    )]
+    TooLargeToRemember,
     /// There is no PROBLEM that could be acknowledged.
     #[error("there is nothing to acknowledge: {0}")]
     NothingToAcknowledge(String),

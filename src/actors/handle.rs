@@ -16,6 +16,7 @@ use super::host_key::{ForgetHostKey, ShowHostKey, TrustHost};
 use super::key_uses::KeyUses;
 use super::news::Journal;
 use super::node::{FindHost, NodeActor, NodeHealth};
+use super::once::Requests;
 use super::published::Published;
 use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
@@ -38,12 +39,14 @@ pub use super::error::AlfError as Error;
 pub use super::follow::{Followed, Follower};
 pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::news::{Heard, Listener};
+pub use super::once::{Asked, Once};
 pub use super::order::Order;
 pub use super::start::{Group, What};
 pub use super::stats::Stats;
 pub use super::supervision::ActorHealth as Health;
 pub use crate::ssh::doctor::{Check, Finding, Verdict};
 pub use crate::ssh::output::{Piece, Stream};
+pub use crate::store::CameTo;
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -77,6 +80,8 @@ pub struct HandleParts {
     pub key_uses: KeyUses,
     /// What happens.
     pub journal: Arc<Journal>,
+    /// Requests that are being done once.
+    pub requests: Requests,
     /// The time of day.
     pub clock: Clock,
     /// What stands in for fields left out.

@@ -378,7 +378,7 @@ impl Handler<RunTask> for HostActor {
         // Not linked, or ad hoc: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
         let id = self.parts.ids.next(now);
-        let Order { by, group, given, origin } = request.order;
+        let Order { by, group, given, origin, once } = request.order;
         let version = task.as_ref().map(|_| request.task.meta.version);
         let run = OpenRun { by, group, ..unsent(id, version, None, Trigger::Manual, now) };
         self.parts.board.open(self.name(), task.as_ref(), run.clone());
@@ -386,7 +386,10 @@ impl Handler<RunTask> for HostActor {
         let host = self.name().clone();
         let told = audit::of_run(origin.as_deref(), id, now, &host, task.as_ref());
         let claim = Write::Claim { host, task, until: None, open: run.clone() };
-        let claimed = self.parts.writer.write_soon([claim].into_iter().chain(told).collect());
+        let remember = once.as_ref().map(|once| once.came_to_run(id));
+        let claim = [claim].into_iter().chain(told).chain(remember).collect();
+        // The request keeps its place until the claim is settled.
+        let claimed = self.parts.writer.write_soon(claim).inspect(move |_| drop(once));
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
                 let plan = PairPlan::unlinked(&actor.plan.host, request.task);

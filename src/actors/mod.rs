@@ -41,6 +41,7 @@ pub mod ledger;
 mod leftovers;
 mod link;
 pub mod news;
+pub mod once;
 mod pause;
 mod places;
 pub mod plan;

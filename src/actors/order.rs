@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::once::Once;
 use crate::model::{Given, Name, Origin, RunId};
 
 /// What goes with the wish for a run that somebody starts.
@@ -15,6 +16,8 @@ pub struct Order {
     pub origin: Option<Arc<Origin>>,
     /// Variables, arguments and standard input of this run.
     pub given: Arc<Given>,
+    /// The request that asks, where it is to be done once.
+    pub once: Option<Once>,
 }
 
 impl Order {

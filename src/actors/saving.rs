@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use actix_rt::task::JoinHandle;
+
 use super::news::Draft;
 use super::parts::NodeParts;
+use super::store::StoreWriter;
 use crate::model::{Name, Outcome, PairStatus, RunResult, Timestamp};
 use crate::store::Write;
 
@@ -75,12 +78,17 @@ pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settl
 
 /// Sends writes to the store for nobody who waits for them.
 pub(super) fn send(parts: &NodeParts, writes: Vec<Write>) {
-    let written = parts.writer.write(writes);
+    write(&parts.writer, writes);
+}
+
+/// The same, and who wants to may wait for its end.
+pub(super) fn write(writer: &StoreWriter, writes: Vec<Write>) -> JoinHandle<()> {
+    let written = writer.write(writes);
     actix_rt::spawn(async move {
         if let Err(error) = written.await {
             log::error!("the ledger could not be written: {error}");
         }
-    });
+    })
 }
 
 /// Forgets the record of a pair that is not linked (any more) as soon as none of its runs is open: it says which are,

@@ -8,6 +8,7 @@ use super::error::AlfError;
 use super::handle::{ANSWER, AlfHandle};
 use super::host::RunTask;
 use super::node::FindHost;
+use super::once::Once;
 use super::order::Order;
 use crate::model::{
     Definition as _, Fault, Given, Name, Noun, Origin, Reference, Rights, RunId, RunIds, Secrets, Selector, Task,
@@ -63,13 +64,15 @@ impl AlfHandle {
     }
 
     /// Starts the same on all hosts of a selector that may be touched. That it cannot be started on one of them does not keep it from the
-    /// others; that there is no host is an error.
+    /// others; that there is no host is an error. A request that is to be done once is remembered as begun before the first
+    /// of them starts: what it came to is to be told by [`AlfHandle::began`].
     pub async fn start_on_many(
         &self,
         selector: &Selector,
         rights: &Rights,
         what: What,
         given: Arc<Given>,
+        once: Option<&Once>,
     ) -> Result<Group, AlfError> {
         let catalog = self.catalog();
         if let What::Task(name) = &what
@@ -91,7 +94,10 @@ impl AlfHandle {
         hosts.sort();
         let id = RunIds::default().next(self.now());
         let by = rights.key().map(|key| key.meta.name.clone());
-        let order = Order { by, group: Some(id), given, origin: None };
+        if let Some(once) = once {
+            once.begins(id, &self.writer).await?;
+        }
+        let order = Order { by, group: Some(id), given, origin: None, once: None };
         let mut group = Group { id, runs: Vec::new(), refused: Vec::new() };
         let mut answers = futures_util::stream::iter(hosts)
             .map(|host| {

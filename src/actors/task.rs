@@ -256,7 +256,7 @@ impl TaskActor {
 
     /// Claims a run and lets it go; nobody waits to be told what the claim came to: it is in the ledger.
     pub(super) fn begin(&mut self, run: OpenRun, given: Arc<Given>, turn: Turn, ctx: &mut Context<Self>) {
-        let claimed = self.claim(&run, &given, turn, None);
+        let claimed = self.claim(&run, &given, turn, None, None);
         ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
             let _ = actor.claimed(run, given, answer);
         }));
@@ -400,11 +400,11 @@ impl Handler<RunNow> for TaskActor {
         if let Turn::Never(other) = turn {
             return Box::pin(actix::fut::ready(Err(AlfError::Overlap(other))));
         }
-        let Order { by, group, given, origin } = request.order;
+        let Order { by, group, given, origin, once } = request.order;
         let run = self.open_run(Trigger::Manual, None, self.parts.clock.now().into(), by);
         let run = OpenRun { group, ..run };
         let told = audit::of_run(origin.as_deref(), run.id, run.due_at, &self.host, Some(self.task()));
-        let claimed = self.claim(&run, &given, turn, told);
+        let claimed = self.claim(&run, &given, turn, told, once);
         self.arm(ctx);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;

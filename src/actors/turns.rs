@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 
 use super::host::StartRun;
 use super::ledger::RunEnd;
+use super::once::Once;
 use super::task::{Claimed, TaskActor};
 use crate::model::{Given, Overlap, Reason, RunId, Trigger};
 use crate::store::{OpenRun, Write};
@@ -59,13 +60,15 @@ impl TaskActor {
         }
     }
 
-    /// Claims a run: nothing is sent without it on disk; the audit is told with it. It waits where its turn is later.
+    /// Claims a run: nothing is sent without it on disk; the audit is told with it, and the request for it is remembered. It
+    /// waits where its turn is later.
     pub(super) fn claim(
         &mut self,
         run: &OpenRun,
         given: &Arc<Given>,
         turn: Turn,
         told: Option<Write>,
+        once: Option<Once>,
     ) -> impl Future<Output = Claimed> + use<> {
         let given = Arc::clone(given);
         match turn {
@@ -78,12 +81,15 @@ impl TaskActor {
         let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         let until = super::ledger::instant_of(run);
         let claim = Write::Claim { host, task, until, open };
-        let claim = [claim].into_iter().chain(told).collect();
-        match run.trigger {
+        let remember = once.as_ref().map(|once| once.came_to_run(run.id));
+        let claim = [claim].into_iter().chain(told).chain(remember).collect();
+        let claimed = match run.trigger {
             // A person is told that it was not started, and asks again.
             Trigger::Manual => self.parts.writer.write_soon(claim).left_future(),
             Trigger::Schedule | Trigger::CatchUp | Trigger::Retry => self.parts.writer.write(claim).right_future(),
-        }
+        };
+        // The request keeps its place until the claim is settled.
+        claimed.inspect(move |_| drop(once))
     }
 
     /// A run is claimed: it goes to the host, or waits on.

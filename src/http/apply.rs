@@ -14,9 +14,10 @@ use super::call::Call;
 use super::export::EXPORT;
 use super::format::{FormatError, ListWords, Node, take_lists};
 use super::negotiate::{BodyFormat, Format};
+use super::once::{self, Due};
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::actors::handle::{AnyDraft, Applied, Apply, ApplyItem};
+use crate::actors::handle::{AnyDraft, Applied, Apply, ApplyItem, CameTo};
 use crate::for_each_noun;
 use crate::model::{
     AnyDefinition, Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program, Rights, Schedule,
@@ -32,11 +33,16 @@ pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let (dry_run, documents) = (query.flag("dry_run"), query.flag("documents"));
     let prune: Option<Selector> = query.take("prune");
     query.done()?;
+    // What changes nothing may be repeated as it is.
+    let once = match if dry_run { Due::Now(None) } else { once::due(&call).await? } {
+        Due::Now(once) => once,
+        Due::Done(came_to) => return Ok(once::replayed(call.document("applied", &Answer::remembered(came_to)?)?)),
+    };
     let (format, bytes) = (body::document_format(&call)?, call.body.clone());
     // A large document takes a while, and others are served meanwhile.
     let read = web::block(move || Read::of(format, &bytes)).await;
     let Read { items, nouns, mut faults } = read.map_err(|error| Problem::internal(error.to_string()))??;
-    let wanted = Apply { items: Arc::new(items), nouns, prune, dry_run, rights, origin: Arc::default() };
+    let wanted = Apply { items: Arc::new(items), nouns, prune, dry_run, rights, origin: Arc::default(), once };
     if !faults.is_empty() {
         faults.truncate(MOST_FAULTS);
         let mut faults = body::joined(faults, call.handle().check_all(&wanted));
@@ -128,6 +134,23 @@ impl Item {
 }
 
 impl Answer {
+    /// As it was before, without the documents, which are not kept.
+    fn remembered(came_to: CameTo) -> Result<Self, Problem> {
+        let CameTo::Applied { created, updated, unchanged, deleted } = came_to else {
+            return Err(once::not_of_this_call());
+        };
+        let items = |list: Vec<(String, Name)>| -> Vec<Item> {
+            let known = list.into_iter().filter_map(|(noun, name)| Some((Noun::parse(&noun)?.singular(), name)));
+            known.map(|(noun, name)| Item { noun, name, before: None, after: None }).collect()
+        };
+        Ok(Self {
+            created: items(created),
+            updated: items(updated),
+            unchanged: items(unchanged),
+            deleted: items(deleted),
+        })
+    }
+
     fn of(applied: &Applied, documents: Option<Format>) -> Result<Self, Problem> {
         let mut answer = Self { created: Vec::new(), updated: Vec::new(), unchanged: Vec::new(), deleted: Vec::new() };
         for done in &applied.put {

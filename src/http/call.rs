@@ -79,6 +79,11 @@ impl Call {
         self.request.method()
     }
 
+    /// Its path, as it was sent.
+    pub fn path(&self) -> &str {
+        self.request.path()
+    }
+
     /// A part of its path.
     pub fn part(&self, name: &str) -> &str {
         self.request.match_info().query(name)
@@ -94,6 +99,11 @@ impl Call {
     /// A header, where it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.request, name)
+    }
+
+    /// A header, as often as it is given.
+    pub fn headers(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.request.headers().get_all(name).map(|value| value.as_bytes())
     }
 
     /// `If-Match` and `If-None-Match`.

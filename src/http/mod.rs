@@ -9,6 +9,7 @@
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
 //! * `apply.rs`, `export.rs`   many definitions at once; `bare.rs` what both show of one
 //! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
+//! * `once.rs`         what is done once, however often it is asked for
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `audit.rs`      who changed or started what
 //! * `metrics.rs`      figures for Prometheus; `exposition.rs` in its format; `traffic.rs` those of requests
@@ -46,6 +47,7 @@ pub mod merge_patch;
 pub mod metrics;
 pub mod negotiate;
 pub mod nouns;
+pub mod once;
 pub mod openapi;
 pub mod page;
 pub mod pause;

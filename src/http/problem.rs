@@ -233,7 +233,11 @@ impl From<Error> for Problem {
             Error::Invalid(faults) => Self::invalid(faults),
             Error::NotFound(_) | Error::NoRun(_) | Error::NotLinked { .. } => Self::not_found(words),
             Error::Overlap(run) => Self::new(Kind::Conflict, words).with(LOCATION, format!("/api/v1/runs/{run}")),
-            Error::Taken(_)
+            Error::BeingDone => Self::new(Kind::Conflict, words).with(RETRY_AFTER, TRY_AGAIN.to_string()),
+            Error::KeyOfAnother => Self::invalid(vec![Fault::new("", words)]),
+            Error::CutOff(_)
+            | Error::TooLargeToRemember
+            | Error::Taken(_)
             | Error::InUse { .. }
             | Error::Disabled(_)
             | Error::NothingToAcknowledge(_)
@@ -287,6 +291,8 @@ mod tests {
             (Error::InUse { used: web1.clone(), users: vec![] }, 409),
             (Error::Precondition { reference: web1.clone(), version: Some(2) }, 412),
             (Error::Disabled(web1.name), 409),
+            (Error::BeingDone, 409),
+            (Error::KeyOfAnother, 422),
             (Error::HostKey("it shows another key".to_owned()), 409),
             (Error::KeyFile("cannot replace the key file".to_owned()), 409),
             (Error::QueueFull("1000".to_owned()), 503),

@@ -64,15 +64,26 @@ impl Query {
     pub fn with(&self, name: &str, value: &str) -> String {
         let kept =
             self.0.iter().filter(|(known, _)| known != name).map(|(name, value)| (name.as_str(), value.as_str()));
-        let pairs: Vec<String> =
-            kept.chain([(name, value)]).map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        pairs.join("&")
+        encoded(kept.chain([(name, value)]))
+    }
+
+    /// The same query without some parameters, in the order of their names, encoded.
+    pub fn without(&self, names: &[&str]) -> String {
+        let kept = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut kept: Vec<_> = kept.filter(|(name, _)| !names.contains(name)).collect();
+        kept.sort();
+        encoded(kept)
     }
 
     /// To read the parameters as what they should be.
     pub fn reader(&self) -> Reader<'_> {
         Reader { query: self, faults: Vec::new() }
     }
+}
+
+fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs = pairs.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 fn is_key(name: &str) -> bool {

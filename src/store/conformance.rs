@@ -4,6 +4,7 @@
 mod audit;
 mod claims;
 mod definitions;
+mod once;
 mod pages;
 mod results;
 pub(super) mod samples;
@@ -55,6 +56,9 @@ pub async fn run(harness: &impl Harness) {
     standing::hosts(&*store).await;
     standing::pause(&*store).await;
     saves::key_uses(&*store).await;
+    once::remembering(&*store).await;
+    once::with_definitions(&*store).await;
+    once::forgetting(&*store).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
     pages::filters(&*store).await;
@@ -77,6 +81,7 @@ async fn reopening(harness: &impl Harness, store: Arc<dyn Store>, other: Arc<dyn
         assert_eq!(counts.results, before.1, "the number of Results must be the same after reopening");
         assert_eq!(pages::all_ids(&*store).await, before.2, "all Results must be there after reopening");
         assert!(definitions::blob_left(&*store).await, "bytes must be there after reopening");
+        assert!(once::one_left(&*store).await, "a request must be remembered after reopening");
         store.close().await;
         assert!(store.check().await.is_err(), "a closed store must not say that it can be written to");
         assert!(store.commit(Vec::new()).await.is_err(), "a closed store must refuse writes");

@@ -14,8 +14,8 @@ use faults::Faults;
 use futures_util::future::BoxFuture;
 
 use super::{
-    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OpenRun, PairRecord, Store, StoreCounts, StoreError, Write,
-    Written,
+    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OnceRecord, OpenRun, PairRecord, Store, StoreCounts,
+    StoreError, Write, Written,
 };
 use crate::model::nagios::Metric;
 use crate::model::{
@@ -48,6 +48,7 @@ struct Inner {
     pause: Option<Pause>,
     key_uses: BTreeMap<Name, Timestamp>,
     audit: BTreeMap<RunId, AuditEntry>,
+    requests: BTreeMap<ContentHash, OnceRecord>,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
@@ -239,6 +240,21 @@ impl Inner {
                 self.pairs.remove(&(host, Some(task)));
                 Written::Done
             }
+            Write::Remember(record) => {
+                self.requests.insert(record.key.clone(), record);
+                Written::Done
+            }
+            Write::ForgetRequest(key) => {
+                self.requests.remove(&key);
+                Written::Done
+            }
+            Write::ForgetRequests { before, most } => {
+                let mut kept: Vec<_> = self.requests.values().filter(|record| record.at >= before).cloned().collect();
+                kept.sort_by_key(|record| std::cmp::Reverse(record.at));
+                kept.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+                self.requests = kept.into_iter().map(|record| (record.key.clone(), record)).collect();
+                Written::Done
+            }
         }
     }
 }
@@ -331,6 +347,9 @@ impl Store for MemoryStore {
                     DefinitionChange::PutBlob(blob) => drop(inner.blobs.insert(blob.sha256, blob.bytes)),
                     DefinitionChange::RemoveBlob(sha256) => drop(inner.blobs.remove(&sha256)),
                     DefinitionChange::Audit(entry) => drop(inner.audit.insert(entry.id, *entry)),
+                    DefinitionChange::Remember(record) => {
+                        drop(inner.requests.insert(record.key.clone(), record));
+                    }
                 }
             }
             inner.revision += 1;
@@ -341,6 +360,11 @@ impl Store for MemoryStore {
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
         let found = self.inner().blobs.get(&sha256).cloned();
         Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
+        let found = self.opened().map(|inner| inner.requests.get(&key).cloned());
+        Box::pin(std::future::ready(found))
     }
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod error;
 pub mod memory;
+pub mod once;
 pub mod sqlite;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::model::{
     Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
 };
 pub use error::StoreError;
+pub use once::{CameTo, OnceRecord};
 
 /// A definition as it is kept: its document as JSON, its secrets apart and sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub enum DefinitionChange {
     RemoveBlob(ContentHash),
     /// Tell the audit of it.
     Audit(Box<AuditEntry>),
+    /// Remember the request that asked for all this, as `Write::Remember` does.
+    Remember(OnceRecord),
 }
 
 /// Bytes that a definition speaks of.
@@ -199,6 +203,17 @@ pub enum Write {
         /// The task.
         task: Name,
     },
+    /// Remembers a request that is to be done once, replacing what was remembered under its key. Answered by `Done`.
+    Remember(OnceRecord),
+    /// Forgets the request with this key. Answered by `Done`.
+    ForgetRequest(ContentHash),
+    /// Forgets requests of before an instant, and of the others the oldest beyond so many. Answered by `Done`.
+    ForgetRequests {
+        /// Those of this instant are kept.
+        before: Timestamp,
+        /// So many are kept.
+        most: u64,
+    },
 }
 
 /// What a write came to.
@@ -258,6 +273,9 @@ pub trait Store: Send + Sync {
 
     /// The bytes with this hash, as they were put; none if they are not kept.
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;
+
+    /// The request that is remembered under this key.
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>>;
 
     /// Commits writes in one transaction, in order; one answer for each. On an error none of them is done.
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;

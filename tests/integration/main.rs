@@ -31,6 +31,7 @@ mod life;
 mod limits;
 mod live_output;
 mod metrics;
+mod once;
 mod openapi;
 mod plugins;
 mod programs;

@@ -23,7 +23,8 @@ fn wanted(document: &str) -> Apply {
             items.push(ApplyItem { pointer: format!("/{field}/{index}"), draft });
         }
     }
-    Apply { items: Arc::new(items), nouns, prune: None, dry_run: false, rights: Rights::all(), origin: Arc::default() }
+    let (items, rights, origin) = (Arc::new(items), Rights::all(), Arc::default());
+    Apply { items, nouns, prune: None, dry_run: false, rights, origin, once: None }
 }
 
 fn pruning(document: &str, selector: &str) -> Apply {

@@ -11,6 +11,7 @@ mod host;
 mod host_key;
 mod load;
 mod node;
+mod once;
 mod rotation;
 mod secrets;
 mod standing;

@@ -62,7 +62,10 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::Audit(_)
         | Write::PinHostKey(_)
         | Write::ForgetHostKey(_)
-        | Write::NoteKeyUse { .. } => None,
+        | Write::NoteKeyUse { .. }
+        | Write::Remember(_)
+        | Write::ForgetRequest(_)
+        | Write::ForgetRequests { .. } => None,
     }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::fault::Fault;
 use super::names::AD_HOC;
 use super::results::{self, Known};
-use super::{audit, read, standing, status};
+use super::{audit, once, read, standing, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
 use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
 
@@ -76,6 +76,18 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
         }
         Write::NoteKeyUse { key, at: None } => {
             connection.prepare_cached("DELETE FROM key_uses WHERE key = ?1")?.execute([key.as_str()])?;
+            Ok(Written::Done)
+        }
+        Write::Remember(record) => {
+            once::remember(connection, &record)?;
+            Ok(Written::Done)
+        }
+        Write::ForgetRequest(key) => {
+            once::forget(connection, &key)?;
+            Ok(Written::Done)
+        }
+        Write::ForgetRequests { before, most } => {
+            once::forget_old(connection, before, most)?;
             Ok(Written::Done)
         }
         Write::ForgetPair { host, task } => {

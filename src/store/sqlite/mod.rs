@@ -9,6 +9,7 @@ mod definitions;
 mod fault;
 mod ledger;
 mod names;
+mod once;
 mod partition;
 mod query;
 mod read;
@@ -30,7 +31,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Written};
+use super::{DefinitionChange, Loaded, OnceRecord, Store, StoreCounts, StoreError, Write, Written};
 use crate::model::{AuditPage, AuditQuery, ContentHash, ResultPage, ResultQuery, RunId, RunResult};
 use fault::Fault;
 use reader::Readers;
@@ -128,6 +129,10 @@ impl Store for SqliteStore {
 
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
         self.readers.read(reader::LIMIT, move |connection| definitions::blob(connection, &sha256)).boxed()
+    }
+
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| once::one(connection, &key)).boxed()
     }
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

@@ -12,7 +12,7 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
@@ -20,6 +20,7 @@ const MIGRATIONS: [Migration; 7] = [
     |connection| Ok(connection.execute_batch(VERSION_5)?),
     |connection| Ok(connection.execute_batch(KEY_USES)?),
     |connection| Ok(connection.execute_batch(AUDIT)?),
+    |connection| Ok(connection.execute_batch(REQUESTS)?),
 ];
 
 /// The newest version this Alf knows.
@@ -90,6 +91,12 @@ CREATE TABLE audit (
     entry TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX audit_name ON audit (name) WHERE name IS NOT NULL;
+";
+
+/// Requests that are done once, by the digest of their key; what they came to as JSON.
+const REQUESTS: &str = "
+CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL, at INTEGER NOT NULL, came_to TEXT NOT NULL);
+CREATE INDEX requests_at ON requests (at);
 ";
 
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
