@@ -45,7 +45,7 @@ impl Answering {
             peer: request.peer_addr().map_or(String::new(), |peer| peer.ip().to_string()),
             started: Instant::now(),
             state: request.app_data::<Data<State>>().cloned(),
-            _open: request.conn_data::<Rc<Line>>().map(Line::begin),
+            _open: request.conn_data::<Rc<Line>>().map(|line| line.begin(request.method() == Method::HEAD)),
         }
     }
 

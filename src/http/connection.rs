@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::admission::Admitted;
+use super::framing::{Answers, Due};
 use super::limits::Limits;
 use super::problem::Problem;
 use super::refusal::refusal;
@@ -30,6 +31,8 @@ pub struct Line {
     begun: Cell<u64>,
     /// How many of them are being answered.
     open: Cell<u32>,
+    /// The answers that are to come of them.
+    due: Due,
 }
 
 /// A request that is being answered, until this is dropped.
@@ -37,8 +40,9 @@ pub struct Line {
 pub struct Open(Rc<Line>);
 
 impl Line {
-    /// A request has come.
-    pub fn begin(self: &Rc<Self>) -> Open {
+    /// A request has come; whether it is a `HEAD`.
+    pub fn begin(self: &Rc<Self>, is_head: bool) -> Open {
+        self.due.add(is_head);
         self.begun.set(self.begun.get() + 1);
         self.open.set(self.open.get() + 1);
         Open(Rc::clone(self))
@@ -55,6 +59,7 @@ impl Drop for Open {
 pub struct Connection<T> {
     wire: Wire<T>,
     line: Rc<Line>,
+    answers: Answers,
     peer: String,
     secure: bool,
     header_timeout: Duration,
@@ -92,6 +97,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
         Self {
             wire: Wire::Open(wire),
             line: Rc::default(),
+            answers: Answers::default(),
             peer,
             secure,
             header_timeout: limits.header_timeout,
@@ -190,20 +196,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncRead for Connection<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // Nothing of ours was asked for on this connection yet, so that an error can only be actix-http's own.
-        if this.line.begun.get() == 0 && buf.starts_with(b"HTTP/1.1 ") && buf.get(9).is_some_and(|digit| *digit >= b'4')
-        {
+        if matches!(this.wire, Wire::Open(_)) && this.answers.is_bare_refusal(buf, &this.line.due) {
             this.refuse(buf);
         }
         match &mut this.wire {
-            Wire::Open(wire) => match Pin::new(wire).poll_write(cx, buf) {
-                Poll::Pending => this.wait(cx).map(Err),
-                Poll::Ready(Ok(bytes)) => {
-                    this.took(bytes);
-                    Poll::Ready(Ok(bytes))
+            Wire::Open(wire) => {
+                let buf = buf.get(..this.answers.of_this(buf)).unwrap_or(buf);
+                match Pin::new(wire).poll_write(cx, buf) {
+                    Poll::Pending => this.wait(cx).map(Err),
+                    Poll::Ready(Ok(bytes)) => {
+                        this.answers.take(buf.get(..bytes).unwrap_or(buf));
+                        this.took(bytes);
+                        Poll::Ready(Ok(bytes))
+                    }
+                    failed => failed,
                 }
-                failed => failed,
-            },
+            }
             Wire::Refusing(refusing) => {
                 ready!(refusing.poll_unpin(cx));
                 this.wire = Wire::Closed;

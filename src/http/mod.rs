@@ -18,7 +18,8 @@
 //! * `rotate_key.rs`   another encryption key
 //! * `openapi/`        all of it as an OpenAPI document, and as a page to try it
 //! * `server.rs`       the listening server; `tls.rs` its certificate; `limits.rs`, `admission.rs` what it bears
-//! * `connection.rs`    slow clients, below HTTP; `refusal.rs` what never became a request; `access.rs` the access log
+//! * `connection.rs`    slow clients, below HTTP, and `framing.rs` where answers end; `refusal.rs` what never became a request
+//! * `access.rs`       the access log
 
 pub mod access;
 pub mod ack;
@@ -38,6 +39,7 @@ pub mod events;
 pub mod export;
 pub mod exposition;
 pub mod format;
+pub mod framing;
 pub mod health;
 pub mod host_key;
 pub mod intake;
