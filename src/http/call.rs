@@ -4,7 +4,8 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::body::{BodySize, MessageBody as _};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -108,7 +109,8 @@ impl Call {
 
     /// `If-Match` and `If-None-Match`.
     pub fn conditions(&self) -> Result<Conditions, Problem> {
-        Conditions::read(self.header("if-match"), self.header("if-none-match"))
+        let list = |name: &str| list(&self.request, name);
+        Conditions::read(list("if-match").as_deref(), list("if-none-match").as_deref())
     }
 
     /// One document as the answer.
@@ -159,7 +161,13 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
         problem.reply(shown, &id)
     });
     let secure = request.app_data::<web::Data<State>>().is_some_and(|state| state.secure);
-    reply.noted(answering).respond(&id, secure)
+    let mut response = reply.noted(answering).respond(&id, secure);
+    // HTTP/1.0 knows no chunks: what has no length ends with the connection.
+    if request.version() < Version::HTTP_11 && matches!(response.body().size(), BodySize::Stream) {
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// Checks a request in the order in which a client can mend it, and hands it to its handler.
@@ -216,9 +224,7 @@ fn wanted_format(request: &HttpRequest, query: &Query, operation: Operation) -> 
         Some(_) => return Err(Problem::invalid(vec![Fault::new("/format", "must be json or xml")])),
         None => {}
     }
-    // A header may be given in several lines, which count as one list.
-    let lines: Vec<&str> = request.headers().get_all("accept").filter_map(|value| value.to_str().ok()).collect();
-    let accept = lines.join(",");
+    let accept = list(request, "accept").unwrap_or_default();
     if operation == Operation::Follow && !accepts(&accept, EVENT_STREAM) {
         return Err(Problem::new(Kind::NotAcceptable, "Accept does not allow text/event-stream, which this is"));
     }
@@ -250,4 +256,10 @@ pub fn new_id() -> String {
 
 fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// A header whose lines count as one list (RFC 9110, section 5.3).
+fn list(request: &HttpRequest, name: &str) -> Option<String> {
+    let lines: Vec<&str> = request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
