@@ -12,7 +12,6 @@ use actix_web::dev::ServerHandle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::actors::audit::RefusedLogins;
 use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
@@ -26,6 +25,7 @@ use crate::actors::node::{Everyone, NodeActor};
 use crate::actors::once::Requests;
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
+use crate::actors::refused::Refusals;
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
@@ -216,7 +216,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         requests: Requests::default(),
         started_at: parts.clock.now().into(),
         audit_ids,
-        refused_logins: RefusedLogins::default(),
+        refusals: Refusals::default(),
         clock: parts.clock,
         defaults,
         node_name: setup.node,
@@ -267,7 +267,7 @@ impl App {
             }
         };
         let ((), settled) = tokio::join!(requests, self.settled(grace));
-        self.handle.tell_refused_logins();
+        self.handle.tell_refusals();
         if !settled {
             log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
             let _ = self.handle.node().get().send(Everyone::EndRuns).await;

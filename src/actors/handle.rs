@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 
-use super::audit::RefusedLogins;
 use super::board::Board;
 use super::catalog::{CatalogActor, Change, Delete, Draft, Precondition, Put, PutProgram};
 use super::doctor::ExamineHost;
@@ -18,6 +17,7 @@ use super::news::Journal;
 use super::node::{FindHost, NodeActor, NodeHealth};
 use super::once::Requests;
 use super::published::Published;
+use super::refused::Refusals;
 use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
@@ -41,6 +41,7 @@ pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::news::{Heard, Listener};
 pub use super::once::{Asked, Once};
 pub use super::order::Order;
+pub use super::refused::RefusedCall;
 pub use super::start::{Group, What};
 pub use super::stats::Stats;
 pub use super::supervision::ActorHealth as Health;
@@ -92,8 +93,8 @@ pub struct HandleParts {
     pub started_at: Timestamp,
     /// Makes the ids of what the audit is told.
     pub audit_ids: Arc<RunIds>,
-    /// Logins that were refused and are not told yet.
-    pub refused_logins: RefusedLogins,
+    /// What was refused and is not told yet.
+    pub refusals: Refusals,
 }
 
 /// The one door into the actor system. Cheap to clone.

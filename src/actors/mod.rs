@@ -20,6 +20,7 @@ pub mod node;
 pub mod order;
 pub mod parts;
 pub mod published;
+pub mod refused;
 pub mod store;
 pub mod supervision;
 pub mod task;

@@ -2,16 +2,18 @@
 //!
 //! What waits is claimed already, so that a crash leaves its Result too.
 
+use std::future::ready;
 use std::sync::Arc;
 
-use actix::{Context, Handler, Message};
+use actix::{Context, Handler, Message, ResponseFuture};
 use futures_util::FutureExt as _;
 
+use super::audit::tell_first;
 use super::host::StartRun;
 use super::ledger::RunEnd;
 use super::once::Once;
 use super::task::{Claimed, TaskActor};
-use crate::model::{Given, Overlap, Reason, RunId, Trigger};
+use crate::model::{AuditEntry, Given, Overlap, Reason, RunId, Trigger};
 use crate::store::{OpenRun, Write};
 
 /// What a run that is wanted now gets.
@@ -43,7 +45,12 @@ impl Waiting {
 /// Ends a run that waits for its turn; false if it is not one of those that do.
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub(super) struct CancelWaiting(pub(super) RunId);
+pub(super) struct CancelWaiting {
+    /// The run.
+    pub(super) id: RunId,
+    /// What the audit is told of it.
+    pub(super) told: AuditEntry,
+}
 
 impl TaskActor {
     /// What a run gets that is wanted now. What is caught up with was due one after the other and runs so.
@@ -120,17 +127,18 @@ impl TaskActor {
 }
 
 impl Handler<CancelWaiting> for TaskActor {
-    type Result = bool;
+    type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, CancelWaiting(id): CancelWaiting, _: &mut Context<Self>) -> bool {
+    fn handle(&mut self, CancelWaiting { id, told }: CancelWaiting, _: &mut Context<Self>) -> Self::Result {
         // One that is being claimed has not come to wait yet: who cancels asks again.
-        let Some(place) = self.waiting.iter().position(|waiting| waiting.claimed && waiting.run.id == id) else {
-            return false;
+        let place = self.waiting.iter().position(|waiting| waiting.claimed && waiting.run.id == id);
+        let Some(waiting) = place.and_then(|place| self.waiting.remove(place)) else {
+            return Box::pin(ready(false));
         };
-        if let Some(waiting) = self.waiting.remove(place) {
-            let message = "cancelled before it started".to_owned();
-            self.ended(&waiting.run, RunEnd::NotRun { reason: Reason::Cancelled, message });
-        }
-        true
+        // Written in this order, the audit knows of it when the Result is there.
+        let told = tell_first(&self.parts.writer, told);
+        let message = "cancelled before it started".to_owned();
+        self.ended(&waiting.run, RunEnd::NotRun { reason: Reason::Cancelled, message });
+        Box::pin(told.map(|()| true))
     }
 }

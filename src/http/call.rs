@@ -24,9 +24,9 @@ use super::page::{CURSOR, Page};
 use super::problem::{Kind, Problem};
 use super::query::{FORMAT, Query};
 use super::reply::Reply;
-use super::route::{Handler, Hosts};
-use crate::actors::handle::AlfHandle;
-use crate::model::{Fault, Key, Name, Noun, Origin};
+use super::route::{API, Handler, Hosts};
+use crate::actors::handle::{AlfHandle, RefusedCall};
+use crate::model::{Fault, Key, Name, Noun, Origin, Reference};
 
 /// What a route is: who may call it, and which query parameters it knows (none: it does not look at them).
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +155,9 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
     // What the client still sends is taken, within bounds: else it sees a broken connection instead of the answer.
     intake.drain().await;
     let reply = outcome.unwrap_or_else(|problem| {
+        if problem.is_forbidden() {
+            tell_refused(&request, &answering);
+        }
         if let Some(inside) = problem.inside() {
             log::error!(request = id.as_str(), path = request.path(); "{inside}");
         }
@@ -168,6 +171,21 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     response
+}
+
+/// Tells the audit of a call that its key may not make.
+fn tell_refused(request: &HttpRequest, answering: &Answering) {
+    let (Some(state), Some(path)) = (request.app_data::<web::Data<State>>(), request.match_pattern()) else { return };
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let origin = Origin { by: answering.by.clone(), address, request: Some(answering.id.clone()) };
+    let named = |part: &str| request.match_info().get(part);
+    let noun = path.strip_prefix(API).and_then(|below| Noun::parse(below.trim_start_matches('/').split('/').next()?));
+    let name = named("name").and_then(|name| Name::parse_link(name).ok());
+    state.handle.asked_by(origin).call_refused(RefusedCall {
+        call: format!("{} {path}", request.method()),
+        what: noun.zip(name).map(|(noun, name)| Reference { noun, name }),
+        host: named("host").and_then(|host| Name::parse(host).ok()),
+    });
 }
 
 /// Checks a request in the order in which a client can mend it, and hands it to its handler.

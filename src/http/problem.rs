@@ -167,6 +167,11 @@ impl Problem {
         visible(&self.detail)
     }
 
+    /// Whether the key may not do this.
+    pub fn is_forbidden(&self) -> bool {
+        self.kind == Kind::Forbidden
+    }
+
     /// What the log is to be told beside the status.
     pub fn inside(&self) -> Option<&str> {
         self.inside.as_deref()

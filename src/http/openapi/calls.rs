@@ -127,7 +127,7 @@ pub fn calls() -> Vec<About> {
         delete("/status/{host}/{task}/ack", "Take the acknowledgement of a task on a host back")
             .ends(204, "It is taken back."),
         get("/audit", "Who changed or started what, newest first")
-            .more("Refused logins from one address within a minute are told together. No entry holds a value.")
+            .more("Refused logins from one address, and refused calls of one kind with one key, are told together within a minute. No entry holds a value.")
             .lists::<AuditEntry>("audit_entries", "audit_entry"),
         post("/pause", "Stop all firing").takes_nothing("pause").shows::<StatusSummary>("status"),
         post("/resume", "Let firing go on").takes_nothing("resume").shows::<StatusSummary>("status"),
