@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{AtomicResponse, Context, Handler, Message, WrapFuture as _};
 
 use super::catalog::{CatalogActor, CatalogParts, Change, Draft, PutDone};
-use super::error::AlfError;
+use super::error::{AlfError, list};
 use super::once::Once;
 use crate::for_each_noun;
 use crate::model::{
@@ -72,13 +72,10 @@ impl CatalogParts {
         let mut change = Change { put, gone: gone_definitions, ..Change::default() };
         change.remember = apply.once.as_ref().map(|once| once.record(change.came_to()));
         // Hosts that go are there for this: whose they are says who may change what names them.
-        check_rights(&change, &apply.rights, &next)?;
+        check_rights(&change, &apply.rights, catalog, &next)?;
         gone.iter().for_each(|what| next.remove(what.noun, &what.name));
-        if let Some((used, _)) = next.users_among(&gone).first().cloned() {
-            let users = next.users_of(&used);
-            return Err(AlfError::InUse { used, users });
-        }
-        Ok(change)
+        let in_use = in_use(&gone, &next);
+        if in_use.is_empty() { Ok(change) } else { Err(AlfError::LeftOutInUse(in_use)) }
     }
 }
 
@@ -101,22 +98,35 @@ impl Change {
     }
 }
 
+/// What of all that goes is named by others: each with the list of the document that it is left out of.
+fn in_use(gone: &BTreeSet<Reference>, next: &Catalog) -> Vec<Fault> {
+    let mut users: BTreeMap<Reference, Vec<Reference>> = BTreeMap::new();
+    for (used, user) in next.users_among(gone) {
+        users.entry(used).or_default().push(user);
+    }
+    let fault = |(used, users): (Reference, Vec<Reference>)| {
+        let detail = format!("{used} is left out, but in use by {}", list(&users));
+        Fault::new(format!("/{}", used.noun.plural()), detail)
+    };
+    users.into_iter().map(fault).collect()
+}
+
 /// Refuses a change of anything that must not be changed, and the word that something is as it was where it must not be
 /// read.
-fn check_rights(change: &Change, rights: &Rights, catalog: &Catalog) -> Result<(), Denied> {
+fn check_rights(change: &Change, rights: &Rights, now: &Catalog, next: &Catalog) -> Result<(), Denied> {
     for done in &change.put {
         if done.changed {
-            rights.check_change(done.previous.as_ref(), Some(&done.definition), catalog)?;
+            rights.check_change(done.previous.as_ref(), Some(&done.definition), now, next)?;
             continue;
         }
         macro_rules! check {
             ($($kind:ident $field:ident),*) => {
-                match &done.definition { $(AnyDefinition::$kind(one) => rights.check_shown(one, catalog)?,)* }
+                match &done.definition { $(AnyDefinition::$kind(one) => rights.check_shown(one, next)?,)* }
             };
         }
         for_each_noun!(check);
     }
-    change.gone.iter().try_for_each(|one| rights.check_change(Some(one), None, catalog))
+    change.gone.iter().try_for_each(|one| rights.check_change(Some(one), None, now, next))
 }
 
 impl Apply {

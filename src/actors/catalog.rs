@@ -304,7 +304,7 @@ impl CatalogParts {
             let definition = put.draft.clone().check(catalog, &self.defaults).map_err(AlfError::Invalid)?;
             let reference = definition.reference();
             let previous = catalog.get(reference.noun, &reference.name);
-            put.rights.check_change(previous.as_ref(), Some(&definition), catalog)?;
+            put.rights.check_change(previous.as_ref(), Some(&definition), catalog, catalog)?;
             holds(&put.condition, &reference, previous.as_ref().map(AnyDefinition::version))?;
             Ok(Change { put: vec![self.settled(definition, previous)], sent: sent.clone(), ..Change::default() })
         });
@@ -318,7 +318,7 @@ impl CatalogParts {
             let Some(previous) = catalog.get(what.noun, &what.name) else {
                 return Err(AlfError::NotFound(what.clone()));
             };
-            delete.rights.check_change(Some(&previous), None, catalog)?;
+            delete.rights.check_change(Some(&previous), None, catalog, catalog)?;
             holds(&delete.condition, what, Some(previous.version()))?;
             let users = catalog.users_of(what);
             let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.goes_along());

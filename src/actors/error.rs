@@ -25,6 +25,9 @@ pub enum AlfError {
         /// Who names it.
         users: Vec<Reference>,
     },
+    /// Others name what an apply leaves out: all of it, each with the pointer of the list it is left out of.
+    #[error("{} left out and in use, see errors", .0.len())]
+    LeftOutInUse(Vec<Fault>),
     /// It is not (or no longer) what the caller believed.
     #[error("{reference} is at version {}, not at the one that If-Match names", .version.map_or("none".to_owned(), |v| v.to_string()))]
     Precondition {
@@ -91,7 +94,7 @@ pub enum AlfError {
     NotForThis(Noun),
 }
 
-fn list(users: &[Reference]) -> String {
+pub(super) fn list(users: &[Reference]) -> String {
     let shown: Vec<String> = users.iter().take(20).map(ToString::to_string).collect();
     let more = users.len().saturating_sub(20);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

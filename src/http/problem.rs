@@ -220,7 +220,7 @@ pub(super) struct Document<'a> {
     detail: String,
     /// The request's id, as in X-Request-Id and in Alf's log.
     instance: &'a str,
-    /// All that is wrong with a document or a query.
+    /// All that is wrong with a document or a query, or in the way of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
 }
@@ -249,6 +249,13 @@ impl From<Error> for Problem {
             | Error::HostKey(_)
             | Error::KeyFile(_)
             | Error::NotForThis(_) => Self::new(Kind::Conflict, words),
+            Error::LeftOutInUse(faults) => {
+                let detail = match faults.as_slice() {
+                    [one] => one.detail.clone(),
+                    _ => words,
+                };
+                Self { errors: faults, ..Self::new(Kind::Conflict, detail) }
+            }
             Error::Denied(denied) => denied.into(),
             Error::Precondition { .. } => Self::new(Kind::PreconditionFailed, words),
             Error::QueueFull(_) | Error::Unavailable(_) => Self::unavailable(words),
@@ -294,6 +301,7 @@ mod tests {
             (Error::NotFound(web1.clone()), 404),
             (Error::Taken(web1.clone()), 409),
             (Error::InUse { used: web1.clone(), users: vec![] }, 409),
+            (Error::LeftOutInUse(vec![Fault::new("/hosts", "is in use")]), 409),
             (Error::Precondition { reference: web1.clone(), version: Some(2) }, 412),
             (Error::Disabled(web1.name), 409),
             (Error::BeingDone, 409),

@@ -36,6 +36,7 @@ mod openapi;
 mod plugins;
 mod programs;
 mod rights;
+mod rights_walk;
 mod rotate;
 mod runs;
 mod secrets;
