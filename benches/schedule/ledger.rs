@@ -81,7 +81,7 @@ async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Resul
             }
             let mut status = status.clone();
             status.take(&result, TAKING);
-            let save = Write::Save { result: Box::new(result), status: Some(Box::new(status)), until };
+            let save = Write::Save { result: Box::new(result), status: Some(Arc::new(status)), until };
             writer.write(vec![save]).await?;
         }
     };

@@ -27,7 +27,7 @@ impl Handler<Acknowledge> for TaskActor {
         if ack.is_some() && self.status.outcome != Some(Outcome::Problem) {
             return refuse(format!("{} on {} has no PROBLEM", self.task(), self.host));
         }
-        self.status.ack = ack;
+        self.status_mut().ack = ack.map(Box::new);
         self.parts.board.set_status(&self.host, self.task(), &self.status);
         let written = self.parts.writer.write(vec![self.status_write(), Write::Audit(told)]);
         Box::pin(async move { Ok(written.await.map(|_| ())?) })

@@ -105,7 +105,7 @@ impl TaskActor {
     /// one.
     pub(super) fn catch_up(&mut self, now: DateTime<Utc>, turn: Option<Arc<Turn>>, ctx: &mut Context<Self>) {
         self.behind = false;
-        let missed = due::missed(&self.plan.lines, self.cursor, now);
+        let missed = due::missed(self.lines(), self.cursor, now);
         let Some(last) = missed.last() else { return };
         log::debug!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
             "instants passed while Alf was away");
@@ -139,7 +139,7 @@ impl TaskActor {
     /// What is skipped together is stored together, the status with the newest.
     fn save_skipped(&self, skipped: &mut Vec<Settled>, turn: Option<&Arc<Turn>>) {
         if !skipped.is_empty() {
-            saving::save_all(&self.parts, std::mem::take(skipped), self.status.clone(), turn.cloned());
+            saving::save_all(&self.parts, std::mem::take(skipped), Arc::clone(&self.status), turn.cloned());
         }
     }
 }

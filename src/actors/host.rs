@@ -10,7 +10,7 @@ use actix::{Recipient, ResponseActFuture, ResponseFuture, WrapFuture as _};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::audit;
 use super::connection::Connection;
@@ -37,7 +37,7 @@ const MOST_DEATHS: u32 = 2;
 #[rtype(result = "()")]
 pub struct StartRun {
     /// What.
-    pub plan: PairPlan,
+    pub plan: Arc<PairPlan>,
     /// The run.
     pub run: OpenRun,
     /// What is given to it.
@@ -94,6 +94,7 @@ pub struct HostBirth {
 }
 
 /// A task's actor, in whichever of its lives.
+#[derive(Default)]
 pub(super) struct Child {
     pub(super) addr: Option<Addr<TaskActor>>,
     generation: u64,
@@ -114,8 +115,8 @@ pub struct HostActor {
     pub(super) parts: Arc<NodeParts>,
     parent: CancellationToken,
     pub(super) children: HashMap<Name, Child>,
-    /// Dropped with this actor, it ends the children.
-    children_token: DropGuard,
+    /// The children's way to this actor: the same for all of them.
+    runner: Option<Arc<Recipient<StartRun>>>,
     generations: u64,
     pub(super) connection: Connection,
     pub(super) places: Arc<Places>,
@@ -143,7 +144,7 @@ impl HostActor {
             parts: birth.parts,
             parent: birth.parent,
             children: HashMap::new(),
-            children_token: CancellationToken::new().drop_guard(),
+            runner: None,
             generations: 0,
             connection: Connection::default(),
             waiting: Arc::default(),
@@ -159,23 +160,19 @@ impl HostActor {
 
     // === its tasks ===
 
-    fn start_child(&mut self, plan: PairPlan, ctx: &mut Context<Self>) {
+    fn start_child(&mut self, plan: Arc<PairPlan>, ctx: &mut Context<Self>) {
         let task = plan.task.meta.name.clone();
         self.generations += 1;
         let generation = self.generations;
-        let tell = ctx.address().recipient::<ChildEnded<Name>>().downgrade();
-        let key = task.clone();
+        let (tell, key) = (ctx.address().downgrade(), task.clone());
         let obituary = Obituary::new(move |cause| {
             if let Some(parent) = tell.upgrade() {
                 parent.do_send(ChildEnded { key, generation, cause });
             }
         });
-        let child = self.children.entry(task.clone()).or_insert_with(|| Child {
-            addr: None,
-            generation,
-            deaths: Deaths::default(),
-            parked: Vec::new(),
-        });
+        let runner = self.runner.get_or_insert_with(|| Arc::new(ctx.address().recipient()));
+        let runner = Arc::clone(runner);
+        let child = self.children.entry(task.clone()).or_default();
         let mut alive: HashSet<RunId> =
             self.runs.iter().filter(|(_, running)| running.task.as_ref() == Some(&task)).map(|(id, _)| *id).collect();
         alive.extend(child.parked.iter().map(|ended| ended.run.id));
@@ -183,9 +180,8 @@ impl HostActor {
             host: self.plan.host.meta.name.clone(),
             plan,
             parts: Arc::clone(&self.parts),
-            runner: ctx.address().recipient(),
+            runner,
             alive,
-            parent: self.children_token.token().clone(),
             obituary,
         })
         .start();
@@ -334,6 +330,13 @@ impl HostActor {
     }
 }
 
+impl Drop for HostActor {
+    /// Its children end with it, however it ends.
+    fn drop(&mut self) {
+        self.children.values().filter_map(|child| child.addr.as_ref()).for_each(|addr| addr.do_send(Stop));
+    }
+}
+
 impl Actor for HostActor {
     type Context = Context<Self>;
 
@@ -342,7 +345,7 @@ impl Actor for HostActor {
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
         self.parts.board.know_host(self.name());
         for plan in Arc::clone(&self.plan.pairs).iter() {
-            self.start_child(plan.clone(), ctx);
+            self.start_child(Arc::clone(plan), ctx);
         }
         let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
         self.settle_orphans(Reason::Aborted, message);
@@ -392,7 +395,7 @@ impl Handler<RunTask> for HostActor {
         let claimed = self.parts.writer.write_soon(claim).inspect(move |_| drop(once));
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
-                let plan = PairPlan::unlinked(&actor.plan.host, request.task);
+                let plan = Arc::new(PairPlan::unlinked(&actor.plan.host, request.task));
                 actor.start_run(StartRun { plan, run, given }, ctx);
                 Ok(id)
             }
@@ -419,14 +422,15 @@ impl Handler<ReplanHost> for HostActor {
         let linked: HashSet<Name> = self.plan.pairs.iter().map(|pair| pair.task.meta.name.clone()).collect();
         let gone: Vec<Name> = self.children.keys().filter(|task| !linked.contains(*task)).cloned().collect();
         gone.iter().for_each(|task| self.remove_child(task));
-        let before: HashMap<&Name, &PairPlan> = before.pairs.iter().map(|pair| (&pair.task.meta.name, pair)).collect();
+        let before: HashMap<&Name, &Arc<PairPlan>> =
+            before.pairs.iter().map(|pair| (&pair.task.meta.name, pair)).collect();
         for pair in Arc::clone(&self.plan.pairs).iter() {
             let name = &pair.task.meta.name;
             match self.children.get(name) {
-                None => self.start_child(pair.clone(), ctx),
+                None => self.start_child(Arc::clone(pair), ctx),
                 // One that is being built anew gets the present plan then.
                 Some(Child { addr: Some(addr), .. }) if before.get(name) != Some(&pair) => {
-                    addr.do_send(Replan(pair.clone()))
+                    addr.do_send(Replan(Arc::clone(pair)))
                 }
                 Some(_) => {}
             }

@@ -23,7 +23,7 @@ pub struct HostPlan {
     /// Whether other hosts are reached through it.
     pub leads_on: bool,
     /// Its linked tasks; shared by who holds the plan.
-    pub pairs: Arc<[PairPlan]>,
+    pub pairs: Arc<[Arc<PairPlan>]>,
 }
 
 /// What the definitions come to for one (host, task).
@@ -69,14 +69,14 @@ impl HostPlan {
                 let due = host.enabled && task.enabled;
                 let lines = if due { catalog.lines_of(&task.meta.name, host).into() } else { Arc::default() };
                 let env = host.env.overlaid(&task.env).overlaid(&link.env);
-                PairPlan {
+                Arc::new(PairPlan {
                     timeout: link.timeout.unwrap_or(task.timeout),
                     env,
                     lines,
                     pauses: catalog.pauses_of(&task.meta.name, host),
                     timezone: host.timezone,
                     task,
-                }
+                })
             })
             .collect();
         Self {

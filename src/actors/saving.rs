@@ -15,7 +15,7 @@ use crate::store::Write;
 pub(super) fn save(
     parts: &Arc<NodeParts>,
     result: RunResult,
-    status: Option<PairStatus>,
+    status: Option<Arc<PairStatus>>,
     until: Option<Timestamp>,
     change: Option<Draft>,
 ) {
@@ -24,8 +24,7 @@ pub(super) fn save(
     tell(&result);
     let parts = Arc::clone(parts);
     let (id, reason, duration) = (result.id, result.reason, result.duration_ms());
-    let written =
-        parts.writer.write(vec![Write::Save { result: Box::new(result), status: status.map(Box::new), until }]);
+    let written = parts.writer.write(vec![Write::Save { result: Box::new(result), status, until }]);
     actix_rt::spawn(async move {
         let written = written.await;
         if written.is_ok() {
@@ -47,13 +46,13 @@ pub(super) type Settled = (RunResult, Option<Timestamp>);
 
 /// The same for Results of instants at which nothing was executed, in one commit; the pair's status goes with the last
 /// of them. What is held is let go of when they are stored.
-pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settled>, status: PairStatus, held: T) {
+pub(super) fn save_all<T: Send + 'static>(parts: &Arc<NodeParts>, all: Vec<Settled>, status: Arc<PairStatus>, held: T) {
     let Some((newest, _)) = all.last() else { return };
     parts.board.storing(newest, Some(&status));
     let (count, last) = (all.len() as u64, newest.id);
     let news: Vec<Draft> = all.iter().map(|(result, _)| Draft::result(result)).collect();
     let reasons: Vec<_> = all.iter().map(|(result, _)| result.reason).collect();
-    let mut status = Some(Box::new(status));
+    let mut status = Some(status);
     let write = |(result, until): Settled| Write::Save {
         status: status.take_if(|_| result.id == last),
         result: Box::new(result),

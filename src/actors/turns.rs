@@ -80,10 +80,10 @@ impl TaskActor {
         let given = Arc::clone(given);
         match turn {
             Turn::Later => self.waiting.push_back(Waiting { run: run.clone(), given, claimed: false }),
-            Turn::Now | Turn::Never(_) => drop(self.in_flight.insert(run.id, given)),
+            Turn::Now | Turn::Never(_) => drop(self.in_flight.insert(run.id, Some(given))),
         }
         // Another attempt of a run before this one would be one too many.
-        self.status.retry = None;
+        self.forget_retry(|_| true);
         self.parts.board.open(&self.host, Some(self.task()), run.clone());
         let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         let until = super::ledger::instant_of(run);
@@ -106,7 +106,7 @@ impl TaskActor {
                 waiting.claimed = true;
                 self.next_turn();
             }
-            None => self.runner.do_send(StartRun { plan: self.plan.clone(), run, given }),
+            None => self.runner.do_send(StartRun { plan: Arc::clone(&self.plan), run, given }),
         }
     }
 
@@ -119,8 +119,8 @@ impl TaskActor {
                 let message = "Alf stopped before it could start".to_owned();
                 self.ended(&run, RunEnd::NotRun { reason: Reason::Aborted, message });
             } else {
-                self.in_flight.insert(run.id, Arc::clone(&given));
-                self.runner.do_send(StartRun { plan: self.plan.clone(), run, given });
+                self.in_flight.insert(run.id, Some(Arc::clone(&given)));
+                self.runner.do_send(StartRun { plan: Arc::clone(&self.plan), run, given });
             }
         }
     }

@@ -232,8 +232,8 @@ impl Catalog {
             .values()
             .filter(|link| applies(link))
             .filter_map(|link| match &link.when {
-                When::Inline { cron, timezone } => {
-                    let line = PairLine::of(&link.meta, cron, *timezone, &DueRules::default(), host, task);
+                When::Inline { cron, timezone, rules } => {
+                    let line = PairLine::of(&link.meta, cron, *timezone, rules, host, task);
                     Some(PairLine { finish_by: link.finish_by.clone(), ..line })
                 }
                 When::Schedule(name) => {
@@ -267,7 +267,7 @@ impl DowntimesOn {
     }
 }
 
-/// One line by which a pair is due.
+/// One line by which a pair is due. Each pair has its own; what is the same for many it shares with them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairLine {
     /// The schedule, or the task-schedule where the line stands there.
@@ -277,23 +277,23 @@ pub struct PairLine {
     /// The zone whose wall clock it follows.
     pub timezone: Timezone,
     /// How its instants are taken.
-    pub rules: DueRules,
+    pub rules: Arc<DueRules>,
     /// How far this pair is from the line's instants.
     pub offset: TimeDelta,
     /// By when what it makes due must have gone well.
-    pub finish_by: Option<FinishBy>,
-    /// Since when it is so: earlier instants came by another definition, or by none.
+    pub finish_by: Option<Arc<FinishBy>>,
+    /// Since when it is so by its definitions: earlier instants came by others, or by none.
     pub since: Option<Timestamp>,
 }
 
 impl PairLine {
-    fn of(meta: &Meta, cron: &CronLine, zone: LineZone, rules: &DueRules, host: &Host, task: &Name) -> Self {
+    fn of(meta: &Meta, cron: &CronLine, zone: LineZone, rules: &Arc<DueRules>, host: &Host, task: &Name) -> Self {
         Self {
             schedule: meta.name.clone(),
             cron: cron.clone(),
             timezone: zone.on(host.timezone),
             offset: rules.splay.offset(cron, &host.meta.name, task),
-            rules: rules.clone(),
+            rules: Arc::clone(rules),
             finish_by: None,
             since: meta.updated_at,
         }

@@ -25,7 +25,8 @@ pub struct LastResult {
     pub duration_ms: Option<i64>,
 }
 
-/// How a pair stands: kept in the store as a small record of its own, so that it survives a restart.
+/// How a pair stands: kept in the store as a small record of its own, so that it survives a restart. There are many, so
+/// what few of them have stands apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PairStatus {
@@ -48,17 +49,17 @@ pub struct PairStatus {
     /// The newest Results first.
     pub last: LastResults,
     /// The next attempt of a soft PROBLEM.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// The last states that counted.
     pub history: Option<StateHistory>,
     /// Whether they change too often to be told each time.
     pub flapping: bool,
     /// Who knows of its PROBLEM.
-    pub ack: Option<Ack>,
+    pub ack: Option<Box<Ack>>,
     /// What is to go well by some time, and has not yet.
-    pub expected: Option<Expected>,
+    pub expected: Option<Box<Expected>>,
     /// What should have gone well by some time that is over.
-    pub late: Option<Expected>,
+    pub late: Option<Box<Expected>>,
     /// What is due at all: a restart must not count otherwise.
     pub watched: Option<Watched>,
 }

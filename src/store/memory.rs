@@ -185,7 +185,7 @@ impl Inner {
                 pair.open.remove(&result.id);
                 pair.move_forward(until);
                 if let Some(status) = status {
-                    pair.status = Some(*status);
+                    pair.status = Some(Arc::unwrap_or_clone(status));
                 }
                 self.saved.push(result.id);
                 self.results.insert(result.id, *result);
@@ -202,7 +202,7 @@ impl Inner {
                 Written::Done
             }
             Write::SetStatus { host, task, status } => {
-                self.pair_mut(&host, Some(&task)).status = Some(*status);
+                self.pair_mut(&host, Some(&task)).status = Some(Arc::unwrap_or_clone(status));
                 Written::Done
             }
             Write::SetHost { host, record } => {

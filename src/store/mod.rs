@@ -9,6 +9,7 @@ pub mod once;
 pub mod sqlite;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -142,7 +143,7 @@ pub enum Write {
         /// The Result.
         result: Box<RunResult>,
         /// The pair's status with this Result in it; none for a run of a pair that is not linked.
-        status: Option<Box<PairStatus>>,
+        status: Option<Arc<PairStatus>>,
         /// The instant it settles, when it was not claimed before.
         until: Option<Timestamp>,
     },
@@ -170,7 +171,7 @@ pub enum Write {
         /// The task.
         task: Name,
         /// The pair's status.
-        status: Box<PairStatus>,
+        status: Arc<PairStatus>,
     },
     /// Keeps how a host stands, replacing what was there. Answered by `Done`.
     SetHost {

@@ -1,7 +1,7 @@
 //! How the linked pairs stand, read where they are: of ten thousand of them a page shows a hundred.
 
 use super::{Board, Pair};
-use crate::model::{Name, Outcome, State, StatusRow, Timestamp};
+use crate::model::{Ack, Name, Outcome, State, StatusRow, Timestamp};
 
 /// A linked pair as it stands on the board.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ impl Pair {
             since: status.since,
             flapping: status.flapping,
             acknowledged: ack.is_some(),
-            ack: ack.cloned(),
+            ack: ack.map(|ack| Ack::clone(ack)),
             // The catalog knows.
             in_downtime: false,
             running: !self.running.is_empty(),

@@ -1,6 +1,6 @@
 //! The ledger: claims, Results, statuses, learnt host keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
 
@@ -28,7 +28,7 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
                     move_forward(connection, pair, until)?;
                 }
                 if let Some(status) = status {
-                    set_status(connection, pair, *status)?;
+                    set_status(connection, pair, &status)?;
                 }
             }
             Ok(Written::Done)
@@ -44,7 +44,7 @@ pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) ->
         }
         Write::SetStatus { host, task, status } => {
             let pair = known.names.pair(connection, &host, Some(&task))?;
-            set_status(connection, pair, *status)?;
+            set_status(connection, pair, &status)?;
             Ok(Written::Done)
         }
         Write::SetHost { host, record } => {
@@ -149,7 +149,7 @@ fn move_forward(connection: &Connection, pair: i64, until: Timestamp) -> Result<
     Ok(move_forward.execute((pair, until.millis()))? == 1)
 }
 
-fn set_status(connection: &Connection, pair: i64, status: PairStatus) -> Result<(), Fault> {
+fn set_status(connection: &Connection, pair: i64, status: &PairStatus) -> Result<(), Fault> {
     let (json, last) = status::write(status)?;
     connection
         .prepare_cached(
@@ -168,12 +168,13 @@ fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<Written, Fault
     Ok(Written::Done)
 }
 
-/// The key of a pair in its row.
-fn pair_of(connection: &Connection, pair: i64) -> Result<(Name, Option<Name>), Fault> {
-    let mut name = connection.prepare_cached("SELECT name FROM names WHERE id = ?1")?;
-    let mut name = |id: i64| read::name(&name.query_row([id], |row| row.get::<_, String>(0))?);
-    let task = Some(pair & 0xFFFF_FFFF).filter(|id| *id != AD_HOC);
-    Ok((name(pair >> 32)?, task.map(name).transpose()?))
+/// All names by their numbers; pairs share them.
+fn names(connection: &Connection) -> Result<HashMap<i64, Name>, Fault> {
+    let mut select = connection.prepare("SELECT id, name FROM names")?;
+    let names = select.query_and_then([], |row| {
+        Ok((row.get(0)?, read::name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?))
+    })?;
+    names.collect()
 }
 
 /// All pairs' records.
@@ -218,10 +219,13 @@ pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
             due_at: read::timestamp(row.get(7)?)?,
         });
     }
+    let names = names(connection)?;
+    let name = |id: i64| names.get(&id).cloned().ok_or_else(|| Fault::Unreadable(format!("there is no name {id}")));
     parts
         .into_iter()
         .map(|(pair, Parts { claimed_until, open, status })| {
-            let (host, task) = pair_of(connection, pair)?;
+            let task = Some(pair & 0xFFFF_FFFF).filter(|id| *id != AD_HOC);
+            let (host, task) = (name(pair >> 32)?, task.map(name).transpose()?);
             Ok(PairRecord { host, task, claimed_until, open, status })
         })
         .collect()

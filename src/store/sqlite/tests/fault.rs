@@ -1,5 +1,7 @@
 //! Faults while it runs: nothing half done, the cause named, and it works again by itself.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::store::conformance::samples::{DAY, MINUTE};
 
@@ -116,7 +118,7 @@ async fn what_cannot_be_read_is_reported_with_its_place() {
             sealed: None,
         };
         store.change_definitions(0, vec![DefinitionChange::Put(row)]).await.unwrap();
-        let saved = Write::Save { result: Box::new(any_result()), status: Some(Box::default()), until: None };
+        let saved = Write::Save { result: Box::new(any_result()), status: Some(Arc::default()), until: None };
         let pinned =
             crate::store::HostKeyRecord { host: name("h"), address: "h".to_owned(), port: 22, keys: Vec::new() };
         let writes = vec![claim(&name("host"), &name("task"), id(1)), saved, Write::PinHostKey(pinned)];
