@@ -170,21 +170,12 @@ impl HostActor {
                 parent.do_send(ChildEnded { key, generation, cause });
             }
         });
-        let runner = self.runner.get_or_insert_with(|| Arc::new(ctx.address().recipient()));
-        let runner = Arc::clone(runner);
+        let runner = Arc::clone(self.runner.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
+        let (host, parts) = (self.name().clone(), Arc::clone(&self.parts));
         let child = self.children.entry(task.clone()).or_default();
-        let mut alive: HashSet<RunId> =
-            self.runs.iter().filter(|(_, running)| running.task.as_ref() == Some(&task)).map(|(id, _)| *id).collect();
-        alive.extend(child.parked.iter().map(|ended| ended.run.id));
-        let addr = TaskActor::new(TaskBirth {
-            host: self.plan.host.meta.name.clone(),
-            plan,
-            parts: Arc::clone(&self.parts),
-            runner,
-            alive,
-            obituary,
-        })
-        .start();
+        let running = self.runs.iter().filter(|(_, running)| running.task.as_ref() == Some(&task)).map(|(id, _)| *id);
+        let alive = running.chain(child.parked.iter().map(|ended| ended.run.id)).collect();
+        let addr = TaskActor::new(TaskBirth { host, plan, parts, runner, alive, obituary }).start();
         child.deaths.born();
         (child.addr, child.generation) = (Some(addr), generation);
         for ended in std::mem::take(&mut child.parked) {
