@@ -10,9 +10,9 @@ use super::error::{AlfError, list};
 use super::once::Once;
 use crate::for_each_noun;
 use crate::model::{
-    AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Name, Noun, Origin, Reference, Rights, Selector,
+    AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Noun, Origin, Reference, Rights, Selector,
 };
-use crate::store::CameTo;
+use crate::store::{CameTo, ChangedOne, Changes};
 
 /// Creates and replaces all that a document holds and deletes what it leaves out, if that is wanted.
 #[derive(Debug, Clone, Message)]
@@ -30,6 +30,8 @@ pub struct Apply {
     pub rights: Rights,
     /// Who that is.
     pub origin: Arc<Origin>,
+    /// Whether the answer shows what each was and is.
+    pub documents: bool,
     /// The request that asks, where it is to be done once.
     pub once: Option<Once>,
 }
@@ -70,7 +72,7 @@ impl CatalogParts {
         let put = put.collect();
         let gone_definitions = gone.iter().filter_map(|what| catalog.get(what.noun, &what.name)).collect();
         let mut change = Change { put, gone: gone_definitions, ..Change::default() };
-        change.remember = apply.once.as_ref().map(|once| once.record(change.came_to()));
+        change.remember = apply.once.as_ref().map(|once| once.record(CameTo::Applied(change.told(apply.documents))));
         // Hosts that go are there for this: whose they are says who may change what names them.
         check_rights(&change, &apply.rights, catalog, &next)?;
         gone.iter().for_each(|what| next.remove(what.noun, &what.name));
@@ -80,21 +82,26 @@ impl CatalogParts {
 }
 
 impl Change {
-    /// What is remembered of it.
-    fn came_to(&self) -> CameTo {
-        let named = |one: &AnyDefinition| -> (String, Name) {
-            let what = one.reference();
-            (what.noun.singular().to_owned(), what.name)
+    /// What became of each definition, and where that is wanted what it was and is.
+    pub fn told(&self, documents: bool) -> Changes {
+        let document = |one: &AnyDefinition| one.document().ok().filter(|_| documents);
+        let changed = |before: Option<&AnyDefinition>, after: Option<&AnyDefinition>, what: &AnyDefinition| {
+            let what = what.reference();
+            let (before, after) = (before.and_then(document), after.and_then(document));
+            ChangedOne { noun: what.noun.singular().to_owned(), name: what.name, before, after }
         };
-        let put = |so: fn(&PutDone) -> bool| {
-            self.put.iter().filter(|done| so(done)).map(|done| named(&done.definition)).collect()
-        };
-        CameTo::Applied {
-            created: put(|done| done.created),
-            updated: put(|done| done.changed && !done.created),
-            unchanged: put(|done| !done.changed),
-            deleted: self.gone.iter().map(named).collect(),
+        let mut told = Changes::default();
+        for PutDone { definition, previous, changed: is_changed, created } in &self.put {
+            if !is_changed {
+                told.unchanged.push(changed(None, None, definition));
+            } else if *created {
+                told.created.push(changed(None, Some(definition), definition));
+            } else {
+                told.updated.push(changed(previous.as_ref(), Some(definition), definition));
+            }
         }
+        told.deleted = self.gone.iter().map(|one| changed(Some(one), None, one)).collect();
+        told
     }
 }
 

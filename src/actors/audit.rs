@@ -58,15 +58,13 @@ fn changed_fields(before: &AnyDefinition, now: &AnyDefinition) -> Vec<String> {
 }
 
 fn parts(definition: &AnyDefinition) -> (Map<String, Value>, Secrets) {
-    macro_rules! parts {
+    macro_rules! secrets {
         ($($kind:ident $field:ident),*) => {
-            match definition {
-                $(AnyDefinition::$kind(one) => (serde_json::to_value(one.document()), one.secrets()),)*
-            }
+            match definition { $(AnyDefinition::$kind(one) => one.secrets(),)* }
         };
     }
-    let (document, secrets) = for_each_noun!(parts);
-    let fields = match document {
+    let secrets = for_each_noun!(secrets);
+    let fields = match definition.document() {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     };

@@ -47,11 +47,6 @@ pub enum AlfError {
         "another request had this Idempotency-Key: one key goes with one request, that is method, path, query and body"
     )]
     KeyOfAnother,
-    /// What became of a request is known in parts only.
-    #[error(
-        "the request with this Idempotency-Key was cut off, and it is not known which of its runs were started: GET /api/v1/results?group={0} and GET /api/v1/runs show those that were; another key does it anew"
-    )]
-    CutOff(RunId),
     /// What became of a request is too much to be kept.
     #[error(
         "the request with this Idempotency-Key was done, and its answer was too large to be kept; what is there now shows what it did"

@@ -47,7 +47,7 @@ pub use super::stats::Stats;
 pub use super::supervision::ActorHealth as Health;
 pub use crate::ssh::doctor::{Check, Finding, Verdict};
 pub use crate::ssh::output::{Piece, Stream};
-pub use crate::store::CameTo;
+pub use crate::store::{CameTo, ChangedOne, Changes};
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);

@@ -58,6 +58,7 @@ struct Held {
     key: ContentHash,
     request: ContentHash,
     at: Timestamp,
+    begun: Option<RunId>,
     _place: OwnedMutexGuard<()>,
 }
 
@@ -74,6 +75,11 @@ impl Once {
         let came_to = if fits { came_to } else { CameTo::TooLarge };
         let Held { key, request, at, .. } = &*self.0;
         OnceRecord { key: key.clone(), request: request.clone(), at: *at, came_to }
+    }
+
+    /// The group whose runs were being started when Alf ended; it is gone on with.
+    pub(super) fn begun(&self) -> Option<RunId> {
+        self.0.begun
     }
 
     /// Remembers that runs of this group are being started.
@@ -95,7 +101,7 @@ impl Once {
 /// Whether a request is to be done.
 #[derive(Debug)]
 pub enum Asked {
-    /// It is new.
+    /// It is new, or was cut off before it was done.
     Anew(Once),
     /// It was done before.
     Before(CameTo),
@@ -109,15 +115,16 @@ impl AlfHandle {
         let place = place.map_err(|_| AlfError::BeingDone)?;
         let now = self.now();
         let before = self.store.remembered(key.clone()).await?;
-        match before.filter(|before| now.get() - before.at.get() < KEPT) {
-            None => Ok(Asked::Anew(Once(Arc::new(Held { key, request, at: now, _place: place })))),
-            Some(before) if before.request != request => Err(AlfError::KeyOfAnother),
+        let begun = match before.filter(|before| now.get() - before.at.get() < KEPT) {
+            None => None,
+            Some(before) if before.request != request => return Err(AlfError::KeyOfAnother),
             Some(before) => match before.came_to {
-                CameTo::Begun(group) => Err(AlfError::CutOff(group)),
-                CameTo::TooLarge => Err(AlfError::TooLargeToRemember),
-                came_to => Ok(Asked::Before(came_to)),
+                CameTo::Begun(group) => Some(group),
+                CameTo::TooLarge => return Err(AlfError::TooLargeToRemember),
+                came_to => return Ok(Asked::Before(came_to)),
             },
-        }
+        };
+        Ok(Asked::Anew(Once(Arc::new(Held { key, request, at: now, begun, _place: place }))))
     }
 
     /// All is started that a request for a group of runs has started; where that is nothing it may be tried again.

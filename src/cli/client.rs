@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::error::ParseError;
 use awc::body::SizedStream;
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::{Method, header};
@@ -178,9 +179,7 @@ impl Client {
     /// Changes some fields of what is still at the version of this entity tag.
     pub(super) async fn patch(&self, path: &str, fields: Doc, etag: Option<&str>) -> Result<Answer, CliError> {
         let condition = etag.map(|etag| (header::IF_MATCH, etag));
-        let fields = Body::Json(fields);
-        let answer = self.begin(Method::PATCH, path, &[], &fields, Accept::Json.as_str(), condition).await?;
-        self.whole(answer).await
+        self.send_with(Method::PATCH, path, &[], &Body::Json(fields), Accept::Json, condition).await
     }
 
     /// Deletes.
@@ -197,7 +196,20 @@ impl Client {
         body: &Body,
         accept: Accept,
     ) -> Result<Answer, CliError> {
-        let answer = self.begin(method, path, query, body, accept.as_str(), None).await?;
+        self.send_with(method, path, query, body, accept, None).await
+    }
+
+    /// One request with another header.
+    pub(super) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        body: &Body,
+        accept: Accept,
+        more: Option<(header::HeaderName, &str)>,
+    ) -> Result<Answer, CliError> {
+        let answer = self.begin(method, path, query, body, accept.as_str(), more).await?;
         self.whole(answer).await
     }
 
@@ -244,7 +256,7 @@ impl Client {
             .any(|value| value.contains("rel=\"next\"") || value.contains("rel=next"));
         let etag = answer.headers().get(header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = answer.status().as_u16();
-        let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_off(&error))?;
+        let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_short(&error))?;
         Ok(Answer { status, has_next, etag, body })
     }
 
@@ -253,8 +265,8 @@ impl Client {
         let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*", None).await?;
         loop {
             let chunk = tokio::time::timeout(ANSWER, answer.next()).await;
-            match chunk.map_err(|_| self.unreachable("the answer stopped in the middle"))? {
-                Some(chunk) => output.data(&chunk.map_err(|error| self.cut_off(&error))?)?,
+            match chunk.map_err(|_| self.cut_off("the answer stopped in the middle"))? {
+                Some(chunk) => output.data(&chunk.map_err(|error| self.cut_short(&error))?)?,
                 None => return Ok(()),
             }
             if output.is_closed() {
@@ -272,12 +284,12 @@ impl Client {
         let accept = "text/event-stream, application/problem+json";
         let after = after.map(|after| (LAST_EVENT_ID, after));
         let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, after).await?;
-        Ok(answer.map(|piece| piece.map_err(|error| self.cut_off(&error))))
+        Ok(answer.map(|piece| piece.map_err(|error| self.cut_short(&error))))
     }
 
     /// That a stream ended before its time.
     pub(super) fn broken_off(&self) -> CliError {
-        self.unreachable("its event stream broke off")
+        self.cut_off("its event stream broke off")
     }
 
     async fn begin(
@@ -341,16 +353,19 @@ impl Client {
         if status.is_success() {
             return Ok(answer);
         }
-        let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
+        let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let content_type = text(header::CONTENT_TYPE).unwrap_or_default().to_owned();
+        let retry_after = text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
         let body = answer.body().limit(LARGEST_PROBLEM).await.unwrap_or_default();
         let reason = status.canonical_reason().unwrap_or_default();
-        Err(CliError::Problem(Problem::read(status.as_u16(), reason, &content_type, &body)))
+        let mut problem = Problem::read(status.as_u16(), reason, &content_type, &body);
+        problem.retry_after = retry_after;
+        Err(CliError::Problem(problem))
     }
 
     fn not_sent(&self, error: &SendRequestError) -> CliError {
         match error {
-            SendRequestError::Timeout => self.unreachable(&format!("no answer within {} s", ANSWER.as_secs())),
+            SendRequestError::Timeout => self.cut_off(&format!("no answer within {} s", ANSWER.as_secs())),
             SendRequestError::Connect(ConnectError::Timeout) => {
                 self.unreachable(&format!("no connection within {} s", CONNECT.as_secs()))
             }
@@ -358,15 +373,22 @@ impl Client {
             SendRequestError::Connect(ConnectError::Resolver(error)) => {
                 self.unreachable(&format!("the name cannot be resolved: {error}"))
             }
-            SendRequestError::Send(error) => self.unreachable(&reason(error)),
+            SendRequestError::Connect(ConnectError::Disconnected) => self.cut_off("it closed the connection"),
+            SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
+                self.cut_off(&reason(error))
+            }
             SendRequestError::Response(_) => self.unreachable("the answer is not HTTP"),
             SendRequestError::Url(error) => CliError::Usage(format!("URL {}: {error}", self.url)),
             other => self.unreachable(&other.to_string()),
         }
     }
 
-    fn cut_off(&self, error: &PayloadError) -> CliError {
-        self.unreachable(&format!("the answer broke off: {error}"))
+    fn cut_off(&self, cause: &str) -> CliError {
+        CliError::BrokenOff { url: self.url.clone(), cause: super::text::escaped(cause) }
+    }
+
+    fn cut_short(&self, error: &PayloadError) -> CliError {
+        self.cut_off(&format!("the answer broke off: {error}"))
     }
 
     fn unreachable(&self, cause: &str) -> CliError {

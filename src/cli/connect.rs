@@ -61,7 +61,7 @@ impl Client {
     /// Whether something answers there, whatever it says.
     async fn probe(&self) -> Result<(), CliError> {
         match self.get("/health/live", &[]).await {
-            Err(error @ CliError::Unreachable { .. }) => Err(error),
+            Err(error) if error.is_away() => Err(error),
             _ => Ok(()),
         }
     }

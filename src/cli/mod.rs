@@ -33,6 +33,7 @@ mod key_args;
 mod key_create;
 mod live;
 mod nouns;
+mod once;
 mod output;
 mod prefix;
 mod problem;

@@ -67,8 +67,8 @@ async fn create(noun: Noun, args: &CreateArgs, session: &mut Session) -> Result<
     for (index, body) in bodies.iter().enumerate() {
         match create_one(noun, body, &client, session).await {
             Ok(()) => {}
-            Err(error @ (CliError::Unreachable { .. } | CliError::Output(_))) => return Err(error),
-            Err(error) if bodies.len() == 1 => return Err(error),
+            Err(error) if bodies.len() == 1 || error.is_away() => return Err(error),
+            Err(error @ CliError::Output(_)) => return Err(error),
             Err(error) => {
                 session.output.note(&format!("error: document {} ({}): {error}", index + 1, describe(body)));
                 exit = error.exit();

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::args::{Format, RunArgs};
-use super::client::{API, Body, Client};
+use super::client::{API, Accept, Body, Client};
 use super::columns::{RESULT_ROWS, field};
 use super::doc::Doc;
 use super::error::{CliError, Exit};
@@ -92,7 +92,8 @@ pub(super) async fn start(
 
 async fn on_one(host: &Name, path: &str, body: &Body, mode: Mode, session: &mut Session) -> Result<Exit, CliError> {
     let client = session.client().await?;
-    let id = run_of(&client.post(path, &[], body).await?.doc()?)?;
+    let answer = client.post_once(path, &[], body, Accept::Json, &mut session.output).await?;
+    let id = run_of(&answer.doc()?)?;
     let Mode::Wait(deadline) = mode else {
         session.output.line(&id.to_string())?;
         session.output.note(&format!("started; alf result {id} shows its end"));
@@ -153,7 +154,7 @@ async fn on_many(path: &str, body: &Body, mode: Mode, session: &mut Session) -> 
         ));
     }
     let client = session.client().await?;
-    let group = client.post(path, &[], body).await?.doc()?;
+    let group = client.post_once(path, &[], body, Accept::Json, &mut session.output).await?.doc()?;
     let started = group.list("runs").iter().map(|run| Ok((field(run, "host"), run_of(run)?)));
     let started: Vec<(String, RunId)> = started.collect::<Result<_, CliError>>()?;
     let mut exits = vec![Exit::Ok];

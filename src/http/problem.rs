@@ -240,8 +240,7 @@ impl From<Error> for Problem {
             Error::Overlap(run) => Self::new(Kind::Conflict, words).with(LOCATION, format!("/api/v1/runs/{run}")),
             Error::BeingDone => Self::new(Kind::Conflict, words).with(RETRY_AFTER, TRY_AGAIN.to_string()),
             Error::KeyOfAnother => Self::invalid(vec![Fault::new("", words)]),
-            Error::CutOff(_)
-            | Error::TooLargeToRemember
+            Error::TooLargeToRemember
             | Error::Taken(_)
             | Error::InUse { .. }
             | Error::Disabled(_)

@@ -90,6 +90,10 @@ macro_rules! catalogued {
                 match self { $(Self::$kind(one) => one.meta.version,)* }
             }
 
+            /// Its document, which holds no secret.
+            pub fn document(&self) -> serde_json::Result<serde_json::Value> {
+                match self { $(Self::$kind(one) => serde_json::to_value(one.document()),)* }
+            }
         }
 
         $(impl Catalogued for $kind {

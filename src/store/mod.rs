@@ -20,7 +20,7 @@ use crate::model::{
     Reference, ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trigger,
 };
 pub use error::StoreError;
-pub use once::{CameTo, OnceRecord};
+pub use once::{CameTo, ChangedOne, Changes, OnceRecord};
 
 /// A definition as it is kept: its document as JSON, its secrets apart and sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]

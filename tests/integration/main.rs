@@ -19,6 +19,7 @@ mod bombs;
 mod canaries;
 mod cli;
 mod cli_apply;
+mod cli_once;
 mod doctor;
 mod events;
 mod examples;

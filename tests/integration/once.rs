@@ -70,16 +70,18 @@ fn a_group_and_an_apply_are_answered_as_before() {
     assert_eq!((first["runs"].as_array().unwrap().len(), &first["refused"][0]["host"]), (1, &json!("off")));
     let document =
         json!({"tasks": [{"name": "check", "command": "true"}], "hosts": [{"name": "off", "enabled": false}]});
-    let applied = post(&service, "apply", "apply", &document).expect(200).json();
-    assert_eq!(applied["created"], json!([{"noun": "task", "name": "check"}]), "{applied}");
+    let applied = post(&service, "apply?documents=true", "apply", &document).expect(200).json();
+    assert_eq!(applied["created"][0]["after"]["command"], "true", "{applied}");
 
     service.end("KILL");
     service.restart();
     let again = post(&service, "exec", "group", &body).expect(202);
     assert!(is_replayed(&again) && again.json() == first, "{}", again.text());
     service.call("DELETE", "/api/v1/tasks/check", &[], None).expect(204);
-    let again = post(&service, "apply", "apply", &document).expect(200);
+    let again = post(&service, "apply?documents=true", "apply", &document).expect(200);
     assert!(is_replayed(&again) && again.json() == applied, "{}", again.text());
+    let xml = post(&service, "apply?documents=true&format=xml", "apply", &document).expect(200);
+    assert!(is_replayed(&xml) && xml.text().contains("<after><name>check</name>"), "{}", xml.text());
     service.call("GET", "/api/v1/tasks/check", &[], None).expect(404);
     let anew = post(&service, "apply", "another", &document).expect(200);
     assert!(!is_replayed(&anew));

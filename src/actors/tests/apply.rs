@@ -24,7 +24,7 @@ fn wanted(document: &str) -> Apply {
         }
     }
     let (items, rights, origin) = (Arc::new(items), Rights::all(), Arc::default());
-    Apply { items, nouns, prune: None, dry_run: false, rights, origin, once: None }
+    Apply { items, nouns, prune: None, dry_run: false, rights, origin, documents: false, once: None }
 }
 
 fn pruning(document: &str, selector: &str) -> Apply {

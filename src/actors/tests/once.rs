@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::support::{Alf, UNSCHEDULED, name, seconds};
 use crate::actors::error::AlfError;
-use crate::actors::handle::{Applied, Apply, Asked, CameTo, Once, Order, What};
-use crate::model::{ContentHash, Rights, RunId};
+use crate::actors::handle::{Applied, Apply, Asked, CameTo, ChangedOne, Changes, Once, Order, What};
+use crate::model::{ContentHash, ResultQuery, Rights, RunId};
 use crate::ssh::fake::FakeExec;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -140,10 +140,11 @@ async fn what_is_refused_may_be_tried_again() {
 }
 
 #[actix_rt::test]
-async fn a_group_is_remembered_as_a_whole_or_as_cut_off() {
-    let alf = Alf::with(&fleet()).await;
+async fn a_group_is_remembered_as_a_whole_and_gone_on_with_where_it_was_cut_off() {
+    let hosts = r#""hosts": [{"name": "web2"}, "#;
+    let alf = Alf::with(&fleet().replace(r#""hosts": ["#, hosts)).await;
     let selector = "*".parse().unwrap();
-    let what = || What::Task(name("check"));
+    let what = || What::Task(name("loose"));
     let once = anew(&alf, "whole").await;
     let given = Arc::default();
     let group =
@@ -154,11 +155,23 @@ async fn a_group_is_remembered_as_a_whole_or_as_cut_off() {
 
     let once = anew(&alf, "cut").await;
     alf.settle().await;
-    let group = alf.handle.start_on_many(&selector, &Rights::all(), what(), given, Some(&once)).await.unwrap();
+    alf.hosts().always("web1", FakeExec::exit(0).after(seconds(600)));
+    // It came no further than the first host.
+    let first = "@name=web1".parse().unwrap();
+    let cut = alf.handle.start_on_many(&first, &Rights::all(), what(), Arc::clone(&given), Some(&once)).await.unwrap();
     drop(once);
     let alf = alf.crash().await.start().await;
-    assert_eq!(asked(&alf, "cut", "request").await.err(), Some(AlfError::CutOff(group.id)));
     assert_eq!(before(&alf, "whole").await, came_to);
+    let once = anew(&alf, "cut").await;
+    let group = alf.handle.start_on_many(&selector, &Rights::all(), what(), given, Some(&once)).await.unwrap();
+    assert_eq!((group.id, &group.runs[0]), (cut.id, &cut.runs[0]), "where it was started it is not started again");
+    assert_eq!(group.runs.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>(), ["web1", "web2"]);
+    let came_to = CameTo::Group { id: group.id, runs: group.runs, refused: Vec::new() };
+    alf.handle.began(once, came_to.clone()).await;
+    assert_eq!(before(&alf, "cut").await, came_to);
+    alf.settle().await;
+    let of_group = ResultQuery { group: Some(group.id), limit: 10, ..ResultQuery::default() };
+    assert_eq!(alf.handle.results(of_group).await.unwrap().total, 2);
 
     let once = anew(&alf, "nothing").await;
     alf.handle.began(once, CameTo::Group { id: group.id, runs: Vec::new(), refused: Vec::new() }).await;
@@ -173,7 +186,7 @@ async fn an_apply_is_remembered_with_its_change_also_where_that_is_none() {
         let nouns = [crate::model::Noun::Host].into();
         let prune = "*".parse().ok();
         let (items, rights, origin) = (Arc::default(), Rights::all(), Arc::default());
-        alf.handle.apply(Apply { items, nouns, prune, dry_run: false, rights, origin, once })
+        alf.handle.apply(Apply { items, nouns, prune, dry_run: false, rights, origin, documents: true, once })
     };
     let refused = apply(Some(anew(&alf, "in use").await)).await;
     assert!(matches!(refused, Err(AlfError::InUse { .. })), "{refused:?}");
@@ -181,14 +194,12 @@ async fn an_apply_is_remembered_with_its_change_also_where_that_is_none() {
     alf.delete(crate::model::Noun::HostTask, "check@web1", false).await.unwrap();
     let Applied { gone, .. } = apply(Some(anew(&alf, "key").await)).await.unwrap();
     assert_eq!(gone.len(), 1);
-    let came_to = |deleted: &[&str]| CameTo::Applied {
-        created: Vec::new(),
-        updated: Vec::new(),
-        unchanged: Vec::new(),
-        deleted: deleted.iter().map(|host| ("host".to_owned(), name(host))).collect(),
-    };
-    assert_eq!(before(&alf, "key").await, came_to(&["web1"]));
+    let web1 = gone[0].document().unwrap();
+    assert_eq!(web1["name"], "web1");
+    let deleted = ChangedOne { noun: "host".to_owned(), name: name("web1"), before: Some(web1), after: None };
+    let came_to = Changes { deleted: vec![deleted], ..Changes::default() };
+    assert_eq!(before(&alf, "key").await, CameTo::Applied(came_to));
     apply(Some(anew(&alf, "nothing to do").await)).await.unwrap();
-    assert_eq!(before(&alf, "nothing to do").await, came_to(&[]));
+    assert_eq!(before(&alf, "nothing to do").await, CameTo::Applied(Changes::default()));
     alf.end().await;
 }

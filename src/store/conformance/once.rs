@@ -1,9 +1,11 @@
 //! Requests that are done once: remembered with what they did, found again, forgotten.
 
+use serde_json::json;
+
 use super::samples::{DAY, MINUTE, at, claim, id, name};
 use super::{commit, commit_one, load, must, pair};
 use crate::model::ContentHash;
-use crate::store::{CameTo, DefinitionChange, OnceRecord, Store, StoreError, Write, Written};
+use crate::store::{CameTo, ChangedOne, Changes, DefinitionChange, OnceRecord, Store, StoreError, Write, Written};
 
 fn hash(of: &str) -> ContentHash {
     ContentHash::of(of.as_bytes())
@@ -50,11 +52,17 @@ pub(super) async fn remembering(store: &dyn Store) {
 /// A change of definitions and the request for it are remembered together, or neither.
 pub(super) async fn with_definitions(store: &dyn Store) {
     let revision = load(store).await.revision;
-    let all = |name_of: &str| vec![("host".to_owned(), name(name_of)), ("host_task".to_owned(), name("t@h"))];
+    let all = |name_of: &str| {
+        let one = ChangedOne { noun: "host".to_owned(), name: name(name_of), before: None, after: None };
+        let documents =
+            (Some(json!({"name": "t@h", "args": ["\u{1F525}\n"]})), Some(json!({"name": "t@h", "args": []})));
+        let other = ChangedOne { name: name("t@h"), before: documents.0, after: documents.1, ..one.clone() };
+        vec![one, other]
+    };
     let of_apply = record(
         "apply",
         5,
-        CameTo::Applied { created: all("a"), updated: Vec::new(), unchanged: all("b"), deleted: all("c") },
+        CameTo::Applied(Changes { created: all("a"), updated: Vec::new(), unchanged: all("b"), deleted: all("c") }),
     );
     let change = || vec![DefinitionChange::Remember(of_apply.clone())];
     let stale = store.change_definitions(revision + 1, change()).await;
