@@ -16,7 +16,7 @@ use super::export::EXPORT;
 use super::format::{FormatError, ListWords, Node, take_lists};
 use super::negotiate::{BodyFormat, Format};
 use super::once::{self, Due};
-use super::problem::Problem;
+use super::problem::{MOST_FAULTS, Problem};
 use super::reply::Reply;
 use crate::actors::handle::{AnyDraft, Apply, ApplyItem, CameTo, ChangedOne, Changes};
 use crate::for_each_noun;
@@ -24,9 +24,6 @@ use crate::model::{
     Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program, Rights, Schedule, Secret,
     Selector, Task, TaskSchedule,
 };
-
-/// How many faults of one document are told.
-const MOST_FAULTS: usize = 1000;
 
 /// `POST /apply`: with `documents` each item comes with what it was and what it is.
 pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
@@ -48,9 +45,7 @@ pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
         Apply { items: Arc::new(items), nouns, prune, dry_run, rights, origin: Arc::default(), documents, once };
     if !faults.is_empty() {
         faults.truncate(MOST_FAULTS);
-        let mut faults = body::joined(faults, call.handle().check_all(&wanted));
-        faults.truncate(MOST_FAULTS);
-        return Err(Problem::invalid(faults));
+        return Err(Problem::invalid(body::joined(faults, call.handle().check_all(&wanted))));
     }
     reply(&call, call.handle().apply(wanted).await?.told(documents))
 }

@@ -13,6 +13,8 @@ use crate::model::{Denied, Fault};
 
 /// The name space of problems in XML (RFC 9457, appendix B).
 pub const NAME_SPACE: &str = "urn:ietf:rfc:7807";
+/// How many faults are told of one request.
+pub const MOST_FAULTS: usize = 1000;
 /// Seconds after which what is busy or restarting is worth another try.
 const TRY_AGAIN: u64 = 5;
 
@@ -123,12 +125,20 @@ impl Problem {
 
     /// Faults of a document or of a query.
     pub fn invalid(errors: Vec<Fault>) -> Self {
+        Self::faulty(Kind::Invalid, errors)
+    }
+
+    fn faulty(kind: Kind, mut errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [one] if one.pointer.is_empty() => one.detail.clone(),
             [one] => format!("{}: {}", one.pointer, one.detail),
+            many if many.len() > MOST_FAULTS => {
+                format!("{} faults, see errors for the first {MOST_FAULTS}", many.len())
+            }
             many => format!("{} faults, see errors", many.len()),
         };
-        Self { errors, ..Self::new(Kind::Invalid, detail) }
+        errors.truncate(MOST_FAULTS);
+        Self { errors, ..Self::new(kind, detail) }
     }
 
     /// No key, or a bad one.
@@ -248,13 +258,7 @@ impl From<Error> for Problem {
             | Error::HostKey(_)
             | Error::KeyFile(_)
             | Error::NotForThis(_) => Self::new(Kind::Conflict, words),
-            Error::LeftOutInUse(faults) => {
-                let detail = match faults.as_slice() {
-                    [one] => one.detail.clone(),
-                    _ => words,
-                };
-                Self { errors: faults, ..Self::new(Kind::Conflict, detail) }
-            }
+            Error::LeftOutInUse(faults) => Self::faulty(Kind::Conflict, faults),
             Error::Denied(denied) => denied.into(),
             Error::Precondition { .. } => Self::new(Kind::PreconditionFailed, words),
             Error::QueueFull(_) | Error::Unavailable(_) => Self::unavailable(words),
@@ -330,6 +334,12 @@ mod tests {
         let xml = String::from_utf8(xml.to_vec()).unwrap();
         assert!(xml.contains("<problem xmlns=\"urn:ietf:rfc:7807\">"), "{xml}");
         assert!(xml.contains("<item><pointer>/port</pointer>"), "{xml}");
+
+        let many = (0..1500).map(|n| Fault::new(format!("/hosts/{n}/port"), "is 0")).collect();
+        let body: serde_json::Value =
+            serde_json::from_slice(&Problem::invalid(many).reply(Format::Json, "abc").body).unwrap();
+        assert_eq!(body["errors"].as_array().unwrap().len(), MOST_FAULTS);
+        assert_eq!(body["detail"], "1500 faults, see errors for the first 1000");
 
         let store = Problem::from(Error::Store("disk full at /var/lib/alf".to_owned()));
         let shown = store.reply(Format::Json, "abc");
