@@ -96,14 +96,16 @@ pub fn header(name: &str) -> Value {
         "If-Match" => ("Only where it is at one of these versions: entity tags, or *.", "\"3\""),
         "If-None-Match" => ("Only where it is at none of these versions; *: only where it is not there.", "*"),
         IDEMPOTENCY_KEY => (
-            "The same request under the same key is done once, for a day; repeated, it is answered as the first was.",
-            "9f1c2c1e-nightly",
+            "The same request under the same key is done once, for a day; repeated, it is answered as the first was. 422: the \
+             key was that of another request; 409: the same is still being done.",
+            "\"9f1c2c1e-nightly\"",
         ),
         "Last-Event-ID" => ("Where to go on: the id of the last event.", "0.0"),
         _ => ("", ""),
     };
+    let schema = if name == IDEMPOTENCY_KEY { pattern("^[!-~]{1,255}$") } else { json!({"type": "string"}) };
     json!({
-        "name": name, "in": "header", "required": false, "description": tells, "schema": {"type": "string"}, "example": example,
+        "name": name, "in": "header", "required": false, "description": tells, "schema": schema, "example": example,
     })
 }
 
