@@ -22,9 +22,12 @@ impl LastResults {
     pub fn add(&mut self, one: &LastResult) {
         let mut packed = Vec::with_capacity(self.0.len() + 32);
         pack(one, &mut packed);
-        let mut rest = Unpack(&self.0);
-        let _ = rest.by_ref().take(LAST_KEPT - 1).count();
-        packed.extend_from_slice(&self.0[..self.0.len() - rest.0.len()]);
+        let mut rest = &*self.0;
+        for _ in 1..LAST_KEPT {
+            let Some(after) = skip(rest) else { break };
+            rest = after;
+        }
+        packed.extend_from_slice(&self.0[..self.0.len() - rest.len()]);
         self.0 = packed.into();
     }
 
@@ -116,6 +119,14 @@ impl Iterator for Unpack<'_> {
         self.0 = rest;
         Some(one)
     }
+}
+
+/// What comes after the first one, whatever it says.
+fn skip(packed: &[u8]) -> Option<&[u8]> {
+    let (_, mut rest) = packed.split_at_checked(16)?;
+    take_number(&mut rest)?;
+    take_number(&mut rest)?;
+    rest.split_first().map(|(_, rest)| rest)
 }
 
 fn take_number(from: &mut &[u8]) -> Option<i64> {

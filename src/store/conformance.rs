@@ -9,6 +9,7 @@ mod pages;
 mod results;
 pub(super) mod samples;
 mod saves;
+pub(super) mod sources;
 mod standing;
 
 use std::fmt::Display;
@@ -44,6 +45,7 @@ pub async fn run(harness: &impl Harness) {
     claims::ad_hoc(&*store).await;
     claims::repeated(&*store).await;
     claims::race(&*store, &*other).await;
+    sources::in_order(&*store).await;
     saves::settling(&*store).await;
     saves::repeated(&*store).await;
     saves::never_back(&*store).await;

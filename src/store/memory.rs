@@ -367,11 +367,11 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(found))
     }
 
-    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
         Box::pin(async move {
             let delays = self.opened()?.faults.delays();
             pass(delays.before).await;
-            let written = self.inner().commit(writes)?;
+            let written = self.inner().commit(batch.iter().flat_map(|writes| writes.iter().cloned()).collect())?;
             pass(delays.after).await;
             Ok(written)
         })

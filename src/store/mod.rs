@@ -256,6 +256,15 @@ pub struct StoreCounts {
     pub bytes: Option<u64>,
 }
 
+/// Where writes wait, for a store that takes them as soon as it has done those before.
+pub trait Source: Send + Sync {
+    /// The next batch, for one transaction: writes of many, oldest first. Empty when nothing waits.
+    fn next(&self) -> Vec<Arc<[Write]>>;
+
+    /// That batch is on disk; one answer for each write.
+    fn done(&self, written: Vec<Written>);
+}
+
 /// Keeps everything. Every call is safe to repeat; a call that answers `Ok` is on disk.
 pub trait Store: Send + Sync {
     /// `sqlite`, …
@@ -278,8 +287,27 @@ pub trait Store: Send + Sync {
     /// The request that is remembered under this key.
     fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>>;
 
-    /// Commits writes in one transaction, in order; one answer for each. On an error none of them is done.
-    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;
+    /// Commits writes of many in one transaction, in order; one answer for each write. On an error none of them is done.
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;
+
+    /// Commits what a source gives, a transaction a batch, until nothing waits there or others wait for the store. An
+    /// error is that of the batch taken last, of which nothing is done.
+    fn commit_from(&self, source: Arc<dyn Source>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            loop {
+                let batch = source.next();
+                if batch.is_empty() {
+                    return Ok(());
+                }
+                source.done(self.commit_all(batch).await?);
+            }
+        })
+    }
+
+    /// Commits writes in one transaction, as [`Self::commit_all`] does.
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        self.commit_all(vec![writes.into()])
+    }
 
     /// One Result, whole.
     fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>>;

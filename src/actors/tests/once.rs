@@ -189,7 +189,7 @@ async fn an_apply_is_remembered_with_its_change_also_where_that_is_none() {
         alf.handle.apply(Apply { items, nouns, prune, dry_run: false, rights, origin, documents: true, once })
     };
     let refused = apply(Some(anew(&alf, "in use").await)).await;
-    assert!(matches!(refused, Err(AlfError::InUse { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(AlfError::LeftOutInUse(_))), "{refused:?}");
     drop(anew(&alf, "in use").await);
     alf.delete(crate::model::Noun::HostTask, "check@web1", false).await.unwrap();
     let Applied { gone, .. } = apply(Some(anew(&alf, "key").await)).await.unwrap();

@@ -25,15 +25,17 @@ mod writer;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{DefinitionChange, Loaded, OnceRecord, Store, StoreCounts, StoreError, Write, Written};
+use super::{DefinitionChange, Loaded, OnceRecord, Source, Store, StoreCounts, StoreError, Write, Written};
 use crate::model::{AuditPage, AuditQuery, ContentHash, ResultPage, ResultQuery, RunId, RunResult};
 use fault::Fault;
+use ledger::Ledger;
 use reader::Readers;
 use writer::{Desk, Writer};
 
@@ -42,6 +44,9 @@ pub const FILE: &str = "alf.db";
 
 /// How long reading everything at the start may take.
 const LOAD: Duration = Duration::from_secs(120);
+
+/// So many transactions of one source come one after the other; then it is the turn of who else waits.
+const IN_A_ROW: usize = 8;
 
 /// A store in a file. Its calls need a tokio runtime.
 #[derive(Debug)]
@@ -73,6 +78,16 @@ impl SqliteStore {
         let writer = Writer::start(&file, connection).map_err(|error| failed(cause(&error)))?;
         Ok(Self { writer, readers: Readers::new(&file), file })
     }
+}
+
+fn commit(desk: &mut Desk, batch: &[Arc<[Write]>]) -> Result<Vec<Written>, Fault> {
+    desk.transaction(|transaction, known| {
+        let mut ledger = Ledger::new(transaction, known)?;
+        let written = batch.iter().flat_map(|writes| writes.iter()).map(|write| ledger.apply(write));
+        let written = written.collect::<Result<_, Fault>>()?;
+        ledger.finish()?;
+        Ok(written)
+    })
 }
 
 /// An error of the file system with its remedy.
@@ -135,14 +150,21 @@ impl Store for SqliteStore {
         self.readers.read(reader::LIMIT, move |connection| once::one(connection, &key)).boxed()
     }
 
-    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        self.writer.call(move |desk| commit(desk, &batch))
+    }
+
+    /// On the writer's thread, which need not wait for another one between two transactions.
+    fn commit_from(&self, source: Arc<dyn Source>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.call(move |desk| {
-            desk.transaction(|transaction, known| {
-                let written = writes.into_iter().map(|write| ledger::apply(transaction, known, write));
-                let written = written.collect::<Result<_, Fault>>()?;
-                known.count(transaction)?;
-                Ok(written)
-            })
+            for _ in 0..IN_A_ROW {
+                let batch = source.next();
+                if batch.is_empty() {
+                    break;
+                }
+                source.done(commit(desk, &batch)?);
+            }
+            Ok(())
         })
     }
 

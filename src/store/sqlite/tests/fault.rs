@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::conformance::samples::{DAY, MINUTE};
+use crate::store::conformance::sources::Waiting;
 
 async fn impatient(store: &SqliteStore) {
     on_writer(store, |connection| connection.busy_timeout(Duration::from_millis(20)).unwrap()).await;
@@ -73,6 +74,27 @@ async fn a_commit_is_done_as_a_whole_or_not_at_all() {
     writes.pop();
     store.commit(writes).await.unwrap();
     assert_eq!(store.results(all()).await.unwrap().items.len(), 9);
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_batch_that_fails_is_not_taken() {
+    let (_directory, store) = store();
+    // There is room for eight ids that begin alike.
+    let twin = |last: u8| save(result(&name("host"), &name("task"), RunId::from_bytes([last; 16])));
+    let alike = |last: u8| {
+        let mut bytes = [7; 16];
+        bytes[15] = last;
+        save(result(&name("host"), &name("task"), RunId::from_bytes(bytes)))
+    };
+    let one = |writes: Vec<Write>| vec![writes.into()];
+    let waiting = Waiting::of([one(vec![twin(1)]), one((0..9).map(alike).collect()), one(vec![twin(2)])]);
+    let error = store.commit_from(Arc::clone(&waiting) as Arc<dyn Source>).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt(text) if text.contains("too many Results")), "{error}");
+    assert_eq!(waiting.left_and_done(), (1, vec![vec![Written::Done]]));
+    assert_eq!(store.results(all()).await.unwrap().total, 1);
+    store.commit_from(Arc::clone(&waiting) as Arc<dyn Source>).await.unwrap();
+    assert_eq!(waiting.left_and_done(), (0, vec![vec![Written::Done]; 2]));
+    assert_eq!(store.results(all()).await.unwrap().total, 2);
 }
 
 #[tokio::test]

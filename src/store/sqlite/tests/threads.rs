@@ -103,7 +103,7 @@ async fn a_panic_costs_one_call() {
     store.commit(vec![save(first.clone())]).await.unwrap();
     let panicked = store.writer.call(|desk| {
         desk.transaction(|transaction, known| {
-            ledger::apply(transaction, known, save(any_result()))?;
+            Ledger::new(transaction, known)?.apply(&save(any_result()))?;
             if transaction.is_busy() || !transaction.is_autocommit() {
                 panic!("on purpose");
             }
