@@ -7,13 +7,16 @@ use super::samples::{at, claim, id, name};
 use super::{must, pair};
 use crate::store::{Source, Store, Write, Written};
 
+/// What belongs into one transaction.
+type Batch = Vec<Arc<[Write]>>;
+
 /// Batches that wait, and what became of those that are done.
 #[derive(Default)]
-pub(crate) struct Waiting(Mutex<(VecDeque<Vec<Arc<[Write]>>>, Vec<Vec<Written>>)>);
+pub(crate) struct Waiting(Mutex<(VecDeque<Batch>, Vec<Vec<Written>>)>);
 
 impl Waiting {
     /// With these batches.
-    pub(crate) fn of(batches: impl IntoIterator<Item = Vec<Arc<[Write]>>>) -> Arc<Self> {
+    pub(crate) fn of(batches: impl IntoIterator<Item = Batch>) -> Arc<Self> {
         Arc::new(Self(Mutex::new((batches.into_iter().collect(), Vec::new()))))
     }
 
@@ -25,7 +28,7 @@ impl Waiting {
 }
 
 impl Source for Waiting {
-    fn next(&self) -> Vec<Arc<[Write]>> {
+    fn next(&self) -> Batch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0.pop_front().unwrap_or_default()
     }
 
