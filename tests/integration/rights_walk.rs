@@ -156,6 +156,12 @@ fn what_is_in_the_document_is_there_and_nothing_else_is() {
         methods.insert("OPTIONS");
         if methods.contains("GET") {
             methods.insert("HEAD");
+            let head = call(&service, &service.key, "HEAD", &url, &Value::Null);
+            assert!(head.body.is_empty(), "HEAD {path}: {}", head.text());
+            if !here.iter().any(|operation| operation.is_stream) {
+                let whole = call(&service, &service.key, "GET", &url, &Value::Null);
+                assert_eq!((head.status, head.header("content-type")), (whole.status, whole.header("content-type")));
+            }
         }
         let options = call(&service, &service.key, "OPTIONS", &url, &Value::Null).expect(204);
         let allowed: BTreeSet<&str> = options.header("allow").unwrap().split(", ").collect();
