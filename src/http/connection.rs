@@ -201,11 +201,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Connection<T> {
         }
         match &mut this.wire {
             Wire::Open(wire) => {
-                let buf = buf.get(..this.answers.of_this(buf)).unwrap_or(buf);
+                let (length, after) = this.answers.of_this(buf);
+                let buf = buf.get(..length).unwrap_or(buf);
                 match Pin::new(wire).poll_write(cx, buf) {
                     Poll::Pending => this.wait(cx).map(Err),
                     Poll::Ready(Ok(bytes)) => {
-                        this.answers.take(buf.get(..bytes).unwrap_or(buf));
+                        if bytes == length {
+                            this.answers = after;
+                        } else {
+                            this.answers.take(buf.get(..bytes).unwrap_or(buf));
+                        }
                         this.took(bytes);
                         Poll::Ready(Ok(bytes))
                     }
