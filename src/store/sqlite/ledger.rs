@@ -162,13 +162,17 @@ fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<(), Fault> {
     Ok(())
 }
 
-/// All names by their numbers; pairs share them.
+/// All names by their numbers; pairs share them. Those of nodes, which are any text, are left out.
 fn names(connection: &Connection) -> Result<HashMap<i64, Name>, Fault> {
     let mut select = connection.prepare("SELECT id, name FROM names")?;
-    let names = select.query_and_then([], |row| {
-        Ok((row.get(0)?, read::name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?))
-    })?;
-    names.collect()
+    let mut rows = select.query([])?;
+    let mut names = HashMap::new();
+    while let Some(row) = rows.next()? {
+        if let Ok(name) = read::name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
+            names.insert(row.get(0)?, name);
+        }
+    }
+    Ok(names)
 }
 
 /// All pairs' records.
