@@ -123,7 +123,11 @@ fn an_acknowledgement_is_told_with_what_it_changes() {
     service.send("POST", "status/web1/bad/ack", &json!({"comment": "canary-19"})).expect(200);
     service.end("KILL");
     service.restart();
-    assert_eq!(service.get("status/web1/bad")["acknowledged"], true);
+    let status = until("its status is back", || {
+        let answer = service.call("GET", "/api/v1/status/web1/bad", &[], None);
+        (answer.status == 200).then(|| answer.json())
+    });
+    assert_eq!(status["acknowledged"], true);
     let told = entries(&service, "verb=ack");
     assert_eq!((told.len(), &told[0]["name"], &told[0]["host"]), (1, &json!("bad"), &json!("web1")));
     assert!(!told[0].to_string().contains("canary"), "{}", told[0]);
