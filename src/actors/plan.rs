@@ -62,12 +62,16 @@ impl HostPlan {
     pub fn of(catalog: &Catalog, jumps: &HashSet<Name>, host: &Arc<Host>, defaults: &LoginDefaults) -> Self {
         let credential = host.credential.as_ref().or(defaults.credential.as_ref());
         let credential = credential.and_then(|name| catalog.credentials.get(name));
+        let links = catalog.links_on(host);
+        let lines_of = |task: &Name| -> Arc<[PairLine]> {
+            links.get(task).into_iter().flatten().filter_map(|link| catalog.line_of(link, host)).collect()
+        };
         let pairs = catalog
             .tasks_of(host)
             .into_iter()
             .map(|(task, link)| {
                 let due = host.enabled && task.enabled;
-                let lines = if due { catalog.lines_of(&task.meta.name, host).into() } else { Arc::default() };
+                let lines = if due { lines_of(&task.meta.name) } else { Arc::default() };
                 let env = host.env.overlaid(&task.env).overlaid(&link.env);
                 Arc::new(PairPlan {
                     timeout: link.timeout.unwrap_or(task.timeout),

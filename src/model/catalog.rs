@@ -1,6 +1,6 @@
 //! The catalog: all definitions as one immutable snapshot, and the rules between them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -229,26 +229,39 @@ impl Catalog {
 
     /// When a task runs on a host: all its lines there.
     pub fn lines_of(&self, task: &Name, host: &Host) -> Vec<PairLine> {
-        let applies = |link: &TaskSchedule| {
-            link.enabled && link.task == *task && link.on.as_ref().is_none_or(|on| on.covers(host))
+        let links = self.due_on(host).filter(|link| link.task == *task);
+        links.filter_map(|link| self.line_of(link, host)).collect()
+    }
+
+    /// What makes each task due on a host, also those that are not linked to it.
+    pub fn links_on(&self, host: &Host) -> HashMap<&Name, Vec<&TaskSchedule>> {
+        let mut links: HashMap<&Name, Vec<&TaskSchedule>> = HashMap::new();
+        for link in self.due_on(host) {
+            links.entry(&link.task).or_default().push(link);
+        }
+        links
+    }
+
+    /// All that makes something due on a host.
+    fn due_on<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a TaskSchedule> {
+        let applies = |link: &&TaskSchedule| link.enabled && link.on.as_ref().is_none_or(|on| on.covers(host));
+        self.task_schedules.values().map(|link| &**link).filter(applies)
+    }
+
+    /// The line by which a task-schedule makes its task due on a host; none where its schedule is not enabled.
+    pub fn line_of(&self, link: &TaskSchedule, host: &Host) -> Option<PairLine> {
+        let line = match &link.when {
+            When::Inline { cron, timezone, rules } => {
+                PairLine::of(&link.meta, cron, *timezone, rules, host, &link.task)
+            }
+            When::Schedule(name) => {
+                let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
+                let Schedule { meta, cron, timezone, rules, .. } = &**schedule;
+                let line = PairLine::of(meta, cron, *timezone, rules, host, &link.task);
+                PairLine { since: line.since.max(link.meta.updated_at), ..line }
+            }
         };
-        self.task_schedules
-            .values()
-            .filter(|link| applies(link))
-            .filter_map(|link| match &link.when {
-                When::Inline { cron, timezone, rules } => {
-                    let line = PairLine::of(&link.meta, cron, *timezone, rules, host, task);
-                    Some(PairLine { finish_by: link.finish_by.clone(), ..line })
-                }
-                When::Schedule(name) => {
-                    let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
-                    let Schedule { meta, cron, timezone, rules, .. } = &**schedule;
-                    let line = PairLine::of(meta, cron, *timezone, rules, host, task);
-                    let since = line.since.max(link.meta.updated_at);
-                    Some(PairLine { since, finish_by: link.finish_by.clone(), ..line })
-                }
-            })
-            .collect()
+        Some(PairLine { finish_by: link.finish_by.clone(), ..line })
     }
 }
 

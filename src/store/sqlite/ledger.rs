@@ -1,15 +1,13 @@
 //! The ledger: claims, Results, statuses, learnt host keys.
 
-use std::collections::{BTreeMap, HashMap};
-
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::fault::Fault;
-use super::names::{AD_HOC, Pair};
+use super::names::Pair;
 use super::results::{self, Known};
 use super::{audit, once, read, standing, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
-use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
+use crate::store::{HostKeyRecord, OpenRun, Write, Written};
 
 /// The ledger in one transaction. What most writes need is looked up once for all of them.
 pub(super) struct Ledger<'t> {
@@ -160,73 +158,6 @@ fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<(), Fault> {
         .prepare_cached("INSERT OR REPLACE INTO host_keys (host, address, port, keys) VALUES (?1, ?2, ?3, ?4)")?
         .execute((record.host.as_str(), &record.address, record.port, keys))?;
     Ok(())
-}
-
-/// All names by their numbers; pairs share them. Those of nodes, which are any text, are left out.
-fn names(connection: &Connection) -> Result<HashMap<i64, Name>, Fault> {
-    let mut select = connection.prepare("SELECT id, name FROM names")?;
-    let mut rows = select.query([])?;
-    let mut names = HashMap::new();
-    while let Some(row) = rows.next()? {
-        if let Ok(name) = read::name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
-            names.insert(row.get(0)?, name);
-        }
-    }
-    Ok(names)
-}
-
-/// All pairs' records.
-pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
-    #[derive(Default)]
-    struct Parts {
-        claimed_until: Option<Timestamp>,
-        open: Vec<OpenRun>,
-        status: PairStatus,
-    }
-    let mut parts: BTreeMap<i64, Parts> = BTreeMap::new();
-    let mut select = connection.prepare("SELECT pair, claimed_until FROM pairs")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        parts.entry(row.get(0)?).or_default().claimed_until = Some(read::timestamp(row.get(1)?)?);
-    }
-    let mut select = connection.prepare("SELECT pair, status, last FROM statuses")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let json = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        let last = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-        parts.entry(row.get(0)?).or_default().status = status::read(json, last)?;
-    }
-    let mut select = connection.prepare(
-        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at, run_group FROM open_runs
-         ORDER BY pair, id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
-        let trigger = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
-        let pair: i64 = row.get(0)?;
-        let version = read::count(row.get(2)?)?;
-        parts.entry(pair).or_default().open.push(OpenRun {
-            id: RunId::from_bytes(row.get(1)?),
-            task_version: (pair & 0xFFFF_FFFF != AD_HOC).then_some(version),
-            schedule: text(3)?.map(read::name).transpose()?,
-            trigger: read::word(trigger)?,
-            by: text(5)?.map(read::name).transpose()?,
-            group: row.get::<_, Option<_>>(8)?.map(RunId::from_bytes),
-            scheduled_at: read::timestamp(row.get(6)?)?,
-            due_at: read::timestamp(row.get(7)?)?,
-        });
-    }
-    let names = names(connection)?;
-    let name = |id: i64| names.get(&id).cloned().ok_or_else(|| Fault::Unreadable(format!("there is no name {id}")));
-    parts
-        .into_iter()
-        .map(|(pair, Parts { claimed_until, open, status })| {
-            let task = Some(pair & 0xFFFF_FFFF).filter(|id| *id != AD_HOC);
-            let (host, task) = (name(pair >> 32)?, task.map(name).transpose()?);
-            Ok(PairRecord { host, task, claimed_until, open, status })
-        })
-        .collect()
 }
 
 /// When each key was last shown.

@@ -10,6 +10,7 @@ mod fault;
 mod ledger;
 mod names;
 mod once;
+mod pairs;
 mod partition;
 mod query;
 mod read;
@@ -118,7 +119,7 @@ impl Store for SqliteStore {
         let load = self.readers.read(LOAD, |connection| {
             let revision = definitions::revision(connection)?;
             let definitions = definitions::load(connection)?;
-            let pairs = ledger::pairs(connection)?;
+            let pairs = pairs::all(connection)?;
             Ok(Loaded {
                 revision,
                 definitions,
