@@ -38,7 +38,7 @@ pub struct PairPlan {
     /// When it is due: nothing while host or task is disabled.
     pub lines: Arc<[PairLine]>,
     /// Downtimes that keep it from running, whenever they go on.
-    pub pauses: Vec<Arc<Downtime>>,
+    pub pauses: Box<[Arc<Downtime>]>,
     /// The zone of the host, which they may follow.
     pub timezone: Timezone,
 }
@@ -51,7 +51,7 @@ impl PairPlan {
             env: host.env.overlaid(&task.env),
             task,
             lines: Arc::default(),
-            pauses: Vec::new(),
+            pauses: Box::default(),
             timezone: host.timezone,
         }
     }
@@ -77,7 +77,7 @@ impl HostPlan {
                     timeout: link.timeout.unwrap_or(task.timeout),
                     env,
                     lines,
-                    pauses: catalog.pauses_of(&task.meta.name, host),
+                    pauses: catalog.pauses_of(&task.meta.name, host).into(),
                     timezone: host.timezone,
                     task,
                 })
