@@ -8,13 +8,13 @@ use alf::clock::Clock;
 use alf::logging::{self, LoggingConfig};
 use alf::serve::{self, serve};
 use alf::settings::{self, Flags, Settings};
-use clap::Parser as _;
 
 /// What is wrong with the settings (sysexits.h: `EX_USAGE`).
 const BAD_SETTINGS: u8 = 64;
 
 fn main() -> ExitCode {
-    let Cli { options, command } = Cli::parse();
+    let data_dir = settings::data_dir(None, settings::environment()).ok();
+    let Cli { options, command } = cli::parse(data_dir, Clock::Wall.now());
     match command {
         Command::Serve(args) => start(args, options),
         Command::CheckConfig(args) => match load(args, options) {

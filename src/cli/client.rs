@@ -44,6 +44,11 @@ pub(super) const API: &str = "/api/v1";
 /// Query parameters.
 pub(super) type Query<'a> = [(&'a str, &'a str)];
 
+/// Query parameters, of texts that somebody else has.
+pub(super) fn query<'a>(filters: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    filters.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
 /// Which format an answer is wanted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Accept {

@@ -16,7 +16,7 @@ use super::events::{Event, Events};
 use super::result::{extent, output_of};
 use super::text::escaped;
 
-use crate::model::{Name, RunId};
+use crate::model::RunId;
 
 /// The pause between two looks: it grows from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -216,8 +216,29 @@ async fn look(client: &Client, id: RunId) -> Result<Option<Doc>, CliError> {
     }
 }
 
+/// Waits for a run's end; says why it does not start, if it is its host that keeps it waiting.
+pub(super) async fn or_why_waiting<T>(
+    client: &Client,
+    id: RunId,
+    host: &str,
+    note: &dyn Fn(&str),
+    end: impl Future<Output = T>,
+) -> T {
+    let explained = async {
+        if let Some(why) = why_waiting(client, id, host).await {
+            note(&why);
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        ended = end => ended,
+        never = explained => never,
+    }
+}
+
 /// Why a run does not start, if it is its host that keeps it waiting; asked for until it has started.
-pub(super) async fn why_waiting(client: &Client, id: RunId, host: &Name) -> Option<String> {
+async fn why_waiting(client: &Client, id: RunId, host: &str) -> Option<String> {
     loop {
         tokio::time::sleep(PATIENCE).await;
         let run = client.get(&format!("{API}/runs/{id}"), &[]).await.ok()?;

@@ -243,6 +243,8 @@ impl World {
             stdout: captured(&stdout),
             stderr: captured(&stderr),
             is_terminal: self.is_terminal,
+            is_stderr_terminal: false,
+            terminal_rows: || Some(24),
             is_interactive: self.is_terminal,
             ssh: self.ssh,
         };
