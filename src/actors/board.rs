@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{oneshot, watch};
 
-pub use standing::Standing;
+pub use standing::{Standing, Standings};
 
 use super::counts::Counts;
 use super::figures::Figures;
@@ -46,6 +46,8 @@ pub struct Board {
 struct Inner {
     /// By host and task.
     pairs: BTreeMap<Name, BTreeMap<Name, Pair>>,
+    /// How many of them are linked.
+    linked_count: usize,
     hosts: BTreeMap<Name, HostRow>,
     runs: HashMap<RunId, Run>,
     /// Which of the runs are on a host: nobody looks through those of all hosts.
@@ -122,12 +124,13 @@ impl Board {
 
     /// A pair is linked: shown in Status from now on. Answers what the ledger knows of it.
     pub(super) fn link(&self, host: &Name, task: &Name) -> (Arc<PairStatus>, Option<Timestamp>) {
-        let mut inner = self.write();
+        let mut guard = self.write();
+        let inner = &mut *guard;
         // Of a life before this one, or begun before the pair was linked.
         let running = inner.runs_of(host).filter(|run| !run.storing && run.task.as_ref() == Some(task));
         let running = running.map(|run| run.open.id).collect();
         let pair = inner.pairs.entry(host.clone()).or_default().entry(task.clone()).or_default();
-        pair.linked = true;
+        inner.linked_count += usize::from(!std::mem::replace(&mut pair.linked, true));
         pair.running = running;
         (Arc::clone(&pair.status), pair.claimed_until)
     }
@@ -136,10 +139,11 @@ impl Board {
     pub(super) fn unlink(&self, host: &Name, task: &Name) {
         let mut inner = self.write();
         let Some(of_host) = inner.pairs.get_mut(host) else { return };
-        of_host.remove(task);
+        let gone = of_host.remove(task);
         if of_host.is_empty() {
             inner.pairs.remove(host);
         }
+        inner.linked_count -= usize::from(gone.is_some_and(|pair| pair.linked));
     }
 
     /// When a pair is due next, and how many PROBLEMs in a row are hard.

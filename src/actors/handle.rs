@@ -23,14 +23,14 @@ use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun, Origin,
-    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
+    AnyDefinition, Catalog, Content, Defaults, Fault, Host, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun,
+    Origin, ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
     SecretText, StatusRow, StatusSummary, Timestamp, Verb,
 };
 use crate::store::Store;
 
 pub use super::apply::{Apply, ApplyItem};
-pub use super::board::Standing;
+pub use super::board::{Standing, Standings};
 pub use super::catalog::Change as Applied;
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
@@ -302,11 +302,11 @@ impl AlfHandle {
         Ok(self.store.results(query).await?)
     }
 
-    /// Lets somebody read how all linked pairs stand, by host and task, and make rows of those that are shown, with so many
-    /// of their last Results.
+    /// Lets somebody read how all linked pairs stand, and make rows of those that are shown, with so many of their last
+    /// Results.
     pub fn with_status<R>(
         &self,
-        read: impl FnOnce(&mut dyn Iterator<Item = Standing<'_>>, &dyn Fn(&Standing<'_>, usize) -> StatusRow) -> R,
+        read: impl FnOnce(Standings<'_>, &dyn Fn(&Standing<'_>, usize) -> StatusRow) -> R,
     ) -> R {
         let now = self.now();
         let catalog = self.catalog();
@@ -321,7 +321,7 @@ impl AlfHandle {
 
     /// How all linked pairs stand, by host and task, without their last Results.
     pub fn status(&self) -> Vec<StatusRow> {
-        self.with_status(|all, row| all.map(|one| row(&one, 0)).collect())
+        self.with_status(|all, row| all.of(|_| true).map(|one| row(&one, 0)).collect())
     }
 
     /// How one pair stands.
@@ -364,9 +364,8 @@ impl AlfHandle {
     }
 
     /// The keys learnt from a host.
-    pub fn learned_keys(&self, host: &Name) -> Vec<PublicKey> {
-        let catalog = self.catalog();
-        catalog.hosts.get(host).map(|host| self.board.learned_keys(host)).unwrap_or_default()
+    pub fn learned_keys(&self, host: &Host) -> Vec<PublicKey> {
+        self.board.learned_keys(host)
     }
 
     /// How many pairs and hosts are in each state, of the hosts that may be touched.

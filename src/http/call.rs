@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use actix_web::body::{BodySize, MessageBody as _};
+use actix_web::http::header::{ACCEPT, AsHeaderName, HeaderName, IF_MATCH, IF_NONE_MATCH, LINK};
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -27,6 +28,9 @@ use super::reply::Reply;
 use super::route::{API, Handler, Hosts};
 use crate::actors::handle::{AlfHandle, RefusedCall};
 use crate::model::{Fault, Key, Name, Noun, Origin, Reference};
+
+/// The id of a request, the client's or a new one.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a route is: who may call it, and which query parameters it knows (none: it does not look at them).
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +102,7 @@ impl Call {
     }
 
     /// A header, where it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         header(&self.request, name)
     }
 
@@ -109,8 +113,8 @@ impl Call {
 
     /// `If-Match` and `If-None-Match`.
     pub fn conditions(&self) -> Result<Conditions, Problem> {
-        let list = |name: &str| list(&self.request, name);
-        Conditions::read(list("if-match").as_deref(), list("if-none-match").as_deref())
+        let list = |name: HeaderName| list(&self.request, name);
+        Conditions::read(list(IF_MATCH).as_deref(), list(IF_NONE_MATCH).as_deref())
     }
 
     /// One document as the answer.
@@ -130,7 +134,7 @@ impl Call {
             None => reply,
             Some(next) => {
                 let link = format!("<{}?{}>; rel=\"next\"", self.request.path(), self.query.with(CURSOR, next));
-                reply.with(actix_web::http::header::LINK, link)
+                reply.with(LINK, link)
             }
         })
     }
@@ -242,7 +246,7 @@ fn wanted_format(request: &HttpRequest, query: &Query, operation: Operation) -> 
         Some(_) => return Err(Problem::invalid(vec![Fault::new("/format", "must be json or xml")])),
         None => {}
     }
-    let accept = list(request, "accept").unwrap_or_default();
+    let accept = list(request, ACCEPT).unwrap_or_default();
     if operation == Operation::Follow && !accepts(&accept, EVENT_STREAM) {
         return Err(Problem::new(Kind::NotAcceptable, "Accept does not allow text/event-stream, which this is"));
     }
@@ -261,7 +265,7 @@ fn request_id(request: &HttpRequest) -> String {
     let harmless = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    match header(request, "x-request-id").filter(harmless) {
+    match header(request, X_REQUEST_ID).filter(harmless) {
         Some(id) => id.to_owned(),
         None => new_id(),
     }
@@ -272,12 +276,12 @@ pub fn new_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+fn header(request: &HttpRequest, name: impl AsHeaderName) -> Option<&str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
 /// A header whose lines count as one list (RFC 9110, section 5.3).
-fn list(request: &HttpRequest, name: &str) -> Option<String> {
+fn list(request: &HttpRequest, name: impl AsHeaderName) -> Option<String> {
     let lines: Vec<&str> = request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::admission::Admitted;
 use super::framing::{Answers, Due};
@@ -66,6 +66,8 @@ pub struct Connection<T> {
     write_timeout: Duration,
     /// Since when the head of the next request has been coming.
     head: Option<Head>,
+    /// Goes off when a head is late, or one before it would have been: setting it for each costs every request.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Since when the client has been keeping us waiting.
     stall: Option<Stall>,
     _admitted: Option<Admitted>,
@@ -83,7 +85,7 @@ enum Wire<T> {
 /// The head of a request that comes after `begun` others. That of the first is actix-http's own business.
 struct Head {
     begun: u64,
-    late: Pin<Box<Sleep>>,
+    late: Instant,
 }
 
 struct Stall {
@@ -103,6 +105,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
             header_timeout: limits.header_timeout,
             write_timeout: limits.write_timeout,
             head: None,
+            alarm: None,
             stall: None,
             _admitted: admitted,
         }
@@ -116,7 +119,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
     /// Whether the head of a request is late.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let idle = self.line.open.get() == 0 && self.stall.is_none();
-        idle && self.head.as_mut().is_some_and(|head| head.late.as_mut().poll(cx).is_ready())
+        let Some(late) = self.head.as_ref().filter(|_| idle).map(|head| head.late) else { return false };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(late)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= late {
+                return true;
+            }
+            alarm.as_mut().reset(late);
+        }
+        false
     }
 
     /// Bytes have come: if they are no part of a request that is being answered, the next one has begun.
@@ -124,7 +135,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
         let begun = self.line.begun.get();
         let idle = self.line.open.get() == 0 && self.stall.is_none();
         if idle && begun > 0 && self.head.is_none() {
-            self.head = Some(Head { begun, late: Box::pin(sleep(self.header_timeout)) });
+            self.head = Some(Head { begun, late: Instant::now() + self.header_timeout });
         }
     }
 

@@ -27,6 +27,9 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Decodes the parameters.
     pub fn decode(raw: &str) -> Result<Self, Problem> {
+        if raw.is_empty() {
+            return Ok(Self::default());
+        }
         if !is_encoded(raw) {
             let detail = "the query cannot be read: % must be followed by two hexadecimal digits, and what is encoded so must be UTF-8";
             return Err(Problem::new(Kind::Malformed, detail));

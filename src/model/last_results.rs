@@ -36,6 +36,11 @@ impl LastResults {
         Unpack(&self.0)
     }
 
+    /// The newest so many of them, to be shown.
+    pub fn newest(&self, count: usize) -> NewestResults {
+        NewestResults { all: self.clone(), count }
+    }
+
     /// How they are kept.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -46,6 +51,26 @@ impl LastResults {
         let mut all = Unpack(bytes);
         let count = all.by_ref().count();
         (all.0.is_empty() && count <= LAST_KEPT).then(|| Self(bytes.into()))
+    }
+}
+
+/// The newest Results of a pair, as many as are shown; unpacked only where they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestResults {
+    all: LastResults,
+    count: usize,
+}
+
+impl NewestResults {
+    /// Each, the newest first.
+    pub fn iter(&self) -> impl Iterator<Item = LastResult> + '_ {
+        self.all.iter().take(self.count)
+    }
+}
+
+impl Serialize for NewestResults {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Ack, FlapThresholds, LastResults, Name, Outcome, Reason, RunId, RunResult, State, StateHistory, Timestamp,
+    Ack, FlapThresholds, LastResults, Name, NewestResults, Outcome, Reason, RunId, RunResult, State, StateHistory,
+    Timestamp,
 };
 
 /// So many instants in a row that executed nothing make a pair stale; one is enough where they are far apart.
@@ -218,7 +219,8 @@ pub struct StatusRow {
     /// Whether something has not gone well by its `finish_by`.
     pub late: bool,
     /// The newest Results first.
-    pub last: Vec<LastResult>,
+    #[schema(value_type = Vec<LastResult>)]
+    pub last: NewestResults,
 }
 
 impl StatusRow {
