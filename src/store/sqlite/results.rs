@@ -6,7 +6,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params}
 
 use super::fault::Fault;
 use super::names::{Names, Pair};
-use super::{partition, read};
+use super::partition::{self, Hour};
+use super::read;
 use crate::model::nagios::Metric;
 use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 
@@ -15,7 +16,7 @@ use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 pub(super) struct Known {
     pub(super) names: Names,
     days: HashSet<i64>,
-    /// What a transaction has added to each day, until it is written down at its end.
+    /// What a transaction has added to each hour, until it is written down at its end.
     added: BTreeMap<i64, partition::Added>,
 }
 
@@ -31,7 +32,7 @@ impl Known {
     pub(super) fn count(&mut self, connection: &Connection) -> Result<(), Fault> {
         std::mem::take(&mut self.added)
             .into_iter()
-            .try_for_each(|(day, added)| partition::count(connection, day, added))
+            .try_for_each(|(hour, added)| partition::count(connection, hour, added))
     }
 
     fn has_day(&mut self, connection: &Connection, day: i64) -> Result<bool, Fault> {
@@ -90,7 +91,7 @@ impl<'t> Inserts<'t> {
             let Some(key) = free_key(self.connection, &into.table, result.id)? else { return Ok(false) };
             into.write(self.connection, names, key, pair, result)?;
         }
-        known.added.entry(day).or_default().add(result.scheduled_at.millis());
+        known.added.entry(Hour::of(result.id)).or_default().add(result.scheduled_at.millis());
         Ok(true)
     }
 }

@@ -12,7 +12,7 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
@@ -21,6 +21,7 @@ const MIGRATIONS: [Migration; 8] = [
     |connection| Ok(connection.execute_batch(KEY_USES)?),
     |connection| Ok(connection.execute_batch(AUDIT)?),
     |connection| Ok(connection.execute_batch(REQUESTS)?),
+    hours,
 ];
 
 /// The newest version this Alf knows.
@@ -99,6 +100,16 @@ CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL, at INTEGER N
 CREATE INDEX requests_at ON requests (at);
 ";
 
+/// What is in each hour, as `partitions` has it of each day.
+const HOURS: &str = "
+CREATE TABLE hours (
+    hour INTEGER PRIMARY KEY,
+    results INTEGER NOT NULL,
+    first_scheduled INTEGER NOT NULL,
+    last_scheduled INTEGER NOT NULL
+);
+";
+
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
 pub(super) fn partition(table: &str) -> String {
     format!(
@@ -164,6 +175,12 @@ fn perfdata(connection: &Connection) -> Result<(), Fault> {
         connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN perfdata TEXT", partition::table(day.day)?))?;
     }
     Ok(())
+}
+
+/// Version 9: what is in each hour.
+fn hours(connection: &Connection) -> Result<(), Fault> {
+    connection.execute_batch(HOURS)?;
+    partition::all(connection)?.iter().try_for_each(|day| partition::count_hours(connection, day.day))
 }
 
 /// What a database's header says of it.

@@ -107,7 +107,8 @@ async fn one_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() 
 
 /// Takes away what came after both of the versions below.
 const LATER: &str =
-    "DROP TABLE host_statuses; DROP TABLE switches; DROP TABLE key_uses; DROP TABLE audit; DROP TABLE requests;";
+    "DROP TABLE host_statuses; DROP TABLE switches; DROP TABLE key_uses; DROP TABLE audit; DROP TABLE requests;
+     DROP TABLE hours;";
 
 #[tokio::test]
 async fn a_store_without_groups_is_brought_up_to_date() {
