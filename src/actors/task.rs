@@ -108,7 +108,8 @@ pub struct TaskActor {
     pub(super) behind: bool,
     /// It is in the line of those who catch up.
     pub(super) waits_to_catch_up: bool,
-    pub(super) next: Option<Due>,
+    /// Boxed, so that an actor takes less memory: there may be a hundred thousand of them.
+    pub(super) next: Option<Box<Due>>,
     /// What goes, and what was given to it.
     pub(super) in_flight: BTreeMap<RunId, Option<Arc<Given>>>,
     /// What waits for it.
@@ -207,7 +208,7 @@ impl TaskActor {
 
     /// Finds the next instant; none while Alf is stopping.
     pub(super) fn look(&mut self) {
-        self.next = if self.parts.is_stopping() { None } else { due::next(self.lines(), self.cursor) };
+        self.next = if self.parts.is_stopping() { None } else { due::next(self.lines(), self.cursor).map(Box::new) };
     }
 
     /// The timer is up: deals with every instant that has come, when there is room for what they leave.
@@ -238,7 +239,7 @@ impl TaskActor {
         self.behind = false;
         while let Some(next) = self.next.take_if(|next| next.due_at <= now) {
             self.cursor = next.due_at;
-            self.fire(Trigger::Schedule, next, ctx);
+            self.fire(Trigger::Schedule, *next, ctx);
             self.look();
         }
     }
