@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use alf::model::Outcome;
+use alf::model::{Outcome, Timestamp};
 use alf::ssh::fake::FakeExec;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
@@ -192,10 +192,15 @@ async fn start(dir: &std::path::Path, seconds: u64) -> Result<Value, Failure> {
     let queue = || alf.app.handle.writer.waiting();
     let mut most_waiting = queue();
     let pairs = loop {
-        let rows = alf.app.handle.status();
-        let waiting = rows.iter().filter(|row| row.next_run_at.is_none_or(|next| next <= now)).count();
-        if !rows.is_empty() && waiting == 0 && rows.len() == alf.pairs()? {
-            break rows.len();
+        // Counted where they stand: a copy of all rows would be measured too.
+        let (rows, armed) = alf.app.handle.with_status(|all, row| {
+            let armed = |next: Timestamp| next > now;
+            all.of(|_| true).fold((0, 0), |(rows, sum), one| {
+                (rows + 1, sum + usize::from(row(&one, 0).next_run_at.is_some_and(armed)))
+            })
+        });
+        if rows > 0 && rows == armed && rows == alf.pairs()? {
+            break rows;
         }
         most_waiting = most_waiting.max(queue());
         tokio::time::sleep(Duration::from_millis(50)).await;

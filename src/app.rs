@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::actors::action::ActionActor;
-use crate::actors::audit::RefusedLogins;
 use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
@@ -24,9 +23,11 @@ use crate::actors::key_uses::KeyUses;
 use crate::actors::max_running::MaxRunning;
 use crate::actors::news::Journal;
 use crate::actors::node::{Everyone, NodeActor};
+use crate::actors::once::Requests;
 use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
 use crate::actors::reactions::{Courier, Reactions};
+use crate::actors::refused::Refusals;
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
@@ -130,10 +131,11 @@ pub struct App {
     /// Where it listens; none without HTTP.
     pub address: Option<SocketAddr>,
     server: Option<(ServerHandle, JoinHandle<io::Result<()>>)>,
-    /// Writes when keys were last used.
-    key_uses: JoinHandle<()>,
+    /// What is done now and then: writing when keys were last used, forgetting old requests.
+    chores: [JoinHandle<()>; 2],
     parts: Arc<NodeParts>,
     arbiters: Vec<Arbiter>,
+    courier: Arc<dyn Courier>,
     store: Arc<dyn Store>,
 }
 
@@ -195,9 +197,10 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let node = keep("node", own.clone(), move |obituary| {
         NodeActor::new(Arc::clone(&of_node), of_published.clone(), pool.clone(), obituary)
     });
-    let (of_action, action_node, courier) = (Arc::clone(&node_parts), node.clone(), parts.courier);
+    let (of_action, action_node) = (Arc::clone(&node_parts), node.clone());
+    let (courier, of_actor) = (Arc::clone(&parts.courier), parts.courier);
     let action = keep("action", own.clone(), move |obituary| {
-        ActionActor::new(Arc::clone(&of_action), action_node.clone(), Arc::clone(&courier), obituary)
+        ActionActor::new(Arc::clone(&of_action), action_node.clone(), Arc::clone(&of_actor), obituary)
     });
     let audit_ids = Arc::new(RunIds::default());
     let catalog_parts = Arc::new(CatalogParts {
@@ -216,6 +219,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         node,
         store_actor,
         action,
+        courier: Arc::clone(&courier),
         reactions: Arc::clone(&node_parts.reactions),
         writer,
         store: Arc::clone(&parts.store),
@@ -223,16 +227,17 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         board,
         key_uses: KeyUses::restored(loaded.key_uses),
         journal,
+        requests: Requests::default(),
         started_at: parts.clock.now().into(),
         audit_ids,
-        refused_logins: RefusedLogins::default(),
+        refusals: Refusals::default(),
         clock: parts.clock,
         defaults,
         node_name: setup.node,
     });
-    let key_uses = actix_rt::spawn(handle.clone().keep_key_uses());
-    let mut app =
-        App { handle, address: None, server: None, key_uses, parts: node_parts, arbiters, store: parts.store };
+    let chores = [actix_rt::spawn(handle.clone().keep_key_uses()), actix_rt::spawn(handle.clone().keep_requests())];
+    let store = parts.store;
+    let mut app = App { handle, address: None, server: None, chores, parts: node_parts, arbiters, courier, store };
     if let Some(config) = setup.http {
         let listen = config.listen;
         let (server, address) =
@@ -277,7 +282,7 @@ impl App {
             }
         };
         let ((), settled) = tokio::join!(requests, self.settled(grace));
-        self.handle.tell_refused_logins();
+        self.handle.tell_refusals();
         if !settled {
             log::info!(runs = self.handle.board().unsettled(); "the grace is over: runs are ended");
             let _ = self.handle.node().get().send(Everyone::EndRuns).await;
@@ -285,12 +290,13 @@ impl App {
             let kill_grace = tasks.tasks.values().map(|task| task.kill_grace.get()).max().unwrap_or_default();
             self.settled(KILL_TIME + kill_grace).await;
         }
-        self.key_uses.abort();
+        self.chores.iter().for_each(JoinHandle::abort);
         let _ = tokio::join!(self.settled(FLUSH_TIME), tokio::time::timeout(FLUSH_TIME, self.handle.write_key_uses()));
         let lost =
             self.handle.board().unsettled() + usize::try_from(self.handle.board().counts.lost.get()).unwrap_or(0);
         let _ = self.handle.node().get().send(Everyone::Stop).await;
         self.handle.stop_actors().await;
+        let _ = tokio::time::timeout(CLOSE_TIME, self.courier.close()).await;
         self.parts.writer.close();
         self.connections_closed().await;
         self.store.close().await;

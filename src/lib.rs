@@ -4,6 +4,7 @@ pub mod actors;
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod courier;
 pub mod data_dir;
 pub mod handover;
 pub mod http;

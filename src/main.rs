@@ -8,13 +8,13 @@ use alf::clock::Clock;
 use alf::logging::{self, LoggingConfig};
 use alf::serve::{self, serve};
 use alf::settings::{self, Flags, Settings};
-use clap::Parser as _;
 
 /// What is wrong with the settings (sysexits.h: `EX_USAGE`).
 const BAD_SETTINGS: u8 = 64;
 
 fn main() -> ExitCode {
-    let Cli { options, command } = Cli::parse();
+    let data_dir = settings::data_dir(None, settings::environment()).ok();
+    let Cli { options, command } = cli::parse(data_dir, Clock::Wall.now());
     match command {
         Command::Serve(args) => start(args, options),
         Command::CheckConfig(args) => match load(args, options) {
@@ -32,24 +32,24 @@ fn main() -> ExitCode {
 }
 
 fn start(args: ServeArgs, options: Options) -> ExitCode {
-    let (settings, logging, tls) = match load(args, options) {
+    let (settings, logging, certificates) = match load(args, options) {
         Ok(loaded) => loaded,
         Err(error) => return failed(&error, BAD_SETTINGS),
     };
     match logging::install(logging) {
-        Ok(log) => serve(settings, tls, &log).unwrap_or_else(|error| failed(&error, 1)),
+        Ok(log) => serve(settings, certificates, &log).unwrap_or_else(|error| failed(&error, 1)),
         Err(error) => failed(&error, 1),
     }
 }
 
-type Loaded = (Settings, LoggingConfig, Option<alf::http::Tls>);
+type Loaded = (Settings, LoggingConfig, serve::Certificates);
 
 fn load(args: ServeArgs, options: Options) -> Result<Loaded, Box<dyn std::error::Error>> {
     let flags = Flags { config: args.config, data_dir: options.data_dir, listen: args.listen, node: args.node };
     let settings = Settings::load(&flags, settings::environment())?;
     let logging = LoggingConfig::load(settings.logging.file.as_deref())?;
-    let tls = serve::tls(&settings)?;
-    Ok((settings, logging, tls))
+    let certificates = serve::certificates(&settings)?;
+    Ok((settings, logging, certificates))
 }
 
 fn failed(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

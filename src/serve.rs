@@ -19,11 +19,13 @@ use tokio::time::Instant;
 use crate::actors::parts::LoginDefaults;
 use crate::app::{self, App, BuildError, Ended, Parts, Setup};
 use crate::clock::Clock;
+use crate::courier::Carrier;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{HttpConfig, Limits as HttpLimits, Tls, TlsError};
 use crate::logging::LogHandle;
 use crate::model::{Defaults, FlapThresholds, Name, SecretText};
 use crate::settings::{Settings, SettingsError, StoreKind, TlsSettings};
+use crate::sinks::Trust;
 use crate::ssh::Limits;
 use crate::ssh::client::RusshConnector;
 use crate::store::sqlite::SqliteStore;
@@ -75,13 +77,31 @@ fn no_room(cause: &io::Error) -> &'static str {
 /// Files beside connections of clients: hosts, the store, logs.
 const OTHER_FILES: u64 = 1024;
 
-/// The certificate and key that the settings name.
+/// What Alf shows, and whom it believes, over TLS.
+pub struct Certificates {
+    tls: Option<Tls>,
+    trust: Trust,
+}
+
+/// Those that the settings name.
 ///
 /// # Errors
 /// A file that cannot be used: the line names its key and where that was set.
-pub fn tls(settings: &Settings) -> Result<Option<Tls>, SettingsError> {
+pub fn certificates(settings: &Settings) -> Result<Certificates, Box<dyn std::error::Error>> {
+    Ok(Certificates { tls: tls(settings)?, trust: trust(settings)? })
+}
+
+fn tls(settings: &Settings) -> Result<Option<Tls>, SettingsError> {
     let Some(files) = &settings.http.tls else { return Ok(None) };
     Tls::open(&files.certificate.path, &files.key.path).map(Some).map_err(|error| unusable(files, error))
+}
+
+fn trust(settings: &Settings) -> Result<Trust, Box<dyn std::error::Error>> {
+    let file = settings.actions.ca_file.as_ref();
+    Trust::load(file.map(|file| file.path.as_path())).map_err(|error| match file {
+        Some(file) => file.refused(error, "a PEM file with certificates of CAs").into(),
+        None => error.into(),
+    })
 }
 
 fn unusable(files: &TlsSettings, error: TlsError) -> SettingsError {
@@ -96,7 +116,8 @@ fn unusable(files: &TlsSettings, error: TlsError) -> SettingsError {
 }
 
 /// Serves until a signal ends it, over TLS if there is something to do so with.
-pub fn serve(settings: Settings, tls: Option<Tls>, log: &LogHandle) -> Result<ExitCode, ServeError> {
+pub fn serve(settings: Settings, certificates: Certificates, log: &LogHandle) -> Result<ExitCode, ServeError> {
+    let Certificates { tls, trust } = certificates;
     raise_file_limit(&settings);
     let data_dir = DataDir::open(&settings.data_dir)?;
     let vault = Vault::open(&settings.secrets.key_file)?;
@@ -115,7 +136,9 @@ pub fn serve(settings: Settings, tls: Option<Tls>, log: &LogHandle) -> Result<Ex
         };
         // Before anything is started, so that a signal during the start is not lost.
         let mut signals = Signals::new()?;
-        let app = app::build(setup, Parts { store, connector, vault, clock }).await?;
+        let spool = data_dir.path().join("spool");
+        let courier = Arc::new(Carrier::new(&settings.actions, settings.email.clone(), trust, spool, &clock));
+        let app = app::build(setup, Parts { store, connector, courier, vault, clock }).await?;
         if let Some(key) = app.first_key(|key| write_key(data_dir.path(), key)).await? {
             log::info!("the first admin key is in {}", key.display());
         }

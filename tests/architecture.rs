@@ -35,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &["model", "actors::handle"]),
     ("web", &["model", "actors::handle"]),
     ("cli", &["model", "handover"]),
+    ("courier", &["model", "clock", "settings", "sinks", "actors::reactions"]),
     ("app", &["*"]),
     ("serve", &["*"]),
     ("main", &["*"]),

@@ -1,5 +1,6 @@
-//! Results through the ledger, each claimed and saved, beside the same rows inserted in bare batches.
+//! Results through the ledger, each claimed and saved, beside a bare program that writes the same rows in batches.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,29 +13,29 @@ use alf::store::sqlite::{FILE, SqliteStore};
 use alf::store::{OpenRun, Store, Write, Written};
 use futures_util::future::join_all;
 use rusqlite::types::Value as Cell;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::support::{Failure, cpu_ms};
 use crate::world::{TAKING, finished};
 
-/// Rows of one bare transaction: as many as the ledger has writes in one.
+/// Results of one bare batch: as many as the ledger has writes in a commit here.
 const BATCH: usize = 500;
 const PAIRS: usize = 10_000;
 
 /// So many Results, so many of them on their way at once.
 pub(crate) async fn measure(results: usize, at_once: usize) -> Result<Value, Failure> {
     let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let (seconds, cpu) = through_the_ledger(one.path(), results, at_once).await?;
+    let (seconds, cpu, commits) = through_the_ledger(one.path(), results, at_once).await?;
     let (bare, bare_cpu) = bare(one.path(), other.path(), results)?;
     let (rate, bare_rate) = (results as f64 / seconds, results as f64 / bare);
     Ok(json!({"results": results, "at_once": at_once, "a_second": rate, "bare_a_second": bare_rate,
-        "of_bare": rate / bare_rate, "cpu_ms_each": cpu / results as f64, "bare_cpu_ms_each": bare_cpu / results as f64}))
+        "of_bare": rate / bare_rate, "commits": commits, "bare_commits": 2 * results.div_ceil(BATCH), "cpu_ms_each": cpu / results as f64, "bare_cpu_ms_each": bare_cpu / results as f64}))
 }
 
 /// Pairs with a full list of last Results, each with its next one.
-async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Result<(f64, f64), Failure> {
+async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Result<(f64, f64, u64), Failure> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir)?);
     let queue = Arc::new(Queue::new(10_000));
     let (of_actor, of_queue) = (Arc::clone(&store), Arc::clone(&queue));
@@ -82,7 +83,7 @@ async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Resul
             }
             let mut status = status.clone();
             status.take(&result, TAKING);
-            let save = Write::Save { result: Box::new(result), status: Some(Box::new(status)), until };
+            let save = Write::Save { result: Box::new(result), status: Some(Arc::new(status)), until };
             writer.write(vec![save]).await?;
         }
     };
@@ -90,45 +91,110 @@ async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Resul
     for done in join_all((0..at_once).map(|_| one_after_the_other())).await {
         done?;
     }
-    let figures = (begun.elapsed().as_secs_f64(), cpu_ms()? - cpu);
+    let figures = (begun.elapsed().as_secs_f64(), cpu_ms()? - cpu, writer.commits());
     actor.stop().await;
     store.close().await;
     Ok(figures)
 }
 
-/// The rows of the ledger into an empty table of the same kind, as fast as SQLite takes them.
+/// What one Result writes, as SQLite takes it.
+struct Rows {
+    pair: i64,
+    id: Vec<u8>,
+    claimed_until: i64,
+    open: Vec<Cell>,
+    result: Vec<Cell>,
+    status: (String, Vec<u8>),
+}
+
+/// The same rows by a bare program, as fast as SQLite takes them: into empty tables with the same columns and indexes, with
+/// the same settings, prepared statements, the claims of a batch in one transaction and what ends its runs in another.
 fn bare(ledger: &Path, dir: &Path, results: usize) -> Result<(f64, f64), Failure> {
     let from = Connection::open(ledger.join(FILE))?;
-    let table: String = from.query_row(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'results_%' ORDER BY name DESC LIMIT 1",
+    let (table, day): (String, i64) = from.query_row(
+        "SELECT name, day FROM sqlite_schema, partitions WHERE type = 'table' AND name LIKE 'results_%' ORDER BY name DESC, day DESC LIMIT 1",
         [],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let mut schema = from.prepare("SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 AND sql IS NOT NULL")?;
-    let schema = schema.query_map([&table], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    let mut select = from.prepare(&format!("SELECT * FROM {table}"))?;
-    let columns = select.column_count();
-    let rows =
-        select.query_map([], |row| (0..columns).map(|column| row.get(column)).collect::<Result<Vec<Cell>, _>>())?;
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    if rows.len() != results {
-        return Err(format!("{} rows of {results} Results: measured over midnight?", rows.len()).into());
+    let all = rows_of(&from, &table)?;
+    if all.len() != results {
+        return Err(format!("{} rows of {results} Results: measured over midnight?", all.len()).into());
     }
     let mut to = Connection::open(dir.join("bare.db"))?;
     to.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096;",
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;
+         PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432;",
     )?;
+    let mut schema = from.prepare(
+        "SELECT sql FROM sqlite_schema WHERE tbl_name IN (?1, 'pairs', 'open_runs', 'statuses', 'partitions') AND sql IS NOT NULL",
+    )?;
+    let schema = schema.query_map([&table], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
     to.execute_batch(&schema.join(";"))?;
-    let insert = format!("INSERT INTO {table} VALUES ({})", vec!["?"; columns].join(","));
+    to.execute("INSERT INTO partitions VALUES (?1, 0, 0, 0)", [day])?;
+    let places = |row: &[Cell]| vec!["?"; row.len()].join(",");
+    let first = all.first().ok_or("there are no rows")?;
+    let open = format!("INSERT INTO open_runs VALUES ({})", places(&first.open));
+    let insert = format!("INSERT INTO {table} VALUES ({})", places(&first.result));
     let (cpu, begun) = (cpu_ms()?, Instant::now());
-    for batch in rows.chunks(BATCH) {
+    for batch in all.chunks(BATCH) {
         let transaction = to.transaction()?;
-        let mut insert = transaction.prepare_cached(&insert)?;
-        for row in batch {
-            insert.execute(params_from_iter(row))?;
-        }
-        drop(insert);
+        claim(&transaction, &open, batch)?;
+        transaction.commit()?;
+        let transaction = to.transaction()?;
+        save(&transaction, &insert, day, batch)?;
         transaction.commit()?;
     }
     Ok((begun.elapsed().as_secs_f64(), cpu_ms()? - cpu))
+}
+
+fn claim(to: &Connection, open: &str, batch: &[Rows]) -> rusqlite::Result<()> {
+    let mut cursor = to.prepare_cached(
+        "INSERT INTO pairs VALUES (?1, ?2) ON CONFLICT (pair) DO UPDATE SET claimed_until = excluded.claimed_until",
+    )?;
+    let mut open = to.prepare_cached(open)?;
+    for row in batch {
+        cursor.execute((row.pair, row.claimed_until))?;
+        open.execute(params_from_iter(&row.open))?;
+    }
+    Ok(())
+}
+
+fn save(to: &Connection, insert: &str, day: i64, batch: &[Rows]) -> rusqlite::Result<()> {
+    let mut insert = to.prepare_cached(insert)?;
+    let mut close = to.prepare_cached("DELETE FROM open_runs WHERE pair = ?1 AND id = ?2")?;
+    let mut status = to.prepare_cached(
+        "INSERT INTO statuses VALUES (?1, ?2, ?3) ON CONFLICT (pair) DO UPDATE SET status = excluded.status, last = excluded.last",
+    )?;
+    for row in batch {
+        insert.execute(params_from_iter(&row.result))?;
+        close.execute((row.pair, &row.id))?;
+        status.execute((row.pair, &row.status.0, &row.status.1))?;
+    }
+    to.prepare_cached("UPDATE partitions SET results = results + ?2 WHERE day = ?1")?
+        .execute((day, batch.len() as i64))?;
+    Ok(())
+}
+
+/// All that the ledger has written, and what it has written and deleted again.
+fn rows_of(from: &Connection, table: &str) -> Result<Vec<Rows>, Failure> {
+    let cells = |row: &Row<'_>, columns: Range<usize>| -> rusqlite::Result<Vec<Cell>> {
+        columns.map(|column| row.get(column)).collect()
+    };
+    let mut select = from.prepare(&format!(
+        "SELECT s.pair, s.status, s.last,
+             s.pair, r.id, r.task_version, n.name, r.trigger, r.by, r.scheduled_at, r.due_at, r.run_group, r.*
+         FROM {table} r JOIN statuses s ON s.pair = r.host << 32 | r.task JOIN names n ON n.id = r.schedule ORDER BY r.key"
+    ))?;
+    let columns = select.column_count();
+    let rows = select.query_map([], |row| {
+        Ok(Rows {
+            pair: row.get(0)?,
+            id: row.get(4)?,
+            claimed_until: row.get(9)?,
+            open: cells(row, 3..12)?,
+            result: cells(row, 12..columns)?,
+            status: (row.get(1)?, row.get(2)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

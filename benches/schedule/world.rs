@@ -4,14 +4,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use alf::actors::definitions::read_rows;
 use alf::actors::parts::LoginDefaults;
 use alf::app::{self, App, Parts, Setup};
 use alf::clock::Clock;
+use alf::courier::Carrier;
 use alf::http::{HttpConfig, Limits};
 use alf::model::{
-    Captured, Defaults, FlapThresholds, LastResult, LastResults, Name, Noun, Outcome, PairStatus, Reason, RunId,
-    RunIds, RunResult, SecretText, State, Taking, Timestamp, Trigger,
+    Captured, Defaults, FlapThresholds, LastResult, LastResults, Name, Noun, Outcome, PairLine, PairStatus, Reason,
+    RunId, RunIds, RunResult, SecretText, State, Taking, Timestamp, Trigger, Watched,
 };
+use alf::settings::ActionsSettings;
+use alf::sinks::Trust;
 use alf::ssh::fake::FakeConnector;
 use alf::store::sqlite::{FILE, SqliteStore};
 use alf::store::{DefinitionChange, DefinitionRow, Store, Write};
@@ -64,20 +68,30 @@ impl Fleet {
         let store = SqliteStore::open(dir)?;
         let now = Clock::Wall.now();
         store.change_definitions(0, self.definitions(now)?).await?;
+        let (vault, defaults) = (Vault::open(&dir.join("secret.key"))?, Defaults::default());
+        let catalog = read_rows(1, store.load().await?.definitions, &vault, &defaults)?;
         let ids = RunIds::default();
         let since = Timestamp::from(now - TimeDelta::hours(self.down_hours));
         let mut writes = Vec::new();
         for pair in 0..self.hosts * self.tasks {
             let (host, task) = (name(&host(pair / self.tasks))?, name(&task(pair % self.tasks))?);
-            writes.push(match self.history {
-                History::None => Write::Watch { host, task, until: since },
+            // A start after the first: it is known since when the pair is watched, and by which lines.
+            let lines = catalog.hosts.get(&host).map(|host| PairLine::digest(&catalog.lines_of(&task, host)));
+            let watched = lines.map(|lines| Watched { since, lines });
+            match self.history {
+                History::None => {
+                    let status = Arc::new(PairStatus { watched, ..PairStatus::default() });
+                    writes.push(Write::Watch { host: host.clone(), task: task.clone(), until: since });
+                    writes.push(Write::SetStatus { host, task, status });
+                }
                 History::Full => {
                     let state = if pair % 10 == 3 { State::Critical } else { State::Ok };
                     let (result, status) = finished(ids.next(since), &host, &task, since, state);
-                    Write::Save { result: Box::new(result), status: Some(Box::new(status)), until: Some(since) }
+                    let status = Some(Arc::new(PairStatus { watched, ..status }));
+                    writes.push(Write::Save { result: Box::new(result), status, until: Some(since) });
                 }
-            });
-            if writes.len() == BATCH {
+            }
+            if writes.len() >= BATCH {
                 store.commit(std::mem::take(&mut writes)).await?;
             }
         }
@@ -191,7 +205,10 @@ impl Running {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir)?);
         let hosts = FakeConnector::new(Clock::Wall);
         let vault = Vault::open(&dir.join("secret.key"))?;
-        let parts = Parts { store, connector: Arc::new(hosts.clone()), vault, clock: Clock::Wall };
+        let actions = ActionsSettings { allow_private: Vec::new(), ca_file: None, spool_limit: 1 << 20 };
+        let courier = Carrier::new(&actions, None, Trust::load(None)?, dir.join("spool"), &Clock::Wall);
+        let (connector, courier) = (Arc::new(hosts.clone()), Arc::new(courier));
+        let parts = Parts { store, connector, courier, vault, clock: Clock::Wall };
         let listen = "127.0.0.1:0".parse()?;
         let setup = Setup {
             node: name("bench")?,

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # $bench_program comes from bench-schedule.sh
 # script/bench api. Sourced after bench-schedule.sh, never run.
 #
 # Requests a second of the API beside those of a bare actix-web route in the same process, and pages of Results out of a

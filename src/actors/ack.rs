@@ -16,18 +16,20 @@ pub(super) struct Acknowledge {
     /// Of this task on the host; none for the host itself.
     task: Option<Name>,
     ack: Option<Ack>,
+    /// What the audit is told of it, in the same commit.
+    told: Box<AuditEntry>,
 }
 
 impl Handler<Acknowledge> for TaskActor {
     type Result = ResponseFuture<Result<(), AlfError>>;
 
-    fn handle(&mut self, Acknowledge { ack, .. }: Acknowledge, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Acknowledge { ack, told, .. }: Acknowledge, _: &mut Context<Self>) -> Self::Result {
         if ack.is_some() && self.status.outcome != Some(Outcome::Problem) {
             return refuse(format!("{} on {} has no PROBLEM", self.task(), self.host));
         }
-        self.status.ack = ack;
+        self.status_mut().ack = ack.map(Box::new);
         self.parts.board.set_status(&self.host, self.task(), &self.status);
-        let written = self.parts.writer.write(vec![self.status_write()]);
+        let written = self.parts.writer.write(vec![self.status_write(), Write::Audit(told)]);
         Box::pin(async move { Ok(written.await.map(|_| ())?) })
     }
 }
@@ -35,17 +37,17 @@ impl Handler<Acknowledge> for TaskActor {
 impl Handler<Acknowledge> for HostActor {
     type Result = ResponseActFuture<Self, Result<(), AlfError>>;
 
-    fn handle(&mut self, Acknowledge { task, ack }: Acknowledge, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Acknowledge { task, ack, told }: Acknowledge, _: &mut Context<Self>) -> Self::Result {
         let answer = match task {
-            Some(task) => self.acknowledge_task(task, ack),
-            None => self.acknowledge(ack),
+            Some(task) => self.acknowledge_task(task, ack, told),
+            None => self.acknowledge(ack, told),
         };
         Box::pin(answer.into_actor(self).map(|answer, _, _| answer))
     }
 }
 
 impl HostActor {
-    fn acknowledge(&mut self, ack: Option<Ack>) -> ResponseFuture<Result<(), AlfError>> {
+    fn acknowledge(&mut self, ack: Option<Ack>, told: Box<AuditEntry>) -> ResponseFuture<Result<(), AlfError>> {
         let is_down = self.parts.board.is_down(self.name());
         if ack.is_some() && !is_down {
             return refuse(format!("host {} has no PROBLEM", self.name()));
@@ -54,14 +56,19 @@ impl HostActor {
             return Box::pin(std::future::ready(Ok(())));
         };
         let write = Write::SetHost { host: self.name().clone(), record: Box::new(record) };
-        let written = self.parts.writer.write(vec![write]);
+        let written = self.parts.writer.write(vec![write, Write::Audit(told)]);
         Box::pin(async move { Ok(written.await.map(|_| ())?) })
     }
 
-    fn acknowledge_task(&self, task: Name, ack: Option<Ack>) -> ResponseFuture<Result<(), AlfError>> {
+    fn acknowledge_task(
+        &self,
+        task: Name,
+        ack: Option<Ack>,
+        told: Box<AuditEntry>,
+    ) -> ResponseFuture<Result<(), AlfError>> {
         let error = match self.children.get(&task).map(|child| child.addr.clone()) {
             Some(Some(addr)) => {
-                return Box::pin(async move { addr.send(Acknowledge { task: None, ack }).await? });
+                return Box::pin(async move { addr.send(Acknowledge { task: None, ack, told }).await? });
             }
             Some(None) => AlfError::Unavailable(format!("task \"{task}\" is being restarted")),
             None => AlfError::NotLinked { host: self.name().clone(), task },
@@ -82,11 +89,10 @@ impl AlfHandle {
         }
         self.refuse_without_store()?;
         let verb = if ack.is_some() { Verb::Ack } else { Verb::Unack };
-        let acknowledge = Acknowledge { task: task.cloned(), ack };
-        self.host_actor(host).await?.send(acknowledge).timeout(ANSWER).await??;
         let (noun, name) = task.map_or((Noun::Host, host), |task| (Noun::Task, task));
         let entry = self.entry(verb).to(Reference { noun, name: name.clone() });
-        self.tell(AuditEntry { host: Some(host.clone()), ..entry });
-        Ok(())
+        let told = Box::new(AuditEntry { host: Some(host.clone()), ..entry });
+        let acknowledge = Acknowledge { task: task.cloned(), ack, told };
+        self.host_actor(host).await?.send(acknowledge).timeout(ANSWER).await?
     }
 }

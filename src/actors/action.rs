@@ -123,6 +123,7 @@ impl ActionActor {
 
     fn look_at(&mut self, facts: &Facts, ctx: &mut Context<Self>) {
         self.last_error = None;
+        self.courier.settle(&self.parts.published.get());
         let out = self.reactions().look_at(&self.parts, &*self.courier, facts);
         self.reactions().looked_at();
         self.write(out, ctx);
@@ -170,12 +171,12 @@ impl ActionActor {
 async fn deliver(parts: &Arc<NodeParts>, node: &Slot<NodeActor>, courier: &dyn Courier, parcel: &Parcel) -> Delivered {
     match deed(parts, parcel).await {
         Deed::Fail(why) => Delivered::Failed(why),
-        Deed::Wait(why) => Delivered::NotYet(why),
+        Deed::Wait(why) => Delivered::NotYet(why, None),
         Deed::Send(message) => match tokio::time::timeout(DELIVERY, courier.deliver(*message)).await {
             Ok(Handed::Over(detail)) => Delivered::Done(detail),
-            Ok(Handed::NotYet(why)) => Delivered::NotYet(why),
+            Ok(Handed::NotYet { why, after }) => Delivered::NotYet(why, after),
             Ok(Handed::Failed(why)) => Delivered::Failed(why),
-            Err(_) => Delivered::NotYet(format!("it took longer than {} s", DELIVERY.as_secs())),
+            Err(_) => Delivered::NotYet(format!("it took longer than {} s", DELIVERY.as_secs()), None),
         },
         Deed::Start(deed) => {
             let detail = format!("task \"{}\" on host \"{}\"", deed.task.meta.name, deed.on);
@@ -264,6 +265,7 @@ impl Actor for ActionActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.reactions().start_over();
+        self.courier.settle(&self.parts.published.get());
         let reactions = Arc::clone(self.reactions());
         ctx.add_stream(futures_util::stream::unfold(reactions, |reactions| async move {
             reactions.wait().await;
@@ -277,6 +279,7 @@ impl Actor for ActionActor {
 
 impl ActionActor {
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.courier.settle(&self.parts.published.get());
         self.next(ctx);
         let out = self.reactions().look_around(&self.parts);
         self.write(out, ctx);

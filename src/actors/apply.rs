@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use actix::{AtomicResponse, Context, Handler, Message, WrapFuture as _};
 
-use super::catalog::{CatalogActor, CatalogParts, Change, Draft};
-use super::error::AlfError;
+use super::catalog::{CatalogActor, CatalogParts, Change, Draft, PutDone};
+use super::error::{AlfError, list};
+use super::once::Once;
 use crate::for_each_noun;
 use crate::model::{
     AnyDefinition, Catalog, Defaults, Definition as _, Denied, Fault, Noun, Origin, Reference, Rights, Selector,
 };
+use crate::store::{CameTo, ChangedOne, Changes};
 
 /// Creates and replaces all that a document holds and deletes what it leaves out, if that is wanted.
 #[derive(Debug, Clone, Message)]
@@ -28,6 +30,10 @@ pub struct Apply {
     pub rights: Rights,
     /// Who that is.
     pub origin: Arc<Origin>,
+    /// Whether the answer shows what each was and is.
+    pub documents: bool,
+    /// The request that asks, where it is to be done once.
+    pub once: Option<Once>,
 }
 
 /// One of the definitions of a document.
@@ -65,34 +71,69 @@ impl CatalogParts {
         });
         let put = put.collect();
         let gone_definitions = gone.iter().filter_map(|what| catalog.get(what.noun, &what.name)).collect();
-        let change = Change { put, gone: gone_definitions, ..Change::default() };
+        let mut change = Change { put, gone: gone_definitions, ..Change::default() };
+        change.remember = apply.once.as_ref().map(|once| once.record(CameTo::Applied(change.told(apply.documents))));
         // Hosts that go are there for this: whose they are says who may change what names them.
-        check_rights(&change, &apply.rights, &next)?;
+        check_rights(&change, &apply.rights, catalog, &next)?;
         gone.iter().for_each(|what| next.remove(what.noun, &what.name));
-        if let Some((used, _)) = next.users_among(&gone).first().cloned() {
-            let users = next.users_of(&used);
-            return Err(AlfError::InUse { used, users });
-        }
-        Ok(change)
+        let in_use = in_use(&gone, &next);
+        if in_use.is_empty() { Ok(change) } else { Err(AlfError::LeftOutInUse(in_use)) }
     }
+}
+
+impl Change {
+    /// What became of each definition, and where that is wanted what it was and is.
+    pub fn told(&self, documents: bool) -> Changes {
+        let document = |one: &AnyDefinition| one.document().ok().filter(|_| documents);
+        let changed = |before: Option<&AnyDefinition>, after: Option<&AnyDefinition>, what: &AnyDefinition| {
+            let what = what.reference();
+            let (before, after) = (before.and_then(document), after.and_then(document));
+            ChangedOne { noun: what.noun.singular().to_owned(), name: what.name, before, after }
+        };
+        let mut told = Changes::default();
+        for PutDone { definition, previous, changed: is_changed, created } in &self.put {
+            if !is_changed {
+                told.unchanged.push(changed(None, None, definition));
+            } else if *created {
+                told.created.push(changed(None, Some(definition), definition));
+            } else {
+                told.updated.push(changed(previous.as_ref(), Some(definition), definition));
+            }
+        }
+        told.deleted = self.gone.iter().map(|one| changed(Some(one), None, one)).collect();
+        told
+    }
+}
+
+/// What of all that goes is named by others: each with the list of the document that it is left out of.
+fn in_use(gone: &BTreeSet<Reference>, next: &Catalog) -> Vec<Fault> {
+    let mut users: BTreeMap<Reference, Vec<Reference>> = BTreeMap::new();
+    for (used, user) in next.users_among(gone) {
+        users.entry(used).or_default().push(user);
+    }
+    let fault = |(used, users): (Reference, Vec<Reference>)| {
+        let detail = format!("{used} is left out, but in use by {}", list(&users));
+        Fault::new(format!("/{}", used.noun.plural()), detail)
+    };
+    users.into_iter().map(fault).collect()
 }
 
 /// Refuses a change of anything that must not be changed, and the word that something is as it was where it must not be
 /// read.
-fn check_rights(change: &Change, rights: &Rights, catalog: &Catalog) -> Result<(), Denied> {
+fn check_rights(change: &Change, rights: &Rights, now: &Catalog, next: &Catalog) -> Result<(), Denied> {
     for done in &change.put {
         if done.changed {
-            rights.check_change(done.previous.as_ref(), Some(&done.definition), catalog)?;
+            rights.check_change(done.previous.as_ref(), Some(&done.definition), now, next)?;
             continue;
         }
         macro_rules! check {
             ($($kind:ident $field:ident),*) => {
-                match &done.definition { $(AnyDefinition::$kind(one) => rights.check_shown(one, catalog)?,)* }
+                match &done.definition { $(AnyDefinition::$kind(one) => rights.check_shown(one, next)?,)* }
             };
         }
         for_each_noun!(check);
     }
-    change.gone.iter().try_for_each(|one| rights.check_change(Some(one), None, catalog))
+    change.gone.iter().try_for_each(|one| rights.check_change(Some(one), None, now, next))
 }
 
 impl Apply {

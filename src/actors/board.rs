@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{oneshot, watch};
 
-pub use standing::Standing;
+pub use standing::{Standing, Standings};
 
 use super::counts::Counts;
 use super::figures::Figures;
@@ -46,6 +46,8 @@ pub struct Board {
 struct Inner {
     /// By host and task.
     pairs: BTreeMap<Name, BTreeMap<Name, Pair>>,
+    /// How many of them are linked.
+    linked_count: usize,
     hosts: BTreeMap<Name, HostRow>,
     runs: HashMap<RunId, Run>,
     /// Which of the runs are on a host: nobody looks through those of all hosts.
@@ -57,11 +59,13 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Pair {
     linked: bool,
-    status: PairStatus,
+    /// The same as its actor has.
+    status: Arc<PairStatus>,
     max_attempts: u32,
     claimed_until: Option<Timestamp>,
     next_run_at: Option<Timestamp>,
-    running: HashSet<RunId>,
+    /// Rarely more than one.
+    running: Vec<RunId>,
 }
 
 #[derive(Debug, Default)]
@@ -96,14 +100,18 @@ impl Board {
     /// by who owns their pair.
     pub fn restore(&self, loaded: Restored) {
         let mut inner = self.write();
+        let mut pairs: BTreeMap<Name, Vec<(Name, Pair)>> = BTreeMap::new();
         for record in loaded.pairs {
             for open in record.open {
                 inner.begin(Run::new(&record.host, record.task.as_ref(), open));
             }
             let Some(task) = record.task else { continue };
-            let pair = Pair { status: record.status, claimed_until: record.claimed_until, ..Pair::default() };
-            inner.pairs.entry(record.host).or_default().insert(task, pair);
+            let status = Arc::new(record.status);
+            let pair = Pair { status, claimed_until: record.claimed_until, ..Pair::default() };
+            pairs.entry(record.host).or_default().push((task, pair));
         }
+        // A map that is made at once has no empty places.
+        inner.pairs = pairs.into_iter().map(|(host, of_host)| (host, of_host.into_iter().collect())).collect();
         for record in loaded.host_keys {
             let name = record.host.clone();
             inner.hosts.entry(name).or_default().learned = Some(record);
@@ -115,25 +123,27 @@ impl Board {
     }
 
     /// A pair is linked: shown in Status from now on. Answers what the ledger knows of it.
-    pub(super) fn link(&self, host: &Name, task: &Name) -> (PairStatus, Option<Timestamp>) {
-        let mut inner = self.write();
+    pub(super) fn link(&self, host: &Name, task: &Name) -> (Arc<PairStatus>, Option<Timestamp>) {
+        let mut guard = self.write();
+        let inner = &mut *guard;
         // Of a life before this one, or begun before the pair was linked.
         let running = inner.runs_of(host).filter(|run| !run.storing && run.task.as_ref() == Some(task));
         let running = running.map(|run| run.open.id).collect();
         let pair = inner.pairs.entry(host.clone()).or_default().entry(task.clone()).or_default();
-        pair.linked = true;
+        inner.linked_count += usize::from(!std::mem::replace(&mut pair.linked, true));
         pair.running = running;
-        (pair.status.clone(), pair.claimed_until)
+        (Arc::clone(&pair.status), pair.claimed_until)
     }
 
     /// A pair is linked no more: its row goes.
     pub(super) fn unlink(&self, host: &Name, task: &Name) {
         let mut inner = self.write();
         let Some(of_host) = inner.pairs.get_mut(host) else { return };
-        of_host.remove(task);
+        let gone = of_host.remove(task);
         if of_host.is_empty() {
             inner.pairs.remove(host);
         }
+        inner.linked_count -= usize::from(gone.is_some_and(|pair| pair.linked));
     }
 
     /// When a pair is due next, and how many PROBLEMs in a row are hard.
@@ -144,7 +154,7 @@ impl Board {
     }
 
     /// A pair stands otherwise, though no Result has come.
-    pub(super) fn set_status(&self, host: &Name, task: &Name, status: &PairStatus) {
+    pub(super) fn set_status(&self, host: &Name, task: &Name, status: &Arc<PairStatus>) {
         if let Some(pair) = self.write().pair_mut(host, Some(task)) {
             pair.status.clone_from(status);
         }
@@ -171,7 +181,7 @@ impl Board {
     pub(super) fn open(&self, host: &Name, task: Option<&Name>, open: OpenRun) {
         let mut inner = self.write();
         if let Some(pair) = inner.pair_mut(host, task) {
-            pair.running.insert(open.id);
+            pair.running.push(open.id);
         }
         inner.begin(Run::new(host, task, open));
     }
@@ -198,13 +208,13 @@ impl Board {
     }
 
     /// A run's Result is known: it counts as ended for Status and overlap; the store has it soon.
-    pub(super) fn storing(&self, result: &RunResult, status: Option<&PairStatus>) {
+    pub(super) fn storing(&self, result: &RunResult, status: Option<&Arc<PairStatus>>) {
         let mut inner = self.write();
         if let Some(run) = inner.runs.get_mut(&result.id) {
             run.storing = true;
         }
         if let Some(pair) = inner.pair_mut(&result.host, result.task.as_ref()) {
-            pair.running.remove(&result.id);
+            pair.is_over(result.id);
             if let Some(status) = status {
                 pair.status.clone_from(status);
             }
@@ -378,12 +388,18 @@ impl Inner {
                 }
             }
             if let Some(pair) = self.pair_mut(&run.host, run.task.as_ref()) {
-                pair.running.remove(&id);
+                pair.is_over(id);
             }
             for waiting in run.waiting {
                 let _ = waiting.send(());
             }
         }
+    }
+}
+
+impl Pair {
+    fn is_over(&mut self, id: RunId) {
+        self.running.retain(|running| *running != id);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::model::{
     HostTask, Key, Noun, Origin, Program, ProgramDocument, Reference, Rights, RunIds, Schedule, Secret, Secrets, Task,
     TaskSchedule, Timestamp,
 };
-use crate::store::{DefinitionChange, Store, StoreError};
+use crate::store::{DefinitionChange, OnceRecord, Store, StoreError};
 use crate::vault::Vault;
 
 /// How often a write that lost a race is tried.
@@ -294,6 +294,8 @@ pub struct Change {
     pub gone: Vec<AnyDefinition>,
     /// The bytes of the program that is put, where they came with it.
     pub(super) sent: Option<Bytes>,
+    /// The request for it, where that is done once.
+    pub(super) remember: Option<OnceRecord>,
 }
 
 impl CatalogParts {
@@ -302,9 +304,9 @@ impl CatalogParts {
             let definition = put.draft.clone().check(catalog, &self.defaults).map_err(AlfError::Invalid)?;
             let reference = definition.reference();
             let previous = catalog.get(reference.noun, &reference.name);
-            put.rights.check_change(previous.as_ref(), Some(&definition), catalog)?;
+            put.rights.check_change(previous.as_ref(), Some(&definition), catalog, catalog)?;
             holds(&put.condition, &reference, previous.as_ref().map(AnyDefinition::version))?;
-            Ok(Change { put: vec![self.settled(definition, previous)], gone: Vec::new(), sent: sent.clone() })
+            Ok(Change { put: vec![self.settled(definition, previous)], sent: sent.clone(), ..Change::default() })
         });
         let done = done.await?.put.pop();
         done.ok_or_else(|| AlfError::Unavailable("what was put is not there".to_owned()))
@@ -316,7 +318,7 @@ impl CatalogParts {
             let Some(previous) = catalog.get(what.noun, &what.name) else {
                 return Err(AlfError::NotFound(what.clone()));
             };
-            delete.rights.check_change(Some(&previous), None, catalog)?;
+            delete.rights.check_change(Some(&previous), None, catalog, catalog)?;
             holds(&delete.condition, what, Some(previous.version()))?;
             let users = catalog.users_of(what);
             let (links, others): (Vec<_>, Vec<_>) = users.iter().cloned().partition(|user| user.noun.goes_along());
@@ -376,6 +378,7 @@ impl CatalogParts {
                 changes.extend(blob_changes(&catalog, &next, change.sent.as_ref())?);
             }
             changes.extend(audit::told(&change, &self.audit_ids, self.clock.now().into(), origin));
+            changes.extend(change.remember.clone().map(DefinitionChange::Remember));
             if changes.is_empty() || self.write(&catalog, changes, next, touched).await? {
                 return Ok(change);
             }

@@ -105,13 +105,13 @@ impl TaskActor {
     /// one.
     pub(super) fn catch_up(&mut self, now: DateTime<Utc>, turn: Option<Arc<Turn>>, ctx: &mut Context<Self>) {
         self.behind = false;
-        let missed = due::missed(&self.plan.lines, self.cursor, now);
+        let missed = due::missed(self.lines(), self.cursor, now);
         let Some(last) = missed.last() else { return };
         log::debug!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
             "instants passed while Alf was away");
         turn.iter().for_each(|turn| turn.missed.store(missed.count(), Ordering::Relaxed));
         self.cursor = last;
-        let mut before = PairStanding::from(&self.status);
+        let mut before = PairStanding::from(&*self.status);
         let mut skipped = Vec::new();
         if let Some((first, last, count)) = missed.folded {
             let instants = Instants { from: first.into(), until: last.at.into(), count };
@@ -122,7 +122,7 @@ impl TaskActor {
             if runs {
                 // Written in the order in which they were due.
                 self.save_skipped(&mut skipped, before, turn.as_ref());
-                before = PairStanding::from(&self.status);
+                before = PairStanding::from(&*self.status);
                 self.fire(Trigger::CatchUp, due, ctx);
             } else {
                 skipped.push(self.missed(due, "the instant passed while Alf was away".to_owned(), None));
@@ -142,7 +142,7 @@ impl TaskActor {
     fn save_skipped(&self, skipped: &mut Vec<Settled>, before: PairStanding, turn: Option<&Arc<Turn>>) {
         if let Some((newest, _)) = skipped.last() {
             let event = self.event_of(before, newest);
-            saving::save_all(&self.parts, std::mem::take(skipped), self.status.clone(), event, turn.cloned());
+            saving::save_all(&self.parts, std::mem::take(skipped), Arc::clone(&self.status), event, turn.cloned());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{MissedRule, Name, PairLine};
+use crate::model::{MissedRule, Name, PairLine, Timestamp};
 
 /// A timer later than this was not late but asleep: what it missed is caught up with, not run one after the other.
 pub(super) const ASLEEP: TimeDelta = TimeDelta::seconds(60);
@@ -14,6 +14,15 @@ const MOST_TOLD: usize = 100;
 /// Instants so far apart that one which executed nothing makes what a pair shows old.
 pub(super) const SELDOM: TimeDelta = TimeDelta::hours(1);
 const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
+
+/// The lines by which a pair is due, which it shares with the plan of its host, and since when they count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines<'a> {
+    /// All of them.
+    pub(super) all: &'a [PairLine],
+    /// Since when they are those it is watched by; none where just their definitions tell.
+    pub(super) since: Option<Timestamp>,
+}
 
 /// One instant at which a pair is due; several schedules due at the same instant are one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +38,15 @@ pub(super) struct Due {
 }
 
 /// The first instant that is due after this moment.
-pub(super) fn next(lines: &[PairLine], after: DateTime<Utc>) -> Option<Due> {
-    lines.iter().filter_map(|line| next_of(line, after)).min_by_key(|due| (due.due_at, due.at))
+pub(super) fn next(lines: Lines<'_>, after: DateTime<Utc>) -> Option<Due> {
+    let next = |line| next_of(line, lines.since.or(line.since), after);
+    lines.all.iter().filter_map(next).min_by_key(|due| (due.due_at, due.at))
 }
 
-fn next_of(line: &PairLine, after: DateTime<Utc>) -> Option<Due> {
+fn next_of(line: &PairLine, since: Option<Timestamp>, after: DateTime<Utc>) -> Option<Due> {
     let rules = &line.rules;
     let not_before = rules.not_before.and_then(|first| first.get().checked_sub_signed(MILLISECOND));
-    let since = line.since.map(|since| since.get());
+    let since = since.map(Timestamp::get);
     let after = after.checked_sub_signed(line.offset)?.max(not_before.max(since).unwrap_or(DateTime::<Utc>::MIN_UTC));
     let at = line.cron.next_after(line.timezone, after)?;
     let due_at = at.checked_add_signed(line.offset)?;
@@ -69,9 +79,9 @@ impl Missed {
 
 /// The instants that came due after `from`, up to now. Those older than what the pair's lines allow, and all but the
 /// newest hundred (and the one that runs), are folded.
-pub(super) fn missed(lines: &[PairLine], from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
-    let oldest = lines.iter().map(|line| line.rules.missed_max_age.get()).max().unwrap_or_default();
-    let most = MOST_TOLD + usize::from(lines.iter().any(|line| line.rules.missed == MissedRule::Last));
+pub(super) fn missed(lines: Lines<'_>, from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
+    let oldest = lines.all.iter().map(|line| line.rules.missed_max_age.get()).max().unwrap_or_default();
+    let most = MOST_TOLD + usize::from(lines.all.iter().any(|line| line.rules.missed == MissedRule::Last));
     let mut missed = Missed { folded: old_of_line(lines, from, now, most), ..Missed::default() };
     let mut cursor = missed.last().unwrap_or(from);
     let mut young = VecDeque::new();
@@ -111,12 +121,12 @@ fn is_older(now: DateTime<Utc>, due: &Due, age: Duration) -> bool {
 
 /// What is folded of a pair with one line: counted, not walked through, as a month of seconds is millions of them.
 fn old_of_line(
-    lines: &[PairLine],
+    lines: Lines<'_>,
     from: DateTime<Utc>,
     now: DateTime<Utc>,
     most: usize,
 ) -> Option<(DateTime<Utc>, Due, u64)> {
-    let [line] = lines else { return None };
+    let [line] = lines.all else { return None };
     let first = next(lines, from)?;
     let max_age = TimeDelta::from_std(line.rules.missed_max_age.get()).ok()?;
     let too_old = now.checked_sub_signed(max_age)?.checked_sub_signed(MILLISECOND)?;
@@ -145,8 +155,14 @@ fn enough(line: &PairLine, first: DateTime<Utc>, now: DateTime<Utc>, most: usize
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::{DueRules, Span, Timezone};
+
+    fn of(lines: &[PairLine]) -> Lines<'_> {
+        Lines { all: lines, since: None }
+    }
 
     fn ran(missed: &Missed) -> Vec<DateTime<Utc>> {
         missed.told.iter().filter(|(_, runs)| *runs).map(|(due, _)| due.at).collect()
@@ -158,7 +174,7 @@ mod tests {
 
     fn ruled(text: &str, missed: MissedRule, max_age: u64) -> Vec<PairLine> {
         let mut lines = lines(&[text]);
-        lines[0].rules = DueRules { missed, missed_max_age: Span::seconds(max_age), ..DueRules::default() };
+        lines[0].rules = Arc::new(DueRules { missed, missed_max_age: Span::seconds(max_age), ..DueRules::default() });
         lines
     }
 
@@ -167,7 +183,7 @@ mod tests {
             schedule: Name::parse("s").unwrap(),
             cron: text.parse().unwrap(),
             timezone: Timezone::UTC,
-            rules: DueRules::default(),
+            rules: Arc::default(),
             offset: TimeDelta::zero(),
             finish_by: None,
             since: None,
@@ -182,16 +198,16 @@ mod tests {
     #[test]
     fn the_earliest_line_is_next_and_the_same_instant_is_one() {
         let lines = lines(&["0 * * * *", "30 * * * *", "*/30 * * * *"]);
-        let first = next(&lines, at("2026-11-23T10:10:00Z")).unwrap();
+        let first = next(of(&lines), at("2026-11-23T10:10:00Z")).unwrap();
         assert_eq!(first.at, at("2026-11-23T10:30:00Z"));
-        assert_eq!(next(&lines, first.at).unwrap().at, at("2026-11-23T11:00:00Z"));
-        assert_eq!(next(&[], first.at), None);
+        assert_eq!(next(of(&lines), first.at).unwrap().at, at("2026-11-23T11:00:00Z"));
+        assert_eq!(next(of(&[]), first.at), None);
     }
 
     #[test]
     fn the_last_missed_instant_runs_the_others_are_told() {
         let lines = lines(&["* * * * *"]);
-        let missed = missed(&lines, at("2026-11-23T08:00:00Z"), at("2026-11-23T10:00:30Z"));
+        let missed = missed(of(&lines), at("2026-11-23T08:00:00Z"), at("2026-11-23T10:00:30Z"));
         let (first, last, count) = missed.folded.clone().unwrap();
         assert_eq!((first, last.at, count), (at("2026-11-23T08:01:00Z"), at("2026-11-23T09:50:00Z"), 110));
         assert_eq!(skipped(&missed), 9);
@@ -202,7 +218,7 @@ mod tests {
 
     #[test]
     fn more_than_a_hundred_are_folded_even_when_young() {
-        let missed = missed(&lines(&["@every 1s"]), at("2026-11-23T10:00:00Z"), at("2026-11-23T10:05:00Z"));
+        let missed = missed(of(&lines(&["@every 1s"])), at("2026-11-23T10:00:00Z"), at("2026-11-23T10:05:00Z"));
         assert_eq!(skipped(&missed), 100);
         assert_eq!(missed.folded.as_ref().unwrap().2, 199);
         assert_eq!(missed.count(), 300);
@@ -211,7 +227,7 @@ mod tests {
     #[test]
     fn a_year_of_seconds_is_counted_as_it_would_be_walked_through() {
         let (from, now) = (at("2026-11-23T10:00:00.250Z"), at("2027-11-23T10:00:00Z"));
-        let year = missed(&lines(&["@every 1s"]), from, now);
+        let year = missed(of(&lines(&["@every 1s"])), from, now);
         assert_eq!(year.count(), 365 * 86_400);
         assert_eq!((skipped(&year), ran(&year)), (100, vec![now]));
         // A line that is never due first keeps the walk from being cut short.
@@ -228,19 +244,19 @@ mod tests {
             for begin in 0..20 {
                 let from = from + TimeDelta::milliseconds(begin * 250);
                 let now = from + TimeDelta::seconds(seconds);
-                let walked = missed(&lines(&[line, "0 0 29 2 *"]), from, now);
-                assert_eq!(missed(&lines(&[line]), from, now), walked, "{line} from {from} to {now}");
+                let walked = missed(of(&lines(&[line, "0 0 29 2 *"])), from, now);
+                assert_eq!(missed(of(&lines(&[line])), from, now), walked, "{line} from {from} to {now}");
             }
         }
     }
 
     #[test]
     fn old_instants_are_not_run() {
-        let missed = missed(&lines(&["0 8 * * *"]), at("2026-11-22T10:00:00Z"), at("2026-11-23T10:05:00Z"));
+        let missed = missed(of(&lines(&["0 8 * * *"])), at("2026-11-22T10:00:00Z"), at("2026-11-23T10:05:00Z"));
         assert_eq!((ran(&missed), missed.count()), (Vec::new(), 1));
         assert_eq!(missed.last(), Some(at("2026-11-23T08:00:00Z")));
         assert_eq!(
-            super::missed(&lines(&["0 8 * * *"]), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")).count(),
+            super::missed(of(&lines(&["0 8 * * *"])), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")).count(),
             0
         );
     }
@@ -248,7 +264,7 @@ mod tests {
     #[test]
     fn missed_instants_are_run_as_the_schedule_says() {
         let (from, now) = (at("2026-11-23T09:00:30Z"), at("2026-11-23T10:00:30Z"));
-        let minutes = |rule, max_age| missed(&ruled("* * * * *", rule, max_age), from, now);
+        let minutes = |rule, max_age| missed(of(&ruled("* * * * *", rule, max_age)), from, now);
         let none = minutes(MissedRule::Skip, 600);
         assert_eq!((ran(&none).len(), skipped(&none), none.count()), (0, 10, 60));
         let all = minutes(MissedRule::All, 600);
@@ -257,7 +273,7 @@ mod tests {
         assert_eq!(all.folded.unwrap().2, 50);
         let hour = minutes(MissedRule::All, 3600);
         assert_eq!((ran(&hour).len(), hour.folded), (60, None));
-        let many = missed(&ruled("@every 1s", MissedRule::All, 86_400), from, now);
+        let many = missed(of(&ruled("@every 1s", MissedRule::All, 86_400)), from, now);
         assert_eq!((ran(&many).len(), many.folded.clone().unwrap().2), (100, 3500));
         assert_eq!(many.folded.unwrap().1.at, at("2026-11-23T09:58:50Z"));
     }
@@ -269,7 +285,7 @@ mod tests {
         let mut cursor = at("2026-11-23T09:59:55Z");
         let mut told = Vec::new();
         for _ in 0..3 {
-            let due = next(&lines, cursor).unwrap();
+            let due = next(of(&lines), cursor).unwrap();
             cursor = due.due_at;
             told.push((due.at, due.due_at));
         }
@@ -278,21 +294,22 @@ mod tests {
         assert_eq!(told, [(ten, ten), (ten, ten + place), (one, one + place)]);
         // What came before it was so defined came by another definition.
         lines[0].since = Some(ten.into());
-        assert_eq!(next(&lines[..1], ten).unwrap().at, one);
+        assert_eq!(next(of(&lines[..1]), ten).unwrap().at, one);
     }
 
     #[test]
     fn nothing_is_due_before_or_after_what_is_said() {
         let mut lines = lines(&["@every 1m"]);
         let (first, last) = (at("2026-11-23T10:00:00Z"), at("2026-11-23T10:02:00Z"));
-        (lines[0].rules.not_before, lines[0].rules.not_after) = (Some(first.into()), Some(last.into()));
+        let rules = DueRules { not_before: Some(first.into()), not_after: Some(last.into()), ..DueRules::default() };
+        lines[0].rules = Arc::new(rules);
         lines[0].offset = TimeDelta::seconds(30);
         let from = at("2026-11-23T08:00:00Z");
-        assert_eq!(next(&lines, from).unwrap().at, first, "the bounds belong to it");
-        assert_eq!(next(&lines, last).unwrap().at, last);
-        assert_eq!(next(&lines, last + TimeDelta::seconds(30)), None);
+        assert_eq!(next(of(&lines), from).unwrap().at, first, "the bounds belong to it");
+        assert_eq!(next(of(&lines), last).unwrap().at, last);
+        assert_eq!(next(of(&lines), last + TimeDelta::seconds(30)), None);
         for now in ["2026-11-23T10:05:00Z", "2026-11-23T10:11:45Z", "2026-11-24T10:00:00Z"] {
-            assert_eq!(missed(&lines, from, at(now)).count(), 3, "{now}");
+            assert_eq!(missed(of(&lines), from, at(now)).count(), 3, "{now}");
         }
     }
 }

@@ -25,6 +25,9 @@ pub enum AlfError {
         /// Who names it.
         users: Vec<Reference>,
     },
+    /// Others name what an apply leaves out: all of it, each with the pointer of the list it is left out of.
+    #[error("{} left out and in use, see errors", .0.len())]
+    LeftOutInUse(Vec<Fault>),
     /// It is not (or no longer) what the caller believed.
     #[error("{reference} is at version {}, not at the one that If-Match names", .version.map_or("none".to_owned(), |v| v.to_string()))]
     Precondition {
@@ -36,6 +39,19 @@ pub enum AlfError {
     /// The task runs there already.
     #[error("it already runs there: run {0}")]
     Overlap(RunId),
+    /// The same request is being done, under the same idempotency key.
+    #[error("the request with this Idempotency-Key is still being done")]
+    BeingDone,
+    /// The idempotency key was that of another request.
+    #[error(
+        "another request had this Idempotency-Key: one key goes with one request, that is method, path, query and body"
+    )]
+    KeyOfAnother,
+    /// What became of a request is too much to be kept.
+    #[error(
+        "the request with this Idempotency-Key was done, and its answer was too large to be kept; what is there now shows what it did"
+    )]
+    TooLargeToRemember,
     /// There is no PROBLEM that could be acknowledged.
     #[error("there is nothing to acknowledge: {0}")]
     NothingToAcknowledge(String),
@@ -73,7 +89,7 @@ pub enum AlfError {
     NotForThis(Noun),
 }
 
-fn list(users: &[Reference]) -> String {
+pub(super) fn list(users: &[Reference]) -> String {
     let shown: Vec<String> = users.iter().take(20).map(ToString::to_string).collect();
     let more = users.len().saturating_sub(20);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 
-use super::action::ActionActor;
-use super::audit::RefusedLogins;
+use super::action::{ActionActor, ActionHealth};
 use super::board::Board;
 use super::catalog::{CatalogActor, Change, Delete, Draft, Precondition, Put, PutProgram};
 use super::doctor::ExamineHost;
@@ -17,21 +16,23 @@ use super::host_key::{ForgetHostKey, ShowHostKey, TrustHost};
 use super::key_uses::KeyUses;
 use super::news::Journal;
 use super::node::{FindHost, NodeActor, NodeHealth};
+use super::once::Requests;
 use super::published::Published;
-use super::reactions::Reactions;
+use super::reactions::{Courier, Reactions};
+use super::refused::Refusals;
 use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Catalog, Content, Defaults, Fault, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun, Origin,
-    ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
+    AnyDefinition, Catalog, Content, Defaults, Fault, Host, HostStatus, Key, KeyDigest, KeyDocument, Name, Noun,
+    Origin, ProgramDocument, PublicKey, Reference, ResultPage, ResultQuery, Rights, RunId, RunIds, RunResult, RunRow,
     SecretText, StatusRow, StatusSummary, Timestamp, Verb,
 };
 use crate::store::Store;
 
 pub use super::apply::{Apply, ApplyItem};
-pub use super::board::Standing;
+pub use super::board::{Standing, Standings};
 pub use super::catalog::Change as Applied;
 pub use super::catalog::PutDone;
 pub use super::catalog::{Draft as AnyDraft, Precondition as If};
@@ -40,12 +41,15 @@ pub use super::error::AlfError as Error;
 pub use super::follow::{Followed, Follower};
 pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::news::{Heard, Listener};
+pub use super::once::{Asked, Once};
 pub use super::order::Order;
+pub use super::refused::RefusedCall;
 pub use super::start::{Group, What};
 pub use super::stats::Stats;
 pub use super::supervision::ActorHealth as Health;
 pub use crate::ssh::doctor::{Check, Finding, Verdict};
 pub use crate::ssh::output::{Piece, Stream};
+pub use crate::store::{CameTo, ChangedOne, Changes};
 
 /// How long an actor may take to answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -69,6 +73,8 @@ pub struct HandleParts {
     pub store_actor: Slot<StoreActor>,
     /// Looks at what happens.
     pub action: Slot<ActionActor>,
+    /// Takes what they send out of the house.
+    pub courier: Arc<dyn Courier>,
     /// What follows from it.
     pub reactions: Arc<Reactions>,
     /// The way to the store's actor.
@@ -83,6 +89,8 @@ pub struct HandleParts {
     pub key_uses: KeyUses,
     /// What happens.
     pub journal: Arc<Journal>,
+    /// Requests that are being done once.
+    pub requests: Requests,
     /// The time of day.
     pub clock: Clock,
     /// What stands in for fields left out.
@@ -93,8 +101,8 @@ pub struct HandleParts {
     pub started_at: Timestamp,
     /// Makes the ids of what the audit is told.
     pub audit_ids: Arc<RunIds>,
-    /// Logins that were refused and are not told yet.
-    pub refused_logins: RefusedLogins,
+    /// What was refused and is not told yet.
+    pub refusals: Refusals,
 }
 
 /// The one door into the actor system. Cheap to clone.
@@ -302,11 +310,11 @@ impl AlfHandle {
         Ok(self.store.results(query).await?)
     }
 
-    /// Lets somebody read how all linked pairs stand, by host and task, and make rows of those that are shown, with so many
-    /// of their last Results.
+    /// Lets somebody read how all linked pairs stand, and make rows of those that are shown, with so many of their last
+    /// Results.
     pub fn with_status<R>(
         &self,
-        read: impl FnOnce(&mut dyn Iterator<Item = Standing<'_>>, &dyn Fn(&Standing<'_>, usize) -> StatusRow) -> R,
+        read: impl FnOnce(Standings<'_>, &dyn Fn(&Standing<'_>, usize) -> StatusRow) -> R,
     ) -> R {
         let now = self.now();
         let catalog = self.catalog();
@@ -321,7 +329,7 @@ impl AlfHandle {
 
     /// How all linked pairs stand, by host and task, without their last Results.
     pub fn status(&self) -> Vec<StatusRow> {
-        self.with_status(|all, row| all.map(|one| row(&one, 0)).collect())
+        self.with_status(|all, row| all.of(|_| true).map(|one| row(&one, 0)).collect())
     }
 
     /// How one pair stands.
@@ -353,9 +361,8 @@ impl AlfHandle {
     }
 
     /// The keys learnt from a host.
-    pub fn learned_keys(&self, host: &Name) -> Vec<PublicKey> {
-        let catalog = self.catalog();
-        catalog.hosts.get(host).map(|host| self.board.learned_keys(host)).unwrap_or_default()
+    pub fn learned_keys(&self, host: &Host) -> Vec<PublicKey> {
+        self.board.learned_keys(host)
     }
 
     /// How many pairs and hosts are in each state, of the hosts that may be touched.
@@ -388,7 +395,8 @@ impl AlfHandle {
     /// The live actor tree: all of it but the branches of hosts that must not be touched.
     pub async fn health(&self, rights: &Rights) -> ActorHealth {
         let node = self.0.node.get().send(NodeHealth { host: None }).timeout(ANSWER).await;
-        let mut children = vec![self.0.catalog.health("catalog"), self.store_health().await];
+        let mut children =
+            vec![self.0.catalog.health("catalog"), self.store_health().await, self.action_health().await];
         match node {
             Ok(Some(mut node)) => {
                 let catalog = self.catalog();
@@ -405,6 +413,17 @@ impl AlfHandle {
     /// One host's branch of the tree.
     pub async fn host_health(&self, host: &Name) -> Result<Option<ActorHealth>, AlfError> {
         Ok(self.0.node.get().send(NodeHealth { host: Some(host.clone()) }).timeout(ANSWER).await?)
+    }
+
+    async fn action_health(&self) -> ActorHealth {
+        let kept = self.0.action.health("action");
+        match self.0.action.get().send(ActionHealth).timeout(ANSWER).await {
+            Ok(health) => {
+                let last_error = health.last_error.or(kept.last_error);
+                ActorHealth { restarts: kept.restarts, last_error, ..health }
+            }
+            Err(_) => kept,
+        }
     }
 
     async fn store_health(&self) -> ActorHealth {

@@ -20,7 +20,7 @@ pub(super) fn of_child(kind: &str, name: &str, deaths: &Deaths, answer: Option<A
         let state = "not answering".to_owned();
         ActorHealth { state, ..ActorHealth::up(kind, name) }
     });
-    ActorHealth { restarts: deaths.total, last_error: health.last_error.or(deaths.last_error.clone()), ..health }
+    ActorHealth { restarts: deaths.total, last_error: health.last_error.or(deaths.last_error()), ..health }
 }
 
 impl HostActor {

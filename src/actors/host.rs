@@ -10,7 +10,7 @@ use actix::{Recipient, ResponseActFuture, ResponseFuture, WrapFuture as _};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::audit;
 use super::connection::Connection;
@@ -37,7 +37,7 @@ const MOST_DEATHS: u32 = 2;
 #[rtype(result = "()")]
 pub struct StartRun {
     /// What.
-    pub plan: PairPlan,
+    pub plan: Arc<PairPlan>,
     /// The run.
     pub run: OpenRun,
     /// What is given to it.
@@ -94,6 +94,7 @@ pub struct HostBirth {
 }
 
 /// A task's actor, in whichever of its lives.
+#[derive(Default)]
 pub(super) struct Child {
     pub(super) addr: Option<Addr<TaskActor>>,
     generation: u64,
@@ -114,8 +115,8 @@ pub struct HostActor {
     pub(super) parts: Arc<NodeParts>,
     parent: CancellationToken,
     pub(super) children: HashMap<Name, Child>,
-    /// Dropped with this actor, it ends the children.
-    children_token: DropGuard,
+    /// The children's way to this actor: the same for all of them.
+    runner: Option<Arc<Recipient<StartRun>>>,
     generations: u64,
     pub(super) connection: Connection,
     pub(super) places: Arc<Places>,
@@ -143,7 +144,7 @@ impl HostActor {
             parts: birth.parts,
             parent: birth.parent,
             children: HashMap::new(),
-            children_token: CancellationToken::new().drop_guard(),
+            runner: None,
             generations: 0,
             connection: Connection::default(),
             waiting: Arc::default(),
@@ -159,36 +160,22 @@ impl HostActor {
 
     // === its tasks ===
 
-    fn start_child(&mut self, plan: PairPlan, ctx: &mut Context<Self>) {
+    fn start_child(&mut self, plan: Arc<PairPlan>, ctx: &mut Context<Self>) {
         let task = plan.task.meta.name.clone();
         self.generations += 1;
         let generation = self.generations;
-        let tell = ctx.address().recipient::<ChildEnded<Name>>().downgrade();
-        let key = task.clone();
+        let (tell, key) = (ctx.address().downgrade(), task.clone());
         let obituary = Obituary::new(move |cause| {
             if let Some(parent) = tell.upgrade() {
                 parent.do_send(ChildEnded { key, generation, cause });
             }
         });
-        let child = self.children.entry(task.clone()).or_insert_with(|| Child {
-            addr: None,
-            generation,
-            deaths: Deaths::default(),
-            parked: Vec::new(),
-        });
-        let mut alive: HashSet<RunId> =
-            self.runs.iter().filter(|(_, running)| running.task.as_ref() == Some(&task)).map(|(id, _)| *id).collect();
-        alive.extend(child.parked.iter().map(|ended| ended.run.id));
-        let addr = TaskActor::new(TaskBirth {
-            host: self.plan.host.meta.name.clone(),
-            plan,
-            parts: Arc::clone(&self.parts),
-            runner: ctx.address().recipient(),
-            alive,
-            parent: self.children_token.token().clone(),
-            obituary,
-        })
-        .start();
+        let runner = Arc::clone(self.runner.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
+        let (host, parts) = (self.name().clone(), Arc::clone(&self.parts));
+        let child = self.children.entry(task.clone()).or_default();
+        let running = self.runs.iter().filter(|(_, running)| running.task.as_ref() == Some(&task)).map(|(id, _)| *id);
+        let alive = running.chain(child.parked.iter().map(|ended| ended.run.id)).collect();
+        let addr = TaskActor::new(TaskBirth { host, plan, parts, runner, alive, obituary }).start();
         child.deaths.born();
         (child.addr, child.generation) = (Some(addr), generation);
         for ended in std::mem::take(&mut child.parked) {
@@ -335,6 +322,13 @@ impl HostActor {
     }
 }
 
+impl Drop for HostActor {
+    /// Its children end with it, however it ends.
+    fn drop(&mut self) {
+        self.children.values().filter_map(|child| child.addr.as_ref()).for_each(|addr| addr.do_send(Stop));
+    }
+}
+
 impl Actor for HostActor {
     type Context = Context<Self>;
 
@@ -343,7 +337,7 @@ impl Actor for HostActor {
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
         self.parts.board.know_host(self.name());
         for plan in Arc::clone(&self.plan.pairs).iter() {
-            self.start_child(plan.clone(), ctx);
+            self.start_child(Arc::clone(plan), ctx);
         }
         let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
         self.settle_orphans(Reason::Aborted, message);
@@ -378,7 +372,7 @@ impl Handler<RunTask> for HostActor {
         }
         // Not linked, or ad hoc: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
         let now = self.parts.clock.now().into();
-        let Order { by, group, given, origin, fired } = request.order;
+        let Order { by, group, given, origin, once, fired } = request.order;
         let version = task.as_ref().map(|_| request.task.meta.version);
         let (id, cause, with) = match fired {
             Some(Fired { id, cause, with }) => (id, Some(cause), with),
@@ -391,10 +385,13 @@ impl Handler<RunTask> for HostActor {
         let host = self.name().clone();
         let told = audit::of_run(origin.as_deref(), id, now, &host, task.as_ref());
         let claim = Write::Claim { host, task, until: None, open: run.clone() };
-        let claimed = self.parts.writer.write_soon([claim].into_iter().chain(told).chain(with).collect());
+        let remember = once.as_ref().map(|once| once.came_to_run(id));
+        let claim = [claim].into_iter().chain(told).chain(remember).chain(with).collect();
+        // The request keeps its place until the claim is settled.
+        let claimed = self.parts.writer.write_soon(claim).inspect(move |_| drop(once));
         Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
             Ok(_) => {
-                let plan = PairPlan::unlinked(&actor.plan.host, request.task);
+                let plan = Arc::new(PairPlan::unlinked(&actor.plan.host, request.task));
                 actor.start_run(StartRun { plan, run, given }, ctx);
                 Ok(id)
             }
@@ -421,14 +418,15 @@ impl Handler<ReplanHost> for HostActor {
         let linked: HashSet<Name> = self.plan.pairs.iter().map(|pair| pair.task.meta.name.clone()).collect();
         let gone: Vec<Name> = self.children.keys().filter(|task| !linked.contains(*task)).cloned().collect();
         gone.iter().for_each(|task| self.remove_child(task));
-        let before: HashMap<&Name, &PairPlan> = before.pairs.iter().map(|pair| (&pair.task.meta.name, pair)).collect();
+        let before: HashMap<&Name, &Arc<PairPlan>> =
+            before.pairs.iter().map(|pair| (&pair.task.meta.name, pair)).collect();
         for pair in Arc::clone(&self.plan.pairs).iter() {
             let name = &pair.task.meta.name;
             match self.children.get(name) {
-                None => self.start_child(pair.clone(), ctx),
+                None => self.start_child(Arc::clone(pair), ctx),
                 // One that is being built anew gets the present plan then.
                 Some(Child { addr: Some(addr), .. }) if before.get(name) != Some(&pair) => {
-                    addr.do_send(Replan(pair.clone()))
+                    addr.do_send(Replan(Arc::clone(pair)))
                 }
                 Some(_) => {}
             }

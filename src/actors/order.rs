@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::once::Once;
 use crate::model::{Cause, Given, Name, Origin, RunId};
 use crate::store::Write;
 
@@ -16,13 +17,15 @@ pub struct Order {
     pub origin: Option<Arc<Origin>>,
     /// Variables, arguments and standard input of this run.
     pub given: Arc<Given>,
+    /// The request that asks, where it is to be done once.
+    pub once: Option<Once>,
     /// The Action that fires it; nobody else asks then.
-    pub(super) fired: Option<Fired>,
+    pub fired: Option<Fired>,
 }
 
 /// A run that an Action fires.
 #[derive(Debug, Clone)]
-pub(super) struct Fired {
+pub struct Fired {
     /// Its id, known before: so it is not started twice.
     pub(super) id: RunId,
     /// Which Action, and because of what.

@@ -23,7 +23,7 @@ pub struct HostPlan {
     /// Whether other hosts are reached through it.
     pub leads_on: bool,
     /// Its linked tasks; shared by who holds the plan.
-    pub pairs: Arc<[PairPlan]>,
+    pub pairs: Arc<[Arc<PairPlan>]>,
 }
 
 /// What the definitions come to for one (host, task).
@@ -38,7 +38,7 @@ pub struct PairPlan {
     /// When it is due: nothing while host or task is disabled.
     pub lines: Arc<[PairLine]>,
     /// Downtimes that keep it from running, whenever they go on.
-    pub pauses: Vec<Arc<Downtime>>,
+    pub pauses: Box<[Arc<Downtime>]>,
     /// The zone of the host, which they may follow.
     pub timezone: Timezone,
 }
@@ -51,7 +51,7 @@ impl PairPlan {
             env: host.env.overlaid(&task.env),
             task,
             lines: Arc::default(),
-            pauses: Vec::new(),
+            pauses: Box::default(),
             timezone: host.timezone,
         }
     }
@@ -62,21 +62,25 @@ impl HostPlan {
     pub fn of(catalog: &Catalog, jumps: &HashSet<Name>, host: &Arc<Host>, defaults: &LoginDefaults) -> Self {
         let credential = host.credential.as_ref().or(defaults.credential.as_ref());
         let credential = credential.and_then(|name| catalog.credentials.get(name));
+        let links = catalog.links_on(host);
+        let lines_of = |task: &Name| -> Arc<[PairLine]> {
+            links.get(task).into_iter().flatten().filter_map(|link| catalog.line_of(link, host)).collect()
+        };
         let pairs = catalog
             .tasks_of(host)
             .into_iter()
             .map(|(task, link)| {
                 let due = host.enabled && task.enabled;
-                let lines = if due { catalog.lines_of(&task.meta.name, host).into() } else { Arc::default() };
+                let lines = if due { lines_of(&task.meta.name) } else { Arc::default() };
                 let env = host.env.overlaid(&task.env).overlaid(&link.env);
-                PairPlan {
+                Arc::new(PairPlan {
                     timeout: link.timeout.unwrap_or(task.timeout),
                     env,
                     lines,
-                    pauses: catalog.pauses_of(&task.meta.name, host),
+                    pauses: catalog.pauses_of(&task.meta.name, host).into(),
                     timezone: host.timezone,
                     task,
-                }
+                })
             })
             .collect();
         Self {

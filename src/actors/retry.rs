@@ -15,8 +15,8 @@ use crate::store::OpenRun;
 impl TaskActor {
     /// After a Result that counted: when to try again. Not once the state is hard, not while something of the run may
     /// be left on the host, not on or after the next instant, which tries again by itself.
-    pub(super) fn plan_retry(&mut self, run: &OpenRun, result: &RunResult, given: Arc<Given>) {
-        self.status.retry = None;
+    pub(super) fn plan_retry(&mut self, run: &OpenRun, result: &RunResult, given: Option<Arc<Given>>) {
+        self.forget_retry(|_| true);
         let gone = result.kill.as_ref().is_none_or(|kill| kill.gone == Some(true));
         if result.outcome != Outcome::Problem || result.hard || !gone || !self.plan.task.enabled {
             return;
@@ -24,15 +24,16 @@ impl TaskActor {
         let Ok(interval) = TimeDelta::from_std(self.plan.task.retry_interval.get()) else { return };
         let now = self.parts.clock.now();
         let Some(at) = now.checked_add_signed(interval) else { return };
-        if due::next(&self.plan.lines, self.cursor).is_some_and(|next| next.due_at <= at) {
+        if due::next(self.lines(), self.cursor).is_some_and(|next| next.due_at <= at) {
             return;
         }
-        self.status.retry = Some(Retry {
+        let retry = Retry {
             at: at.into(),
             scheduled_at: run.scheduled_at,
             schedule: run.schedule.clone(),
-            given: *given != Given::default(),
-        });
+            given: given.as_deref().is_some_and(|given| *given != Given::default()),
+        };
+        self.status_mut().retry = Some(Box::new(retry));
         self.retry_given = given;
     }
 
@@ -45,21 +46,24 @@ impl TaskActor {
             // It waits for the end of what keeps it from running.
             let later = TimeDelta::from_std(self.plan.task.retry_interval.get()).ok();
             let later = later.and_then(|interval| now.checked_add_signed(interval));
-            self.status.retry.iter_mut().for_each(|retry| retry.at = later.unwrap_or(now + due::SELDOM).into());
+            let later = later.unwrap_or(now + due::SELDOM).into();
+            self.status_mut().retry.iter_mut().for_each(|retry| retry.at = later);
             return;
         }
-        let Some(retry) = self.status.retry.take() else { return };
+        let Some(retry) = self.status_mut().retry.take() else { return };
         if self.turn_of(Trigger::Retry) != Turn::Now || self.parts.is_stopping() {
             return;
         }
         let run = self.open_run(Trigger::Retry, retry.schedule, retry.scheduled_at, None);
         let run = OpenRun { due_at: retry.at, ..run };
-        let given = std::mem::take(&mut self.retry_given);
+        let given = self.retry_given.take().unwrap_or_default();
         self.begin(run, given, Turn::Now, ctx);
     }
 
-    /// After a restart: what was given to a run is not known any more, and without it it would be another one.
-    pub(super) fn keep_retry(&mut self) {
-        self.status.retry.take_if(|retry| retry.given);
+    /// It is not tried again where the next attempt is one of these.
+    pub(super) fn forget_retry(&mut self, which: impl Fn(&Retry) -> bool) {
+        if self.status.retry.as_deref().is_some_and(which) {
+            self.status_mut().retry = None;
+        }
     }
 }

@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// One run, and all it needs.
 pub(super) struct Job {
     pub(super) host: Arc<Host>,
-    pub(super) plan: PairPlan,
+    pub(super) plan: Arc<PairPlan>,
     pub(super) run: OpenRun,
     /// In place of what the task says.
     pub(super) given: Arc<Given>,

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use actix_rt::task::JoinHandle;
+
 use super::news::Draft;
 use super::parts::NodeParts;
 use super::reactions::Happened;
+use super::store::StoreWriter;
 use crate::model::{Event, Name, Outcome, PairStatus, RunResult, Timestamp};
 use crate::store::Write;
 
@@ -13,7 +16,7 @@ use crate::store::Write;
 pub(super) fn save(
     parts: &Arc<NodeParts>,
     result: RunResult,
-    status: Option<PairStatus>,
+    status: Option<Arc<PairStatus>>,
     until: Option<Timestamp>,
     change: Option<Draft>,
     event: Option<Event>,
@@ -24,7 +27,7 @@ pub(super) fn save(
     let parts = Arc::clone(parts);
     let (id, reason, duration) = (result.id, result.reason, result.duration_ms());
     let happened = event.map(|event| Happened { event, result: Some(Arc::new(result.clone())) });
-    let save = Write::Save { result: Box::new(result), status: status.map(Box::new), until };
+    let save = Write::Save { result: Box::new(result), status, until };
     let written = parts.writer.write([save].into_iter().chain(due(&parts, happened.as_ref())).collect());
     actix_rt::spawn(async move {
         let written = written.await;
@@ -61,7 +64,7 @@ pub(super) type Settled = (RunResult, Option<Timestamp>);
 pub(super) fn save_all<T: Send + 'static>(
     parts: &Arc<NodeParts>,
     all: Vec<Settled>,
-    status: PairStatus,
+    status: Arc<PairStatus>,
     event: Option<Event>,
     held: T,
 ) {
@@ -71,7 +74,7 @@ pub(super) fn save_all<T: Send + 'static>(
     let (count, last) = (all.len() as u64, newest.id);
     let news: Vec<Draft> = all.iter().map(|(result, _)| Draft::result(result)).collect();
     let reasons: Vec<_> = all.iter().map(|(result, _)| result.reason).collect();
-    let mut status = Some(Box::new(status));
+    let mut status = Some(status);
     let write = |(result, until): Settled| Write::Save {
         status: status.take_if(|_| result.id == last),
         result: Box::new(result),
@@ -99,12 +102,17 @@ pub(super) fn save_all<T: Send + 'static>(
 
 /// Sends writes to the store for nobody who waits for them.
 pub(super) fn send(parts: &NodeParts, writes: Vec<Write>) {
-    let written = parts.writer.write(writes);
+    write(&parts.writer, writes);
+}
+
+/// The same, and who wants to may wait for its end.
+pub(super) fn write(writer: &StoreWriter, writes: Vec<Write>) -> JoinHandle<()> {
+    let written = writer.write(writes);
     actix_rt::spawn(async move {
         if let Err(error) = written.await {
             log::error!("the ledger could not be written: {error}");
         }
-    });
+    })
 }
 
 /// The same, with an event that is no Result's.

@@ -1,5 +1,5 @@
 //! `StoreActor`: the one writer of the ledger. What waits when the last commit ends goes into the next one: no timer,
-//! no added delay. Lossless: while the store is away, writes wait and are tried again; who wrote waits with them.
+//! no added delay; the store takes it by itself (`Feed`) and goes on while the answers are told here. Lossless: while the store is away, writes wait and are tried again; who wrote waits with them.
 //!
 //! What waits stands in a [`Queue`] that belongs to no actor, and leaves it when it is on disk: when the actor dies its
 //! next life goes on where it stopped, nothing is lost and nothing overtakes what was written before it. Only who says
@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
 use super::counts::Counter;
 use super::supervision::{ActorHealth, Obituary, Slot, supervised};
-use crate::store::{Store, StoreError, Write, Written};
+use crate::store::{Source, Store, StoreError, Write, Written};
 
 /// Most writes of one commit: beyond that a transaction delays those that wait behind it.
 const MOST_WRITES: usize = 500;
@@ -29,6 +29,11 @@ const SOON: Duration = Duration::from_secs(5);
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Pump;
+
+/// A commit went through: who waits for it is told.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settle;
 
 /// Somebody found the store away.
 #[derive(Message)]
@@ -64,8 +69,23 @@ struct Waiting {
     commits: VecDeque<Commit>,
     /// So many of them, from the front, are being committed.
     committing: usize,
+    /// So many, from the front, are committed one by one: one of them is refused, and the others with it. Also one that
+    /// tells whether a store that was away is back.
+    one_by_one: usize,
+    /// Those on disk whose writers are not told yet, and what to tell them.
+    done: Vec<(Vec<Commit>, Vec<Written>)>,
     /// Why the last commit failed, until one goes through.
     failing: Option<StoreError>,
+}
+
+impl Waiting {
+    /// Takes out those that were being committed.
+    fn take_committed(&mut self) -> Vec<Commit> {
+        let count = std::mem::take(&mut self.committing).min(self.commits.len());
+        self.one_by_one = self.one_by_one.saturating_sub(count);
+        self.failing = None;
+        self.commits.drain(..count).collect()
+    }
 }
 
 impl Queue {
@@ -76,6 +96,59 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next commits' writes; they stay in the queue until they are done.
+    fn batch(&self) -> Vec<Arc<[Write]>> {
+        let mut waiting = self.lock();
+        let mut batch: Vec<Arc<[Write]>> = Vec::new();
+        let (mut writes, mut bytes) = (0, 0);
+        while let Some(commit) = waiting.commits.get(batch.len()) {
+            // Nobody waits for it any more: who wrote it died with it, and what it opened is settled otherwise.
+            if commit.answer.is_closed() {
+                waiting.commits.remove(batch.len());
+                continue;
+            }
+            writes += commit.writes.len();
+            bytes += commit.writes.iter().map(output).sum::<usize>();
+            if bytes > MOST_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.push(Arc::clone(&commit.writes));
+            if waiting.one_by_one > 0 || writes >= MOST_WRITES {
+                break;
+            }
+        }
+        waiting.committing = batch.len();
+        batch
+    }
+
+    /// Tells the writers of what is on disk so.
+    fn settle(&self) {
+        let done = std::mem::take(&mut self.lock().done);
+        for (commits, written) in done {
+            let mut written = written.into_iter();
+            for commit in commits {
+                let part = written.by_ref().take(commit.writes.len()).collect();
+                let _ = commit.answer.send(Ok(part));
+            }
+        }
+    }
+
+    /// What was being committed is refused for good; true if it was a single one, whose writer is told. Else they are
+    /// tried one by one.
+    fn refused(&self, error: &StoreError) -> bool {
+        let mut waiting = self.lock();
+        if waiting.committing > 1 {
+            waiting.one_by_one = std::mem::take(&mut waiting.committing);
+            return false;
+        }
+        let refused = waiting.take_committed();
+        drop(waiting);
+        for commit in refused {
+            let _ = commit.answer.send(Err(error.clone()));
+        }
+        true
     }
 
     /// The store is away: who cannot wait for it is told so, but for what is being committed.
@@ -99,14 +172,33 @@ impl Queue {
     }
 }
 
+/// The queue as the store sees it, on whatever thread.
+struct Feed {
+    queue: Arc<Queue>,
+    actor: Addr<StoreActor>,
+}
+
+impl Source for Feed {
+    fn next(&self) -> Vec<Arc<[Write]>> {
+        self.queue.batch()
+    }
+
+    fn done(&self, written: Vec<Written>) {
+        let mut waiting = self.queue.lock();
+        let commits = waiting.take_committed();
+        waiting.done.push((commits, written));
+        drop(waiting);
+        self.queue.commits.add(1);
+        // If it is being built anew, its next life tells them.
+        self.actor.do_send(Settle);
+    }
+}
+
 /// The one writer of the ledger.
 pub struct StoreActor {
     store: Arc<dyn Store>,
     queue: Arc<Queue>,
     committing: bool,
-    /// So many commits from the queue's front are done one by one: one of them is refused, and the others with it.
-    /// Also one that tells whether a store that was away is back.
-    one_by_one: usize,
     failures: u32,
     last_error: Option<String>,
     _obituary: Obituary,
@@ -117,103 +209,57 @@ impl StoreActor {
     pub fn new(store: Arc<dyn Store>, queue: Arc<Queue>, obituary: Obituary) -> Self {
         // A store that was away for the life before this one still is.
         let failures = u32::from(queue.lock().failing.is_some());
-        Self { store, queue, committing: false, one_by_one: 0, failures, last_error: None, _obituary: obituary }
+        Self { store, queue, committing: false, failures, last_error: None, _obituary: obituary }
     }
 
-    /// Commits what waits, if nothing is being committed. When nothing waits for a store that was away, it is asked
-    /// whether it is back.
+    /// Has what waits committed, if nothing is being committed. When nothing waits for a store that was away, it is
+    /// asked whether it is back.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         if self.committing {
             return;
         }
-        let batch = self.batch();
-        let count = batch.len();
-        if count == 0 && self.failures == 0 {
+        let nothing_waits = self.queue.lock().commits.is_empty();
+        // What the store did for the life before this one is told by none but this one.
+        self.settle();
+        if nothing_waits && self.failures == 0 {
             return;
         }
         self.committing = true;
         let store = Arc::clone(&self.store);
-        let job = async move {
-            if count == 0 {
-                return store.check().await.map(|()| Vec::new());
-            }
-            let writes = batch.iter().flat_map(|writes| writes.iter().cloned()).collect();
-            store.commit(writes).await
-        };
-        ctx.spawn(job.into_actor(self).map(move |answer, actor, ctx| actor.committed(count, answer, ctx)));
+        let feed = Arc::new(Feed { queue: Arc::clone(&self.queue), actor: ctx.address() });
+        let job = async move { if nothing_waits { store.check().await } else { store.commit_from(feed).await } };
+        ctx.spawn(job.into_actor(self).map(move |answer, actor, ctx| actor.committed(nothing_waits, answer, ctx)));
     }
 
-    /// The next commits' writes; they stay in the queue until they are done.
-    fn batch(&self) -> Vec<Arc<[Write]>> {
-        let mut waiting = self.queue.lock();
-        let mut batch: Vec<Arc<[Write]>> = Vec::new();
-        let (mut writes, mut bytes) = (0, 0);
-        while let Some(commit) = waiting.commits.get(batch.len()) {
-            // Nobody waits for it any more: who wrote it died with it, and what it opened is settled otherwise.
-            if commit.answer.is_closed() {
-                waiting.commits.remove(batch.len());
-                continue;
-            }
-            writes += commit.writes.len();
-            bytes += commit.writes.iter().map(output).sum::<usize>();
-            if bytes > MOST_BYTES && !batch.is_empty() {
-                break;
-            }
-            batch.push(Arc::clone(&commit.writes));
-            if self.one_by_one > 0 || writes >= MOST_WRITES {
-                break;
-            }
+    fn committed(&mut self, only_asked: bool, answer: Result<(), StoreError>, ctx: &mut Context<Self>) {
+        if only_asked && answer.is_ok() {
+            self.queue.lock().failing = None;
         }
-        waiting.committing = batch.len();
-        batch
-    }
-
-    fn committed(&mut self, count: usize, answer: Answer, ctx: &mut Context<Self>) {
+        self.settle();
         match answer {
-            Ok(written) => {
-                if self.failures > 0 {
-                    log::info!(failures = self.failures; "the store is back");
-                }
-                self.failures = 0;
-                self.queue.commits.add(1);
-                self.settle(count, Ok(written));
-            }
-            Err(error) if error.is_passing() || count == 0 => {
+            Ok(()) => {}
+            Err(error) if error.is_passing() || only_asked => {
                 self.wait(&error, ctx);
                 return;
             }
-            Err(error) if count == 1 => {
-                log::error!("a write was refused for good: {error}");
-                self.last_error = Some(error.to_string());
-                self.settle(count, Err(error));
+            Err(error) => {
+                if self.queue.refused(&error) {
+                    log::error!("a write was refused for good: {error}");
+                    self.last_error = Some(error.to_string());
+                }
             }
-            Err(_) => self.one_by_one = count,
         }
         self.committing = false;
         self.pump(ctx);
     }
 
-    /// Takes commits that are done out of the queue and answers them.
-    fn settle(&mut self, count: usize, answer: Answer) {
-        self.one_by_one = self.one_by_one.saturating_sub(count);
-        let done: Vec<Commit> = {
-            let mut waiting = self.queue.lock();
-            (waiting.failing, waiting.committing) = (None, 0);
-            waiting.commits.drain(..count).collect()
-        };
-        let mut written = match answer {
-            Ok(written) => written.into_iter(),
-            Err(error) => {
-                for commit in done {
-                    let _ = commit.answer.send(Err(error.clone()));
-                }
-                return;
-            }
-        };
-        for commit in done {
-            let part = written.by_ref().take(commit.writes.len()).collect();
-            let _ = commit.answer.send(Ok(part));
+    /// Tells the writers of what is on disk so.
+    fn settle(&mut self) {
+        if self.failures > 0 && self.queue.lock().failing.is_none() {
+            log::info!(failures = self.failures; "the store is back");
+            self.failures = 0;
         }
+        self.queue.settle();
     }
 
     /// The store is away: tries again later. Who cannot wait so long is told.
@@ -222,11 +268,13 @@ impl StoreActor {
             log::error!("{error}; writes wait until it is back");
         }
         self.failures += 1;
-        // One is enough to find out whether it is back.
-        self.one_by_one = self.one_by_one.max(1);
         self.last_error = Some(error.to_string());
         self.committing = true;
-        self.queue.lock().committing = 0;
+        let mut waiting = self.queue.lock();
+        waiting.committing = 0;
+        // One is enough to find out whether it is back.
+        waiting.one_by_one = waiting.one_by_one.max(1);
+        drop(waiting);
         self.queue.refuse(error);
         let wait = RETRY.0.saturating_mul(1 << (self.failures - 1).min(10)).min(RETRY.1);
         ctx.run_later(wait, |actor, ctx| {
@@ -259,6 +307,14 @@ impl Handler<Pump> for StoreActor {
 
     fn handle(&mut self, _: Pump, ctx: &mut Context<Self>) {
         self.pump(ctx);
+    }
+}
+
+impl Handler<Settle> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Settle, _: &mut Context<Self>) {
+        self.settle();
     }
 }
 
@@ -335,6 +391,7 @@ impl StoreWriter {
 
     /// Nothing is written any more: who still waits is told so.
     pub fn close(&self) {
+        self.queue.settle();
         self.queue.lock().commits.clear();
     }
 

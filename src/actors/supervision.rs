@@ -109,7 +109,7 @@ pub struct Deaths {
     /// All of them.
     pub total: u32,
     /// Why the last one.
-    pub last_error: Option<String>,
+    last: Option<Cause>,
     in_row: u32,
     born: Option<Instant>,
 }
@@ -125,11 +125,17 @@ impl Deaths {
         let settled = self.born.is_some_and(|born| born.elapsed() >= SETTLED);
         self.in_row = if settled { 1 } else { self.in_row + 1 };
         self.total += 1;
-        self.last_error = Some(match cause {
-            Cause::Panicked => "it panicked; the log has the place".to_owned(),
-            Cause::Stopped => "it stopped unasked".to_owned(),
-        });
+        self.last = Some(cause);
         delay(self.in_row)
+    }
+
+    /// Why the last one, in words.
+    pub fn last_error(&self) -> Option<String> {
+        let words = match self.last? {
+            Cause::Panicked => "it panicked; the log has the place",
+            Cause::Stopped => "it stopped unasked",
+        };
+        Some(words.to_owned())
     }
 }
 
@@ -187,7 +193,7 @@ impl<A: Actor> Slot<A> {
         ActorHealth {
             state: state.to_owned(),
             restarts: self.0.restarts.load(Ordering::Relaxed),
-            last_error: deaths.last_error.clone(),
+            last_error: deaths.last_error(),
             ..ActorHealth::up(kind, kind)
         }
     }

@@ -3,17 +3,16 @@
 //!
 //! Every due instant is claimed in the store before anything is sent, and leaves exactly one Result.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, Recipient, WrapFuture as _};
-use actix::{ActorContext as _, ResponseActFuture, SpawnHandle};
+use actix::{ResponseActFuture, SpawnHandle};
 use chrono::{DateTime, Utc};
-use tokio_util::sync::CancellationToken;
 
 use super::audit;
-use super::due::{self, Due};
+use super::due::{self, Due, Lines};
 use super::error::AlfError;
 use super::host::StartRun;
 use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
@@ -67,7 +66,7 @@ impl RunEnded {
 /// The pair is defined otherwise now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Replan(pub PairPlan);
+pub struct Replan(pub Arc<PairPlan>);
 
 /// Alf is stopping: no instant is claimed from now on; what runs goes on.
 #[derive(Debug, Message)]
@@ -84,15 +83,13 @@ pub struct TaskBirth {
     /// The host it is on.
     pub host: Name,
     /// What it runs and when.
-    pub plan: PairPlan,
+    pub plan: Arc<PairPlan>,
     /// What all actors of a node share.
     pub parts: Arc<NodeParts>,
     /// Who runs its runs.
-    pub runner: Recipient<StartRun>,
+    pub runner: Arc<Recipient<StartRun>>,
     /// Its runs that the host's actor still runs, from a life before this one.
     pub alive: HashSet<RunId>,
-    /// Ends with its parent.
-    pub parent: CancellationToken,
     /// Tells of its end.
     pub obituary: Obituary,
 }
@@ -100,25 +97,27 @@ pub struct TaskBirth {
 /// One linked (host, task).
 pub struct TaskActor {
     pub(super) host: Name,
-    pub(super) plan: PairPlan,
+    pub(super) plan: Arc<PairPlan>,
     pub(super) parts: Arc<NodeParts>,
-    pub(super) runner: Recipient<StartRun>,
-    alive: HashSet<RunId>,
-    parent: CancellationToken,
-    pub(super) status: PairStatus,
+    pub(super) runner: Arc<Recipient<StartRun>>,
+    /// The board has the same one.
+    pub(super) status: Arc<PairStatus>,
+    /// Since when its lines count; none where just their definitions tell.
+    pub(super) since: Option<Timestamp>,
     /// Every instant up to this one has been dealt with, or is being.
     pub(super) cursor: DateTime<Utc>,
     /// Instants after the cursor may have passed while nobody looked.
     pub(super) behind: bool,
     /// It is in the line of those who catch up.
     pub(super) waits_to_catch_up: bool,
-    pub(super) next: Option<Due>,
+    /// Boxed, so that an actor takes less memory: there may be a hundred thousand of them.
+    pub(super) next: Option<Box<Due>>,
     /// What goes, and what was given to it.
-    pub(super) in_flight: HashMap<RunId, Arc<Given>>,
+    pub(super) in_flight: BTreeMap<RunId, Option<Arc<Given>>>,
     /// What waits for it.
     pub(super) waiting: VecDeque<Waiting>,
     /// What goes with the next attempt.
-    pub(super) retry_given: Arc<Given>,
+    pub(super) retry_given: Option<Arc<Given>>,
     timer: Option<SpawnHandle>,
     _obituary: Obituary,
 }
@@ -132,16 +131,15 @@ impl TaskActor {
             plan: birth.plan,
             parts: birth.parts,
             runner: birth.runner,
-            alive: birth.alive,
-            parent: birth.parent,
-            status: PairStatus::default(),
+            status: Arc::default(),
+            since: None,
             cursor: now,
             behind: false,
             waits_to_catch_up: false,
             next: None,
-            in_flight: HashMap::new(),
+            in_flight: birth.alive.into_iter().map(|id| (id, None)).collect(),
             waiting: VecDeque::new(),
-            retry_given: Arc::default(),
+            retry_given: None,
             timer: None,
             _obituary: birth.obituary,
         }
@@ -149,6 +147,16 @@ impl TaskActor {
 
     pub(super) fn task(&self) -> &Name {
         &self.plan.task.meta.name
+    }
+
+    /// The status, to be changed: those who have it as it was keep it so.
+    pub(super) fn status_mut(&mut self) -> &mut PairStatus {
+        Arc::make_mut(&mut self.status)
+    }
+
+    /// The lines by which it is due.
+    pub(super) fn lines(&self) -> Lines<'_> {
+        Lines { all: &self.plan.lines, since: self.since }
     }
 
     pub(super) fn open_run(
@@ -202,7 +210,7 @@ impl TaskActor {
 
     /// Finds the next instant; none while Alf is stopping.
     pub(super) fn look(&mut self) {
-        self.next = if self.parts.is_stopping() { None } else { due::next(&self.plan.lines, self.cursor) };
+        self.next = if self.parts.is_stopping() { None } else { due::next(self.lines(), self.cursor).map(Box::new) };
     }
 
     /// The timer is up: deals with every instant that has come, when there is room for what they leave.
@@ -233,7 +241,7 @@ impl TaskActor {
         self.behind = false;
         while let Some(next) = self.next.take_if(|next| next.due_at <= now) {
             self.cursor = next.due_at;
-            self.fire(Trigger::Schedule, next, ctx);
+            self.fire(Trigger::Schedule, *next, ctx);
             self.look();
         }
     }
@@ -258,7 +266,7 @@ impl TaskActor {
 
     /// Claims a run and lets it go; nobody waits to be told what the claim came to: it is in the ledger.
     pub(super) fn begin(&mut self, run: OpenRun, given: Arc<Given>, turn: Turn, ctx: &mut Context<Self>) {
-        let claimed = self.claim(&run, &given, turn, Vec::new());
+        let claimed = self.claim(&run, &given, turn, Vec::new(), None);
         ctx.spawn(claimed.into_actor(self).map(move |answer, actor, _| {
             let _ = actor.claimed(run, given, answer);
         }));
@@ -323,23 +331,23 @@ impl TaskActor {
     /// Takes a Result into the status and sends it to the store; the saving outlives this actor. The Result settles its
     /// instant even where a claim went before it: that one may have got lost with an actor.
     fn save(&mut self, run: &OpenRun, result: RunResult) {
-        let before = self.status.clone();
+        let before = Arc::clone(&self.status);
         let (result, until) = self.take_in(run, result);
         let change = Draft::state(&before, &self.status, &result);
-        let event = self.event_of(PairStanding::from(&before), &result);
-        saving::save(&self.parts, result, Some(self.status.clone()), until, change, event);
+        let event = self.event_of(PairStanding::from(&*before), &result);
+        saving::save(&self.parts, result, Some(Arc::clone(&self.status)), until, change, event);
     }
 
     /// What Actions are to look at, where there are any.
     pub(super) fn event_of(&self, before: PairStanding, result: &RunResult) -> Option<Event> {
         let host_down = self.parts.board.is_down(&self.host);
-        let event = || Event::of_pair(result, before, PairStanding::from(&self.status), host_down);
+        let event = || Event::of_pair(result, before, PairStanding::from(&*self.status), host_down);
         self.parts.reacts().then(event).flatten()
     }
 
     /// Takes a Result into the status; answers it as it is to be stored, and the instant that it settles.
     pub(super) fn take_in(&mut self, run: &OpenRun, mut result: RunResult) -> Settled {
-        let given = self.in_flight.remove(&run.id).unwrap_or_default();
+        let given = self.in_flight.remove(&run.id).flatten();
         self.waiting.retain(|waiting| waiting.id() != run.id);
         // One dead host is one event: until it is UP again the states of its tasks stay.
         let host_is_down = self.parts.board.is_down(&self.host);
@@ -348,11 +356,12 @@ impl TaskActor {
             (result.attempt, result.hard) = self.status.standing();
         }
         let flapping = self.plan.task.flapping.then_some(self.parts.flapping);
-        self.status.take(&result, Taking { host_is_down, flapping, seldom: self.is_seldom(run, &result) });
+        let seldom = self.is_seldom(run, &result);
+        self.status_mut().take(&result, Taking { host_is_down, flapping, seldom });
         self.settle_expected(run, &result);
         if run.trigger == Trigger::Retry {
             // Of a life before this one: it is not tried yet another time.
-            self.status.retry = None;
+            self.forget_retry(|_| true);
         }
         if counts {
             self.plan_retry(run, &result, given);
@@ -369,7 +378,7 @@ impl TaskActor {
         let far = |next: Due| next.due_at - run.due_at.get() >= due::SELDOM;
         result.outcome == Outcome::Skipped
             && instant_of(run).is_some()
-            && due::next(&self.plan.lines, run.due_at.get()).is_none_or(far)
+            && due::next(self.lines(), run.due_at.get()).is_none_or(far)
     }
 }
 
@@ -377,15 +386,14 @@ impl Actor for TaskActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let parent = self.parent.clone();
-        ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
         let (status, mut claimed_until) = self.parts.board.link(&self.host, self.task());
         self.status = status;
-        self.keep_retry();
+        // What was given to a run is not known any more, and without it it would be another one.
+        self.forget_retry(|retry| retry.given);
         self.forget_expected();
-        self.in_flight = self.alive.iter().map(|id| (*id, Arc::default())).collect();
         let same_lines = self.remember_lines();
-        for (_, orphan) in self.parts.board.orphans(&self.host, Some(self.task()), &self.alive) {
+        let alive = self.in_flight.keys().copied().collect();
+        for (_, orphan) in self.parts.board.orphans(&self.host, Some(self.task()), &alive) {
             let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
             self.ended(&orphan, RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() });
             claimed_until = claimed_until.max(instant_of(&orphan));
@@ -406,7 +414,7 @@ impl Handler<RunNow> for TaskActor {
     type Result = ResponseActFuture<Self, Result<RunId, AlfError>>;
 
     fn handle(&mut self, request: RunNow, ctx: &mut Context<Self>) -> Self::Result {
-        let Order { by, group, given, origin, fired } = request.order;
+        let Order { by, group, given, origin, once, fired } = request.order;
         let trigger = if fired.is_some() { Trigger::Action } else { Trigger::Manual };
         let turn = self.turn_of(trigger);
         if let Turn::Never(other) = turn {
@@ -418,7 +426,8 @@ impl Handler<RunNow> for TaskActor {
             None => (OpenRun { group, ..run }, Vec::new()),
         };
         let told = audit::of_run(origin.as_deref(), run.id, run.due_at, &self.host, Some(self.task()));
-        let claimed = self.claim(&run, &given, turn, told.into_iter().chain(with).collect());
+        let with = told.into_iter().chain(with).collect();
+        let claimed = self.claim(&run, &given, turn, with, once);
         self.arm(ctx);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;
@@ -442,10 +451,8 @@ impl Handler<Replan> for TaskActor {
 
     fn handle(&mut self, Replan(plan): Replan, ctx: &mut Context<Self>) {
         if self.is_due_by(&plan.lines) {
-            let old = std::mem::replace(&mut self.plan, plan);
             // Their other rules may be new; since when they count is not.
-            let lines = Arc::make_mut(&mut self.plan.lines).iter_mut();
-            lines.zip(old.lines.iter()).for_each(|(line, old)| line.since = old.since);
+            self.plan = plan;
         } else {
             let now = self.parts.clock.now();
             // What came before the change came by the old lines.
@@ -453,7 +460,8 @@ impl Handler<Replan> for TaskActor {
             self.plan = plan;
             self.start_watching(now);
         }
-        self.status.retry.take_if(|_| !self.plan.task.enabled);
+        let enabled = self.plan.task.enabled;
+        self.forget_retry(|_| !enabled);
         self.forget_expected();
         self.next_turn();
         self.arm(ctx);

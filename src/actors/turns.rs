@@ -2,15 +2,18 @@
 //!
 //! What waits is claimed already, so that a crash leaves its Result too.
 
+use std::future::ready;
 use std::sync::Arc;
 
-use actix::{Context, Handler, Message};
+use actix::{Context, Handler, Message, ResponseFuture};
 use futures_util::FutureExt as _;
 
+use super::audit::tell_first;
 use super::host::StartRun;
 use super::ledger::RunEnd;
+use super::once::Once;
 use super::task::{Claimed, TaskActor};
-use crate::model::{Given, Overlap, Reason, RunId, Trigger};
+use crate::model::{AuditEntry, Given, Overlap, Reason, RunId, Trigger};
 use crate::store::{OpenRun, Write};
 
 /// What a run that is wanted now gets.
@@ -42,7 +45,12 @@ impl Waiting {
 /// Ends a run that waits for its turn; false if it is not one of those that do.
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub(super) struct CancelWaiting(pub(super) RunId);
+pub(super) struct CancelWaiting {
+    /// The run.
+    pub(super) id: RunId,
+    /// What the audit is told of it.
+    pub(super) told: AuditEntry,
+}
 
 /// Most runs of one pair that wait for their turn.
 const MOST_WAITING: usize = 1000;
@@ -68,31 +76,36 @@ impl TaskActor {
         }
     }
 
-    /// Claims a run: nothing is sent without it on disk; the audit is told with it. It waits where its turn is later.
+    /// Claims a run: nothing is sent without it on disk; the audit is told with it, and the request for it is remembered. It
+    /// waits where its turn is later.
     pub(super) fn claim(
         &mut self,
         run: &OpenRun,
         given: &Arc<Given>,
         turn: Turn,
-        told: Vec<Write>,
+        with: Vec<Write>,
+        once: Option<Once>,
     ) -> impl Future<Output = Claimed> + use<> {
         let given = Arc::clone(given);
         match turn {
             Turn::Later => self.waiting.push_back(Waiting { run: run.clone(), given, claimed: false }),
-            Turn::Now | Turn::Never(_) => drop(self.in_flight.insert(run.id, given)),
+            Turn::Now | Turn::Never(_) => drop(self.in_flight.insert(run.id, Some(given))),
         }
         // Another attempt of a run before this one would be one too many.
-        self.status.retry = None;
+        self.forget_retry(|_| true);
         self.parts.board.open(&self.host, Some(self.task()), run.clone());
         let (host, task, open) = (self.host.clone(), Some(self.task().clone()), run.clone());
         let until = super::ledger::instant_of(run);
         let claim = Write::Claim { host, task, until, open };
-        let claim = [claim].into_iter().chain(told).collect();
-        match run.trigger {
+        let remember = once.as_ref().map(|once| once.came_to_run(run.id));
+        let claim = [claim].into_iter().chain(with).chain(remember).collect();
+        let claimed = match run.trigger {
             // Who wanted it is told that it was not started, and asks again.
             Trigger::Manual | Trigger::Action => self.parts.writer.write_soon(claim).left_future(),
             Trigger::Schedule | Trigger::CatchUp | Trigger::Retry => self.parts.writer.write(claim).right_future(),
-        }
+        };
+        // The request keeps its place until the claim is settled.
+        claimed.inspect(move |_| drop(once))
     }
 
     /// A run is claimed: it goes to the host, or waits on.
@@ -102,7 +115,7 @@ impl TaskActor {
                 waiting.claimed = true;
                 self.next_turn();
             }
-            None => self.runner.do_send(StartRun { plan: self.plan.clone(), run, given }),
+            None => self.runner.do_send(StartRun { plan: Arc::clone(&self.plan), run, given }),
         }
     }
 
@@ -115,25 +128,26 @@ impl TaskActor {
                 let message = "Alf stopped before it could start".to_owned();
                 self.ended(&run, RunEnd::NotRun { reason: Reason::Aborted, message });
             } else {
-                self.in_flight.insert(run.id, Arc::clone(&given));
-                self.runner.do_send(StartRun { plan: self.plan.clone(), run, given });
+                self.in_flight.insert(run.id, Some(Arc::clone(&given)));
+                self.runner.do_send(StartRun { plan: Arc::clone(&self.plan), run, given });
             }
         }
     }
 }
 
 impl Handler<CancelWaiting> for TaskActor {
-    type Result = bool;
+    type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, CancelWaiting(id): CancelWaiting, _: &mut Context<Self>) -> bool {
+    fn handle(&mut self, CancelWaiting { id, told }: CancelWaiting, _: &mut Context<Self>) -> Self::Result {
         // One that is being claimed has not come to wait yet: who cancels asks again.
-        let Some(place) = self.waiting.iter().position(|waiting| waiting.claimed && waiting.run.id == id) else {
-            return false;
+        let place = self.waiting.iter().position(|waiting| waiting.claimed && waiting.run.id == id);
+        let Some(waiting) = place.and_then(|place| self.waiting.remove(place)) else {
+            return Box::pin(ready(false));
         };
-        if let Some(waiting) = self.waiting.remove(place) {
-            let message = "cancelled before it started".to_owned();
-            self.ended(&waiting.run, RunEnd::NotRun { reason: Reason::Cancelled, message });
-        }
-        true
+        // Written in this order, the audit knows of it when the Result is there.
+        let told = tell_first(&self.parts.writer, told);
+        let message = "cancelled before it started".to_owned();
+        self.ended(&waiting.run, RunEnd::NotRun { reason: Reason::Cancelled, message });
+        Box::pin(told.map(|()| true))
     }
 }

@@ -1,8 +1,6 @@
 //! From when on a pair's instants count, and by which lines. It is part of the pair's status, so that a restart counts the
 //! same instants: the times of the definitions alone do not tell, as they change with every word of a description.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
 use super::task::TaskActor;
@@ -17,8 +15,9 @@ impl TaskActor {
             return;
         }
         let since = Timestamp::from(now);
-        Arc::make_mut(&mut self.plan.lines).iter_mut().for_each(|line| line.since = Some(since));
-        self.status.watched = Some(Watched { since, lines: PairLine::digest(&self.plan.lines) });
+        self.since = Some(since);
+        let lines = PairLine::digest(&self.plan.lines);
+        self.status_mut().watched = Some(Watched { since, lines });
         self.parts.board.set_claimed(&self.host, self.task(), since);
         self.parts.board.set_status(&self.host, self.task(), &self.status);
         let watch = Write::Watch { host: self.host.clone(), task: self.task().clone(), until: since };
@@ -30,10 +29,8 @@ impl TaskActor {
     pub(super) fn remember_lines(&mut self) -> bool {
         let now = Timestamp::from(self.parts.clock.now());
         let same = self.status.watched.filter(|watched| watched.lines == PairLine::digest(&self.plan.lines));
-        for line in Arc::make_mut(&mut self.plan.lines) {
-            // A time from when the clock was wrong keeps nothing from being due.
-            line.since = same.map(|watched| watched.since).or(line.since).min(Some(now));
-        }
+        // A time from when the clock was wrong keeps nothing from being due.
+        self.since = same.map(|watched| watched.since.min(now));
         same.is_some()
     }
 

@@ -28,21 +28,21 @@ pub(super) async fn run(args: ApplyArgs, session: &mut Session) -> Result<Exit, 
     let wanted = Wanted { prune: args.wanted.prune.as_ref(), dry_run: args.dry_run };
     match session.format() {
         Format::Table | Format::Wide => {
-            let answer = ask(&client, &bundle, wanted, true, Accept::Json).await?.doc()?;
+            let answer = ask(&client, &bundle, wanted, true, Accept::Json, &mut session.output).await?.doc()?;
             plan(&answer, &mut session.output)?;
         }
         Format::Name => {
-            let answer = ask(&client, &bundle, wanted, false, Accept::Json).await?.doc()?;
+            let answer = ask(&client, &bundle, wanted, false, Accept::Json, &mut session.output).await?.doc()?;
             for list in ["created", "updated", "deleted"] {
                 answer.list(list).iter().try_for_each(|item| session.output.line(&named(item, '/')))?;
             }
         }
         Format::Xml => {
-            let answer = ask(&client, &bundle, wanted, false, Accept::Xml).await?;
+            let answer = ask(&client, &bundle, wanted, false, Accept::Xml, &mut session.output).await?;
             show::write_xml(&mut session.output, &answer.body)?;
         }
         format => {
-            let answer = ask(&client, &bundle, wanted, false, Accept::Json).await?.doc()?;
+            let answer = ask(&client, &bundle, wanted, false, Accept::Json, &mut session.output).await?.doc()?;
             show::document(&mut session.output, format, &answer)?;
         }
     }
@@ -68,12 +68,17 @@ pub(super) async fn ask(
     Wanted { prune, dry_run }: Wanted<'_>,
     documents: bool,
     accept: Accept,
+    output: &mut Output,
 ) -> Result<Answer, CliError> {
     let prune = prune.map(ToString::to_string);
     let mut query: Vec<(&str, &str)> = prune.iter().map(|prune| ("prune", prune.as_str())).collect();
     query.extend(dry_run.then_some(("dry_run", "true")));
     query.extend(documents.then_some(("documents", "true")));
-    let answer = client.send(Method::POST, &format!("{API}/apply"), &query, &bundle.body, accept).await;
+    let path = format!("{API}/apply");
+    let answer = match dry_run {
+        true => client.send(Method::POST, &path, &query, &bundle.body, accept).await,
+        false => client.post_once(&path, &query, &bundle.body, accept, output).await,
+    };
     answer.map_err(|error| match error {
         CliError::Problem(problem) => CliError::Problem(problem.placed(|pointer| bundle.place(pointer))),
         other => other,

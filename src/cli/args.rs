@@ -9,10 +9,13 @@ pub(super) use super::args_apply::{ApplyArgs, DiffArgs, EditArgs};
 pub(super) use super::args_results::{CancelArgs, ResultArgs, ResultsArgs, RunsArgs};
 pub(super) use super::args_tend::{AckArgs, DowntimeArgs, EventsArgs, ProblemsArgs};
 pub(super) use super::audit::AuditArgs;
+pub(super) use super::completions::CompletionsArgs;
 pub(super) use super::key_args::KeyVerb;
+pub(super) use super::man::ManArgs;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::secret_args::SecretVerb;
 use super::trust_args::TrustVerb;
+use super::watch::WatchArgs;
 use crate::model::{CronLine, Limit, Name, Selector, Timezone};
 
 /// Scheduled tasks on remote hosts over SSH: monitored, judged, stored.
@@ -105,11 +108,15 @@ pub struct ServeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
     /// Run a task on a host now, or on all hosts of a selector; its output is this command's
-    #[command(after_help = "Examples:\n  alf run web1 load\n  alf run -l role=web load")]
+    #[command(
+        override_usage = "alf run [OPTIONS] HOST TASK [-- ARG...]\n       alf run [OPTIONS] -l SELECTOR TASK [-- ARG...]",
+        after_help = "Examples:\n  alf run web1 load\n  alf run -l role=web load\n  alf run -l role=web load --group"
+    )]
     Run(RunArgs),
     /// Run a command on a host now, or on all hosts of a selector; its output is this command's
     #[command(
-        after_help = "Examples:\n  alf exec web1 -- df -h /var\n  alf exec web1 -- 'dmesg | tail -3'\n  alf exec -l role=web --script check.sh -- --verbose"
+        override_usage = "alf exec [OPTIONS] HOST -- CMD...\n       alf exec [OPTIONS] -l SELECTOR -- CMD...",
+        after_help = "Examples:\n  alf exec web1 -- df -h /var\n  alf exec web1 -- 'dmesg | tail -3'\n  alf exec -l role=web --script check.sh -- --verbose\n  alf exec -l role=web --group -- uname -r"
     )]
     Exec(Box<ExecArgs>),
     /// Make Alf like what files say, all of it or nothing, and tell what was changed
@@ -124,7 +131,9 @@ pub enum ClientCommand {
     #[command(after_help = "Examples:\n  alf export > fleet.yaml\n  alf export -o xml")]
     Export,
     /// How each task stands on each host
-    #[command(after_help = "Examples:\n  alf status\n  alf status web1\n  alf status --outcome PROBLEM -l role=web")]
+    #[command(
+        after_help = "Examples:\n  alf status\n  alf status web1\n  alf status --outcome PROBLEM -l role=web\n  alf status -w"
+    )]
     Status(StatusArgs),
     /// What became of runs, newest first
     #[command(after_help = "Examples:\n  alf results --host web1 --since 2h\n  alf results -f --outcome PROBLEM")]
@@ -133,7 +142,7 @@ pub enum ClientCommand {
     #[command(after_help = "Example:\n  alf result 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77 --stdout | less")]
     Result(ResultArgs),
     /// What is running or queued
-    #[command(after_help = "Example:\n  alf runs")]
+    #[command(after_help = "Examples:\n  alf runs\n  alf runs -w")]
     Runs(RunsArgs),
     /// Cancel a run: kills its processes on the host
     #[command(after_help = "Example:\n  alf cancel 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77")]
@@ -142,7 +151,7 @@ pub enum ClientCommand {
     #[command(after_help = "Examples:\n  alf events -f\n  alf events --host web1 -o json")]
     Events(EventsArgs),
     /// PROBLEMs that nobody has taken on: not acknowledged, not in a downtime
-    #[command(after_help = "Examples:\n  alf problems\n  alf problems --all -l env=prod")]
+    #[command(after_help = "Examples:\n  alf problems\n  alf problems --all -l env=prod\n  alf problems --watch=10")]
     Problems(ProblemsArgs),
     /// Acknowledge the PROBLEM of a task on a host, or of a host: somebody knows of it
     #[command(
@@ -255,6 +264,14 @@ pub enum ClientCommand {
     /// The actors of the service, and what ails them
     #[command(after_help = "Examples:\n  alf health\n  alf health web1")]
     Health(HealthArgs),
+    /// What makes a shell complete verbs, flags, and names of the service
+    #[command(
+        after_help = "Examples:\n  source <(alf completions bash)             # in ~/.bashrc\n  source <(alf completions zsh)              # in ~/.zshrc, after compinit\n  alf completions fish | source              # in ~/.config/fish/config.fish\n  eval (alf completions elvish | slurp)      # in ~/.config/elvish/rc.elv\n  alf completions powershell | Out-String | Invoke-Expression     # in $PROFILE"
+    )]
+    Completions(CompletionsArgs),
+    /// The manual page, or all of them
+    #[command(after_help = "Examples:\n  alf man | man -l -\n  alf man --dir ~/.local/share/man/man1")]
+    Man(ManArgs),
 }
 
 /// What can be done with every noun.
@@ -346,6 +363,9 @@ pub struct ListArgs {
     /// Only those that hold this text
     #[arg(short, long, value_name = "TEXT")]
     pub query: Option<String>,
+    /// Again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// What `get` takes.
@@ -393,6 +413,9 @@ pub struct StatusArgs {
     /// Only those with this outcome
     #[arg(long, ignore_case = true, value_parser = ["OK", "PROBLEM"])]
     pub outcome: Option<String>,
+    /// Again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// What `health` takes.

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::watch::WatchArgs;
+
 use crate::model::{Name, RunId};
 
 /// What `results` takes.
@@ -53,7 +55,11 @@ pub struct ResultArgs {
 #[derive(Debug, Args)]
 pub struct RunsArgs {
     /// Show one run
+    #[arg(conflicts_with = "watch")]
     pub id: Option<RunId>,
+    /// Again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// What `cancel` takes.

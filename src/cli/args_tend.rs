@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::args::{CreateArgs, DeleteArgs, EditArgs, ListArgs, NameArgs};
+use super::watch::WatchArgs;
 use crate::model::{DowntimeMode, Name, Selector, Span, Timestamp};
 
 /// What `problems` takes.
@@ -17,6 +18,9 @@ pub struct ProblemsArgs {
     /// Those that are acknowledged or in a downtime too
     #[arg(short, long)]
     pub all: bool,
+    /// Again and again.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// What `ack` takes.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::error::ParseError;
 use awc::body::SizedStream;
 use awc::error::{ConnectError, PayloadError, SendRequestError};
 use awc::http::{Method, header};
@@ -16,6 +17,7 @@ use super::doc::Doc;
 use super::error::CliError;
 use super::output::Output;
 use super::problem::Problem;
+use super::tls::Literal;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -41,6 +43,11 @@ pub(super) const API: &str = "/api/v1";
 
 /// Query parameters.
 pub(super) type Query<'a> = [(&'a str, &'a str)];
+
+/// Query parameters, of texts that somebody else has.
+pub(super) fn query<'a>(filters: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    filters.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
 
 /// Which format an answer is wanted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +112,8 @@ pub(super) struct Client {
     url: String,
     key: Option<String>,
     tls: Option<Arc<ClientConfig>>,
+    /// Where it is, if its URL has an IPv6 address that TLS cannot be asked for.
+    literal: Option<Literal>,
 }
 
 fn http(answer: Duration, tls: Option<&Arc<ClientConfig>>) -> awc::Client {
@@ -123,7 +132,7 @@ impl Client {
     /// For the service at `url` (no slash at its end); without a key only what is open to all can be asked. An https URL
     /// needs `tls`.
     pub(super) fn new(url: String, key: Option<String>, tls: Option<Arc<ClientConfig>>) -> Self {
-        Self { http: http(ANSWER, tls.as_ref()), url, key, tls }
+        Self { http: http(ANSWER, tls.as_ref()), literal: Literal::of(&url), url, key, tls }
     }
 
     /// The same for something that takes longer to be answered, by so much.
@@ -175,9 +184,7 @@ impl Client {
     /// Changes some fields of what is still at the version of this entity tag.
     pub(super) async fn patch(&self, path: &str, fields: Doc, etag: Option<&str>) -> Result<Answer, CliError> {
         let condition = etag.map(|etag| (header::IF_MATCH, etag));
-        let fields = Body::Json(fields);
-        let answer = self.begin(Method::PATCH, path, &[], &fields, Accept::Json.as_str(), condition).await?;
-        self.whole(answer).await
+        self.send_with(Method::PATCH, path, &[], &Body::Json(fields), Accept::Json, condition).await
     }
 
     /// Deletes.
@@ -194,7 +201,20 @@ impl Client {
         body: &Body,
         accept: Accept,
     ) -> Result<Answer, CliError> {
-        let answer = self.begin(method, path, query, body, accept.as_str(), None).await?;
+        self.send_with(method, path, query, body, accept, None).await
+    }
+
+    /// One request with another header.
+    pub(super) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        body: &Body,
+        accept: Accept,
+        more: Option<(header::HeaderName, &str)>,
+    ) -> Result<Answer, CliError> {
+        let answer = self.begin(method, path, query, body, accept.as_str(), more).await?;
         self.whole(answer).await
     }
 
@@ -241,7 +261,7 @@ impl Client {
             .any(|value| value.contains("rel=\"next\"") || value.contains("rel=next"));
         let etag = answer.headers().get(header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = answer.status().as_u16();
-        let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_off(&error))?;
+        let body = answer.body().limit(LARGEST).await.map_err(|error| self.cut_short(&error))?;
         Ok(Answer { status, has_next, etag, body })
     }
 
@@ -250,8 +270,8 @@ impl Client {
         let mut answer = self.begin(Method::GET, path, &[], &Body::Empty, "*/*", None).await?;
         loop {
             let chunk = tokio::time::timeout(ANSWER, answer.next()).await;
-            match chunk.map_err(|_| self.unreachable("the answer stopped in the middle"))? {
-                Some(chunk) => output.data(&chunk.map_err(|error| self.cut_off(&error))?)?,
+            match chunk.map_err(|_| self.cut_off("the answer stopped in the middle"))? {
+                Some(chunk) => output.data(&chunk.map_err(|error| self.cut_short(&error))?)?,
                 None => return Ok(()),
             }
             if output.is_closed() {
@@ -269,12 +289,12 @@ impl Client {
         let accept = "text/event-stream, application/problem+json";
         let after = after.map(|after| (LAST_EVENT_ID, after));
         let answer = self.begin(Method::GET, path, &[], &Body::Empty, accept, after).await?;
-        Ok(answer.map(|piece| piece.map_err(|error| self.cut_off(&error))))
+        Ok(answer.map(|piece| piece.map_err(|error| self.cut_short(&error))))
     }
 
     /// That a stream ended before its time.
     pub(super) fn broken_off(&self) -> CliError {
-        self.unreachable("its event stream broke off")
+        self.cut_off("its event stream broke off")
     }
 
     async fn begin(
@@ -310,8 +330,14 @@ impl Client {
         accept: &str,
     ) -> Result<awc::ClientRequest, CliError> {
         let unusable = |error: String| CliError::Usage(format!("cannot ask {} for {path}: {error}", self.url));
-        let mut request =
-            self.http.request(method, format!("{}{path}", self.url)).insert_header((header::ACCEPT, accept));
+        let mut request = match &self.literal {
+            Some(literal) => {
+                let request = self.http.request(method, format!("{}{path}", literal.url));
+                request.address(literal.address).insert_header((header::HOST, literal.authority.as_str()))
+            }
+            None => self.http.request(method, format!("{}{path}", self.url)),
+        };
+        request = request.insert_header((header::ACCEPT, accept));
         if !query.is_empty() {
             request = request.query(&query).map_err(|error| unusable(error.to_string()))?;
         }
@@ -332,16 +358,19 @@ impl Client {
         if status.is_success() {
             return Ok(answer);
         }
-        let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
+        let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let content_type = text(header::CONTENT_TYPE).unwrap_or_default().to_owned();
+        let retry_after = text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
         let body = answer.body().limit(LARGEST_PROBLEM).await.unwrap_or_default();
         let reason = status.canonical_reason().unwrap_or_default();
-        Err(CliError::Problem(Problem::read(status.as_u16(), reason, &content_type, &body)))
+        let mut problem = Problem::read(status.as_u16(), reason, &content_type, &body);
+        problem.retry_after = retry_after;
+        Err(CliError::Problem(problem))
     }
 
     fn not_sent(&self, error: &SendRequestError) -> CliError {
         match error {
-            SendRequestError::Timeout => self.unreachable(&format!("no answer within {} s", ANSWER.as_secs())),
+            SendRequestError::Timeout => self.cut_off(&format!("no answer within {} s", ANSWER.as_secs())),
             SendRequestError::Connect(ConnectError::Timeout) => {
                 self.unreachable(&format!("no connection within {} s", CONNECT.as_secs()))
             }
@@ -349,15 +378,22 @@ impl Client {
             SendRequestError::Connect(ConnectError::Resolver(error)) => {
                 self.unreachable(&format!("the name cannot be resolved: {error}"))
             }
-            SendRequestError::Send(error) => self.unreachable(&reason(error)),
+            SendRequestError::Connect(ConnectError::Disconnected) => self.cut_off("it closed the connection"),
+            SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
+                self.cut_off(&reason(error))
+            }
             SendRequestError::Response(_) => self.unreachable("the answer is not HTTP"),
             SendRequestError::Url(error) => CliError::Usage(format!("URL {}: {error}", self.url)),
             other => self.unreachable(&other.to_string()),
         }
     }
 
-    fn cut_off(&self, error: &PayloadError) -> CliError {
-        self.unreachable(&format!("the answer broke off: {error}"))
+    fn cut_off(&self, cause: &str) -> CliError {
+        CliError::BrokenOff { url: self.url.clone(), cause: super::text::escaped(cause) }
+    }
+
+    fn cut_short(&self, error: &PayloadError) -> CliError {
+        self.cut_off(&format!("the answer broke off: {error}"))
     }
 
     fn unreachable(&self, cause: &str) -> CliError {

@@ -134,16 +134,15 @@ fn short(text: &str) -> String {
     }
 }
 
-/// What an entry of the audit tells beyond its columns: fields, the run, how often.
+/// What an entry of the audit tells beyond its columns: the call, fields, the run, how often.
 fn audited(doc: &Doc) -> String {
     if let Some(run) = doc.text("run") {
         return format!("run {run}");
     }
-    let fields: Vec<String> = doc.list("fields").iter().map(Doc::brief).collect();
-    match doc.integer("count") {
-        Some(count) if count > 1 => format!("{count} times"),
-        _ => fields.join(" "),
-    }
+    let mut told: Vec<String> = doc.text("call").map(str::to_owned).into_iter().collect();
+    told.extend(doc.list("fields").iter().map(Doc::brief));
+    told.extend(doc.integer("count").filter(|count| *count > 1).map(|count| format!("{count} times")));
+    told.join(" ")
 }
 
 static SECRETS: [Column; 5] = [

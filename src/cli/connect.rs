@@ -33,7 +33,7 @@ pub(super) async fn connect(sources: &Sources) -> Result<Client, CliError> {
     let local = local.as_deref().map(str::trim).filter(|url| !url.is_empty());
     let url = checked(sources.url.as_deref().or(local).unwrap_or(DEFAULT_URL))?;
     let tls = match url.starts_with(HTTPS) {
-        true => Some(tls::config(sources.ca_file.as_deref(), data_dir)?),
+        true => Some(tls::config(&url, sources.ca_file.as_deref(), data_dir)?),
         false => None,
     };
     if let Some(key) = &sources.key {
@@ -61,7 +61,7 @@ impl Client {
     /// Whether something answers there, whatever it says.
     async fn probe(&self) -> Result<(), CliError> {
         match self.get("/health/live", &[]).await {
-            Err(error @ CliError::Unreachable { .. }) => Err(error),
+            Err(error) if error.is_away() => Err(error),
             _ => Ok(()),
         }
     }

@@ -36,7 +36,7 @@ async fn differences(args: &DiffArgs, session: &mut Session) -> Result<bool, Cli
     let bundle = bundle::read(&args.wanted.files, session)?;
     let client = session.client().await?.patient(LONGER);
     let wanted = Wanted { prune: args.wanted.prune.as_ref(), dry_run: true };
-    let answer = ask(&client, &bundle, wanted, true, Accept::Json).await?.doc()?;
+    let answer = ask(&client, &bundle, wanted, true, Accept::Json, &mut session.output).await?.doc()?;
     let differ = || ["created", "updated", "deleted"].into_iter().flat_map(|list| answer.list(list));
     match session.format() {
         Format::Xml => return Err(CliError::Usage("-o xml: allowed are json, yaml and name".to_owned())),

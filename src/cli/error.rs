@@ -52,6 +52,14 @@ pub(super) enum CliError {
         "cannot reach the service at {url}: {cause}; start it with `alf serve`, or set ALF_URL or --url to where it runs"
     )]
     Unreachable { url: String, cause: String },
+    /// The service went away in the middle.
+    #[error("the service at {url} went away before it had answered: {cause}")]
+    BrokenOff { url: String, cause: String },
+    /// The same, and it did not come back in time to say what it had done.
+    #[error(
+        "{0}; it is not known whether it did what it was asked to: when it is back, `alf runs`, `alf results` and `alf audit` show what it did"
+    )]
+    InDoubt(Box<CliError>),
     /// The service answered, and refused.
     #[error("{0}")]
     Problem(Problem),
@@ -69,10 +77,20 @@ impl CliError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::NoKey(_) => Exit::NotAuthorised,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::InDoubt(_) => Exit::Unreachable,
             Self::Problem(problem) if matches!(problem.status, 401 | 403) => Exit::NotAuthorised,
             Self::Problem(_) | Self::Failed(_) | Self::Output(_) => Exit::Failed,
         }
+    }
+
+    /// Whether no answer came.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::InDoubt(_))
+    }
+
+    /// Whether no answer came, or one that the service is not ready for it.
+    pub(super) fn may_pass(&self) -> bool {
+        self.is_away() || matches!(self, Self::Problem(problem) if problem.status == 503)
     }
 
     /// Whether the service said that it is in use, or taken.

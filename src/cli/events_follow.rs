@@ -41,7 +41,7 @@ pub(super) async fn run(args: EventsArgs, session: &mut Session) -> Result<Exit,
     while !session.output.is_closed() {
         let before = after.clone();
         match read(&client, &path, &mut after, session).await {
-            Err(error @ CliError::Unreachable { .. }) => {
+            Err(error) if error.is_away() => {
                 failed = if before == after { failed + 1 } else { 1 };
                 if failed > TRIES || (failed == 1 && after.is_none()) {
                     return Err(error);

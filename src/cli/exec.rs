@@ -53,7 +53,7 @@ pub(super) async fn run(args: ExecArgs, session: &mut Session) -> Result<Exit, C
             }),
         ),
     ]);
-    start(place, &path, fields, mode, session).await
+    start(place, &path, fields, mode, args.group, session).await
 }
 
 /// One word is text for the shell; of several each is one word there too.

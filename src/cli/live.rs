@@ -16,7 +16,7 @@ use super::events::{Event, Events};
 use super::result::{extent, output_of};
 use super::text::escaped;
 
-use crate::model::{Name, RunId};
+use crate::model::RunId;
 
 /// The pause between two looks: it grows from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -110,7 +110,7 @@ async fn read(client: &Client, id: RunId, shown: &mut Shown, tell: &mut Tell<'_>
     let stream = match client.events(&path, Some(&after)).await {
         Ok(stream) => stream,
         Err(error) if error.is_not_found() => return Ok(Stopped::Ended),
-        Err(error @ CliError::Unreachable { .. }) => return Ok(Stopped::Broken(error)),
+        Err(error) if error.may_pass() => return Ok(Stopped::Broken(error)),
         Err(error) => return Err(error),
     };
     futures_util::pin_mut!(stream);
@@ -186,15 +186,12 @@ fn rest(result: &Doc, told: [u64; 2], tell: &mut Tell<'_>) -> Result<(), CliErro
 /// Looks for the Result of a run until it is there.
 pub(super) async fn end_of(client: &Client, id: RunId, deadline: Option<Instant>) -> Result<Doc, CliError> {
     let (mut pause, longest) = PAUSES;
+    let mut last_news = Instant::now();
     loop {
-        match client.get(&format!("{API}/results/{id}"), &[]).await {
-            Err(error) if error.is_not_found() => {}
-            other => return other,
-        }
-        match client.get(&format!("{API}/runs/{id}"), &[]).await {
-            Ok(_) => {}
-            // It ended between the two looks, and its Result is there now; else there is no such run.
-            Err(error) if error.is_not_found() => return client.get(&format!("{API}/results/{id}"), &[]).await,
+        match look(client, id).await {
+            Ok(Some(result)) => return Ok(result),
+            Ok(None) => last_news = Instant::now(),
+            Err(error) if error.may_pass() && last_news.elapsed() <= AWAY => {}
             Err(error) => return Err(error),
         }
         if deadline.is_some_and(|end| Instant::now() + pause > end) {
@@ -205,8 +202,43 @@ pub(super) async fn end_of(client: &Client, id: RunId, deadline: Option<Instant>
     }
 }
 
+/// The Result of a run, once it is there.
+async fn look(client: &Client, id: RunId) -> Result<Option<Doc>, CliError> {
+    let result = format!("{API}/results/{id}");
+    match client.get(&result, &[]).await {
+        Err(error) if error.is_not_found() => {}
+        other => return other.map(Some),
+    }
+    match client.get(&format!("{API}/runs/{id}"), &[]).await {
+        // It ended between the two looks, and its Result is there now; else there is no such run.
+        Err(error) if error.is_not_found() => client.get(&result, &[]).await.map(Some),
+        other => other.map(|_| None),
+    }
+}
+
+/// Waits for a run's end; says why it does not start, if it is its host that keeps it waiting.
+pub(super) async fn or_why_waiting<T>(
+    client: &Client,
+    id: RunId,
+    host: &str,
+    note: &dyn Fn(&str),
+    end: impl Future<Output = T>,
+) -> T {
+    let explained = async {
+        if let Some(why) = why_waiting(client, id, host).await {
+            note(&why);
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        ended = end => ended,
+        never = explained => never,
+    }
+}
+
 /// Why a run does not start, if it is its host that keeps it waiting; asked for until it has started.
-pub(super) async fn why_waiting(client: &Client, id: RunId, host: &Name) -> Option<String> {
+async fn why_waiting(client: &Client, id: RunId, host: &str) -> Option<String> {
     loop {
         tokio::time::sleep(PATIENCE).await;
         let run = client.get(&format!("{API}/runs/{id}"), &[]).await.ok()?;

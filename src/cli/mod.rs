@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout and everything else to stderr; how a command ended is told by its exit code, [`Exit`].
 
+mod alike;
 mod apply;
 mod args;
 mod args_add;
@@ -13,6 +14,7 @@ mod bundle;
 mod cancel;
 mod client;
 mod columns;
+mod completions;
 mod connect;
 mod cron_explain;
 mod diff;
@@ -32,11 +34,15 @@ mod interpreter;
 mod key_args;
 mod key_create;
 mod live;
+mod man;
+mod many;
 mod nouns;
+mod once;
 mod output;
 mod prefix;
 mod problem;
 mod program_put;
+mod progress;
 mod result;
 mod results;
 mod rotate_key;
@@ -60,9 +66,11 @@ mod tests;
 mod text;
 mod tls;
 mod trust_args;
+mod watch;
 mod xml_bundle;
 
 pub use args::{Cli, ClientCommand, Command, Format, Options, ServeArgs};
+pub use completions::parse;
 pub use error::Exit;
 pub use session::Context;
 
@@ -143,6 +151,8 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Cancel(args) => return cancel::run(args, session).await,
         ClientCommand::Runs(args) => return runs::run(args, session).await,
         ClientCommand::Cron { verb: CronVerb::Explain(args) } => return cron_explain::run(&args, session),
+        ClientCommand::Completions(args) => return completions::run(&args, session),
+        ClientCommand::Man(args) => return man::run(&args, session),
         ClientCommand::Audit(args) => return audit::run(args, session).await,
         ClientCommand::Stats => return stats::run(session).await,
         ClientCommand::Health(args) => return health::run(args, session).await,

@@ -1,14 +1,16 @@
 //! `alf NOUN list|get|create|delete`; `edit` has its own file.
 
 use super::args::{CreateArgs, DeleteArgs, Format, ListArgs, NounVerb};
-use super::client::{API, Accept, Body, Client};
+use super::client::{API, Accept, Body, Client, query};
 use super::columns::definitions;
+use super::doc::Doc;
 use super::documents;
 use super::edit;
 use super::error::{CliError, Exit};
 use super::session::Session;
-use super::show;
+use super::show::{self, View};
 use super::text::escaped;
+use super::watch::{self, Watched};
 
 use awc::http::Method;
 
@@ -38,25 +40,43 @@ pub(super) async fn run(noun: Noun, verb: NounVerb, session: &mut Session) -> Re
     }
 }
 
+/// The definitions of a noun, or some.
+struct List {
+    noun: Noun,
+    filters: Vec<(&'static str, String)>,
+}
+
 async fn list(noun: Noun, args: ListArgs, session: &mut Session) -> Result<Exit, CliError> {
-    let client = session.client().await?;
-    let selector = args.selector.map(|selector| selector.to_string());
-    let query: Vec<_> = [("selector", &selector), ("q", &args.query)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
-        .collect();
-    let nothing = match (noun, query.is_empty()) {
-        (_, false) => format!("no {noun} matches"),
-        (Noun::Host, true) => "there is no host yet; add one with `alf host add [USER@]HOST`".to_owned(),
-        (Noun::Task, true) => {
-            "there is no task yet; add one with `alf task add NAME --command CMD --on HOST --cron LINE`".to_owned()
-        }
-        (Noun::Program, true) => "there is no program yet; upload one with `alf program create NAME FILE`".to_owned(),
-        (Noun::Secret, true) => "there is no secret yet; create one with `alf secret create NAME FILE`".to_owned(),
-        (_, true) => format!("there is no {noun} yet; create one with `alf {noun} create -f FILE`"),
-    };
-    show::list(session, &client, &path(noun), &query, &definitions(noun), &nothing).await?;
-    Ok(Exit::Ok)
+    let filters = [("selector", args.selector.map(|selector| selector.to_string())), ("q", args.query)];
+    let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    watch::show(&List { noun, filters }, args.watch, session).await
+}
+
+impl Watched for List {
+    fn view(&self) -> View {
+        definitions(self.noun)
+    }
+
+    async fn rows(&self, client: &Client) -> Result<Doc, CliError> {
+        client.list(&path(self.noun), &query(&self.filters)).await
+    }
+
+    async fn show(&self, client: &Client, session: &mut Session) -> Result<(), CliError> {
+        let noun = self.noun;
+        let nothing = match (noun, self.filters.is_empty()) {
+            (_, false) => format!("no {noun} matches"),
+            (Noun::Host, true) => "there is no host yet; add one with `alf host add [USER@]HOST`".to_owned(),
+            (Noun::Task, true) => {
+                "there is no task yet; add one with `alf task add NAME --command CMD --on HOST --cron LINE`".to_owned()
+            }
+            (Noun::Program, true) => {
+                "there is no program yet; upload one with `alf program create NAME FILE`".to_owned()
+            }
+            (Noun::Secret, true) => "there is no secret yet; create one with `alf secret create NAME FILE`".to_owned(),
+            (_, true) => format!("there is no {noun} yet; create one with `alf {noun} create -f FILE`"),
+        };
+        show::list(session, client, &path(noun), &query(&self.filters), &definitions(noun), &nothing).await
+    }
 }
 
 /// Creates all that a file holds; one that is refused does not keep the others back.
@@ -67,8 +87,8 @@ async fn create(noun: Noun, args: &CreateArgs, session: &mut Session) -> Result<
     for (index, body) in bodies.iter().enumerate() {
         match create_one(noun, body, &client, session).await {
             Ok(()) => {}
-            Err(error @ (CliError::Unreachable { .. } | CliError::Output(_))) => return Err(error),
-            Err(error) if bodies.len() == 1 => return Err(error),
+            Err(error) if bodies.len() == 1 || error.is_away() => return Err(error),
+            Err(error @ CliError::Output(_)) => return Err(error),
             Err(error) => {
                 session.output.note(&format!("error: document {} ({}): {error}", index + 1, describe(body)));
                 exit = error.exit();

@@ -2,18 +2,24 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use super::progress::Progress;
+
 /// Standard output and standard error of a command.
 pub(super) struct Output {
     stdout: Box<dyn Write>,
     stderr: Box<dyn Write>,
     colour: bool,
     closed: bool,
+    /// A line that stays below what is written.
+    progress: Option<Progress>,
+    /// What is collected instead of being written.
+    frame: Option<Vec<u8>>,
 }
 
 impl Output {
     /// `colour` tells whether tables on stdout may be coloured.
     pub(super) fn new(stdout: Box<dyn Write>, stderr: Box<dyn Write>, colour: bool) -> Self {
-        Self { stdout, stderr, colour, closed: false }
+        Self { stdout, stderr, colour, closed: false, progress: None, frame: None }
     }
 
     /// Whether tables may be coloured.
@@ -28,7 +34,17 @@ impl Output {
 
     /// Writes bytes to stdout as they are. That nobody reads them any more is no error.
     pub(super) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = if self.closed { Ok(()) } else { self.stdout.write_all(bytes) };
+        if let Some(frame) = &mut self.frame {
+            frame.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let stdout = &mut self.stdout;
+        let written = match &self.progress {
+            _ if self.closed => Ok(()),
+            // What is held back would be written over the line later.
+            Some(progress) => progress.without(|| stdout.write_all(bytes).and_then(|()| stdout.flush())),
+            None => stdout.write_all(bytes),
+        };
         self.settle(written)
     }
 
@@ -40,13 +56,44 @@ impl Output {
 
     /// Writes bytes to stderr as they are; what cannot be written there cannot be told anywhere.
     pub(super) fn error_data(&mut self, bytes: &[u8]) {
-        let _ = self.stderr.write_all(bytes);
-        let _ = self.stderr.flush();
+        if let Some(frame) = &mut self.frame {
+            return frame.extend_from_slice(bytes);
+        }
+        let stderr = &mut self.stderr;
+        let _ = match &self.progress {
+            Some(progress) => progress.without(|| stderr.write_all(bytes).and_then(|()| stderr.flush())),
+            None => stderr.write_all(bytes).and_then(|()| stderr.flush()),
+        };
     }
 
     /// Writes a line to stderr.
     pub(super) fn note(&mut self, text: &str) {
         self.error_data(format!("{text}\n").as_bytes());
+    }
+
+    /// From now on a line stays below what is written.
+    pub(super) fn begin_progress(&mut self, progress: Progress) {
+        self.progress = Some(progress);
+    }
+
+    /// Changes that line, if there is one.
+    pub(super) fn progress(&mut self, change: impl FnOnce(&mut Progress)) {
+        self.progress.as_mut().map(change);
+    }
+
+    /// Takes that line away.
+    pub(super) fn end_progress(&mut self) {
+        self.progress = None;
+    }
+
+    /// From now on all that is written, to stdout and stderr, is collected.
+    pub(super) fn begin_frame(&mut self) {
+        self.frame = Some(Vec::new());
+    }
+
+    /// What was collected; from now on all is written again.
+    pub(super) fn end_frame(&mut self) -> Vec<u8> {
+        self.frame.take().unwrap_or_default()
     }
 
     /// Hands everything on.

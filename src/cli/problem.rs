@@ -1,6 +1,7 @@
 //! What the service says when it refuses (RFC 9457), read from JSON or XML and shown to a person.
 
 use std::fmt;
+use std::time::Duration;
 
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
@@ -14,6 +15,8 @@ use super::text::escaped;
 pub(super) struct Problem {
     /// The HTTP status.
     pub(super) status: u16,
+    /// After how long it is worth another try.
+    pub(super) retry_after: Option<Duration>,
     /// What is wrong.
     detail: String,
     /// The request's id, by which the service's log can be searched.
@@ -68,12 +71,12 @@ fn read_json(body: &[u8]) -> Option<Problem> {
     let text = |doc: &Doc, field: &str| doc.text(field).map(str::to_owned);
     let errors = doc.list("errors").iter();
     Some(Problem {
-        status: 0,
         detail: text(&doc, "detail").or_else(|| text(&doc, "title"))?,
         instance: text(&doc, "instance"),
         errors: errors
             .map(|error| (text(error, "pointer").unwrap_or_default(), text(error, "detail").unwrap_or_default()))
             .collect(),
+        ..Problem::default()
     })
 }
 

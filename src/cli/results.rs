@@ -122,7 +122,7 @@ async fn follow(
         let new: Vec<&Doc> = page.list("items").iter().filter(|result| !seen.contains(&field(result, "id"))).collect();
         let shown = if first { limit } else { new.len() };
         let new: Vec<Doc> = new.into_iter().take(shown).rev().cloned().collect();
-        write(&new, &mut widths, session)?;
+        show::more(session, &new, &RESULT_ROWS, &mut widths)?;
         session.output.flush()?;
         // Those that left the window cannot come back into it.
         seen = page.list("items").iter().map(|result| field(result, "id")).collect();
@@ -130,32 +130,4 @@ async fn follow(
         tokio::time::sleep(PERIOD).await;
     }
     Ok(Exit::Ok)
-}
-
-/// Writes some more: rows under the same columns, or one JSON or YAML document each.
-fn write(results: &[Doc], widths: &mut Option<Vec<u16>>, session: &mut Session) -> Result<(), CliError> {
-    match session.format() {
-        Format::Json => {
-            for result in results {
-                let line = serde_json::to_string(result).map_err(|error| CliError::Failed(error.to_string()))?;
-                session.output.line(&line)?;
-            }
-        }
-        Format::Yaml => {
-            for result in results {
-                session.output.line("---")?;
-                show::document(&mut session.output, Format::Yaml, result)?;
-            }
-        }
-        Format::Name => {
-            results.iter().try_for_each(|result| session.output.line(&super::text::escaped(&field(result, "id"))))?;
-        }
-        format => {
-            if widths.is_none() || !results.is_empty() {
-                let table = RESULT_ROWS.table(format, results, session.times);
-                table.print_on(widths, &mut session.output)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,20 +6,23 @@ use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::args::{Format, RunArgs};
-use super::client::{API, Body, Client};
+use super::client::{API, Accept, Body, Client};
 use super::columns::{RESULT_ROWS, field};
 use super::doc::Doc;
 use super::error::{CliError, Exit};
-use super::live::{Told, end_of, to_end, why_waiting};
-use super::prefix::Prefix;
+use super::live::{Told, end_of, or_why_waiting, to_end};
+use super::many::on_many;
+use super::progress::names;
 use super::session::Session;
 use super::show;
 use super::text::escaped;
 
 use crate::model::{Name, RunId, Selector};
 
-/// How many runs are followed at once; the others run as well, and are shown after them.
-const AT_ONCE: usize = 50;
+/// How many runs are followed at once.
+pub(super) const AT_ONCE: usize = 50;
+/// How many hosts are named where all cannot be.
+pub(super) const NAMED: usize = 10;
 
 pub(super) async fn run(args: RunArgs, session: &mut Session) -> Result<Exit, CliError> {
     let mode = Mode::of(args.no_wait, args.timeout_wait);
@@ -39,7 +42,7 @@ pub(super) async fn run(args: RunArgs, session: &mut Session) -> Result<Exit, Cl
     if !args.args.is_empty() {
         fields.push(("args", Some(Doc::List(args.args.into_iter().map(Doc::Text).collect()))));
     }
-    start(place, &path, fields, mode, session).await
+    start(place, &path, fields, mode, args.group, session).await
 }
 
 /// Where something is run.
@@ -69,12 +72,13 @@ impl Mode {
     }
 }
 
-/// Starts what a body says, and follows it as far as that is wanted.
+/// Starts what a body says, and follows it as far as that is wanted; with `group` Results that are alike are shown once.
 pub(super) async fn start(
     place: Place,
     path: &str,
     fields: Vec<(&'static str, Option<Doc>)>,
     mode: Mode,
+    group: bool,
     session: &mut Session,
 ) -> Result<Exit, CliError> {
     match place {
@@ -85,14 +89,15 @@ pub(super) async fn start(
         Place::All(selector) => {
             let selector = ("selector", Some(selector.to_string().into()));
             let body = Body::Json(Doc::map(fields.into_iter().chain([selector])));
-            on_many(path, &body, mode, session).await
+            on_many(path, &body, mode, group, session).await
         }
     }
 }
 
 async fn on_one(host: &Name, path: &str, body: &Body, mode: Mode, session: &mut Session) -> Result<Exit, CliError> {
     let client = session.client().await?;
-    let id = run_of(&client.post(path, &[], body).await?.doc()?)?;
+    let answer = client.post_once(path, &[], body, Accept::Json, &mut session.output).await?;
+    let id = run_of(&answer.doc()?)?;
     let Mode::Wait(deadline) = mode else {
         session.output.line(&id.to_string())?;
         session.output.note(&format!("started; alf result {id} shows its end"));
@@ -118,22 +123,10 @@ async fn on_one(host: &Name, path: &str, body: &Body, mode: Mode, session: &mut 
         };
         to_end(&client, id, deadline, &mut tell).await
     };
-    let ids = RefCell::new(vec![id]);
+    let open = RefCell::new(vec![(host.to_string(), id)]);
     let note = |text: &str| output.borrow_mut().note(text);
-    let explained = async {
-        if let Some(why) = why_waiting(&client, id, host).await {
-            note(&why);
-        }
-        std::future::pending().await
-    };
-    let work = async {
-        tokio::select! {
-            biased;
-            done = work => done,
-            never = explained => never,
-        }
-    };
-    let result = or_cancelled(&client, &ids, &note, work).await?;
+    let work = or_why_waiting(&client, id, host.as_str(), &note, work);
+    let result = or_cancelled(&client, &open, &note, work).await?;
     match format {
         Some(Format::Xml) => {
             let path = format!("{API}/results/{}", field(&result, "id"));
@@ -146,84 +139,11 @@ async fn on_one(host: &Name, path: &str, body: &Body, mode: Mode, session: &mut 
     Ok(exit_of(&result))
 }
 
-async fn on_many(path: &str, body: &Body, mode: Mode, session: &mut Session) -> Result<Exit, CliError> {
-    if session.chosen_format() == Some(Format::Xml) {
-        return Err(CliError::Usage(
-            "-o xml: there is a Result of each host; allowed are json, yaml and name".to_owned(),
-        ));
-    }
-    let client = session.client().await?;
-    let group = client.post(path, &[], body).await?.doc()?;
-    let started = group.list("runs").iter().map(|run| Ok((field(run, "host"), run_of(run)?)));
-    let started: Vec<(String, RunId)> = started.collect::<Result<_, CliError>>()?;
-    let mut exits = vec![Exit::Ok];
-    for refused in group.list("refused") {
-        session.output.note(&format!("{}: error: {}", field(refused, "host"), field(refused, "detail")));
-        exits.push(Exit::Failed);
-    }
-    let Mode::Wait(deadline) = mode else {
-        for (host, id) in &started {
-            session.output.line(&id.to_string())?;
-            session.output.note(&format!("{host}: started run {id}"));
-        }
-        return Ok(worst(exits));
-    };
-    let format = session.chosen_format();
-    let ids = RefCell::new(started.iter().map(|(_, id)| *id).collect());
-    let output = RefCell::new(&mut session.output);
-    let results = RefCell::new(Vec::new());
-    let failures = RefCell::new(exits);
-    let work = async {
-        let mut runs = futures_util::stream::iter(&started)
-            .map(|(host, id)| {
-                let (client, output) = (&client, &output);
-                async move {
-                    let mut prefix = Prefix::new(host);
-                    let result = match format {
-                        Some(_) => end_of(client, *id, deadline).await,
-                        None => {
-                            let mut tell = |told: Told<'_>| prefix.tell(told, &mut output.borrow_mut());
-                            to_end(client, *id, deadline, &mut tell).await
-                        }
-                    };
-                    prefix.end(&mut output.borrow_mut())?;
-                    Ok::<_, CliError>((host, result))
-                }
-            })
-            .buffer_unordered(AT_ONCE);
-        while let Some(ended) = runs.next().await {
-            let (host, result) = ended?;
-            match result {
-                Ok(result) => {
-                    failures.borrow_mut().push(exit_of(&result));
-                    output.borrow_mut().note(&format!("{host}: {}", verdict(&result)));
-                    results.borrow_mut().push(result);
-                }
-                Err(error) => {
-                    output.borrow_mut().note(&format!("{host}: error: {error}"));
-                    failures.borrow_mut().push(error.exit());
-                }
-            }
-        }
-        Ok(())
-    };
-    let note = |text: &str| output.borrow_mut().note(text);
-    or_cancelled(&client, &ids, &note, work).await?;
-    let (results, exits) = (results.into_inner(), failures.into_inner());
-    session.output.note(&summary(&results, exits.len() - 1));
-    if format.is_some() && !results.is_empty() {
-        let total = Doc::Number(results.len().into());
-        let all = Doc::map([("items", Some(Doc::List(results))), ("next", Some(Doc::Null)), ("total", Some(total))]);
-        show::items(session, &all, &RESULT_ROWS, "no Result")?;
-    }
-    Ok(worst(exits))
-}
-
-/// Does something that may be interrupted: the first time its runs are cancelled, and their ends waited for; the second
-/// time they are left alone.
-async fn or_cancelled<T>(
+/// Does something that may be interrupted: the first time the runs that are open are cancelled, and their ends waited
+/// for; the second time they are left alone.
+pub(super) async fn or_cancelled<T>(
     client: &Client,
-    runs: &RefCell<Vec<RunId>>,
+    open: &RefCell<Vec<(String, RunId)>>,
     note: &dyn Fn(&str),
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
@@ -232,14 +152,15 @@ async fn or_cancelled<T>(
         if tokio::signal::ctrl_c().await.is_err() {
             return std::future::pending().await;
         }
-        note("cancelling; once more leaves it alone");
-        let ids = runs.borrow().clone();
-        let cancelled = ids.iter().map(|id| async move { client.delete(&format!("{API}/runs/{id}"), &[]).await });
+        let runs = open.borrow().clone();
+        note(&format!("cancelling what runs on {}; Ctrl-C again leaves it alone", hosts_of(&runs)));
+        let cancelled = runs.iter().map(|(_, id)| async move { client.delete(&format!("{API}/runs/{id}"), &[]).await });
         futures_util::stream::iter(cancelled).buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;
         if tokio::signal::ctrl_c().await.is_err() {
             return std::future::pending().await;
         }
-        Err(CliError::Failed("interrupted".to_owned()))
+        let left = open.borrow();
+        Err(CliError::Failed(format!("interrupted; what runs on {} may go on: see alf runs", hosts_of(&left))))
     };
     tokio::select! {
         biased;
@@ -248,36 +169,43 @@ async fn or_cancelled<T>(
     }
 }
 
-fn run_of(answer: &Doc) -> Result<RunId, CliError> {
+fn hosts_of(runs: &[(String, RunId)]) -> String {
+    let hosts: Vec<&str> = runs.iter().map(|(host, _)| host.as_str()).collect();
+    names(&hosts, NAMED)
+}
+
+/// The id of a run that was started.
+pub(super) fn run_of(answer: &Doc) -> Result<RunId, CliError> {
     let id = answer.text("run").and_then(|id| id.parse().ok());
     id.ok_or_else(|| CliError::Failed("the service started a run without saying its id".to_owned()))
 }
 
-fn worst(exits: Vec<Exit>) -> Exit {
+/// The exit of many: the worst of them.
+pub(super) fn worst(exits: Vec<Exit>) -> Exit {
     exits.into_iter().max_by_key(|exit| exit.code()).unwrap_or(Exit::Ok)
 }
 
-fn exit_of(result: &Doc) -> Exit {
+/// The exit of one run.
+pub(super) fn exit_of(result: &Doc) -> Exit {
     if result.text("outcome") == Some("OK") { Exit::Ok } else { Exit::Failed }
 }
 
-/// `3 hosts: 2 OK, 1 not`.
-fn summary(results: &[Doc], hosts: usize) -> String {
-    let good = results.iter().filter(|result| exit_of(result) == Exit::Ok).count();
-    format!("{hosts} hosts: {good} OK, {} not", hosts - good)
+/// `PROBLEM, CRITICAL (exit_code)`.
+pub(super) fn outcome(result: &Doc) -> String {
+    let mut outcome = field(result, "outcome");
+    if let Some(state) = result.text("state").filter(|state| *state != "OK") {
+        outcome.push_str(&format!(", {state}"));
+    }
+    if let Some(reason) = result.text("reason") {
+        outcome.push_str(&format!(" ({reason})"));
+    }
+    escaped(&outcome)
 }
 
 /// `PROBLEM, CRITICAL (exit_code): …`, in one line.
-fn verdict(result: &Doc) -> String {
-    let mut verdict = field(result, "outcome");
-    if let Some(state) = result.text("state").filter(|state| *state != "OK") {
-        verdict.push_str(&format!(", {state}"));
+pub(super) fn verdict(result: &Doc) -> String {
+    match result.text("message").filter(|message| !message.is_empty()) {
+        Some(message) => format!("{}: {}", outcome(result), escaped(message)),
+        None => outcome(result),
     }
-    if let Some(reason) = result.text("reason") {
-        verdict.push_str(&format!(" ({reason})"));
-    }
-    if let Some(message) = result.text("message").filter(|message| !message.is_empty()) {
-        verdict.push_str(&format!(": {message}"));
-    }
-    escaped(&verdict)
 }

@@ -37,6 +37,9 @@ pub struct RunArgs {
     /// Run it on all hosts of a selector
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<Selector>,
+    /// With -l: show what is alike once, under the names of all its hosts, when all have ended
+    #[arg(short, long, requires = "selector", conflicts_with_all = ["no_wait", "output"])]
+    pub group: bool,
     /// Only start it, and write the run's id
     #[arg(long)]
     pub no_wait: bool,
@@ -75,6 +78,9 @@ pub struct ExecArgs {
     /// Kill it after this long; none for never
     #[arg(long, value_name = "DURATION", value_parser = super::args::parse_limit)]
     pub timeout: Option<Limit>,
+    /// With -l: show what is alike once, under the names of all its hosts, when all have ended
+    #[arg(short, long, requires = "selector", conflicts_with_all = ["host", "no_wait", "output"])]
+    pub group: bool,
     /// Only start it, and write the run's id
     #[arg(long)]
     pub no_wait: bool,

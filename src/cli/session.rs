@@ -34,6 +34,10 @@ pub struct Context {
     pub stderr: Box<dyn Write>,
     /// Whether stdout is a terminal.
     pub is_terminal: bool,
+    /// Whether stderr is a terminal.
+    pub is_stderr_terminal: bool,
+    /// How many rows the terminal of stdout has, now; none where there is none.
+    pub terminal_rows: fn() -> Option<u16>,
     /// Whether somebody can be asked: stdin and stderr are a terminal.
     pub is_interactive: bool,
     /// The program that knows the user's ssh_config.
@@ -53,6 +57,8 @@ impl Context {
             stdout: Box::new(std::io::stdout()),
             stderr: Box::new(std::io::stderr()),
             is_terminal: std::io::stdout().is_terminal(),
+            is_stderr_terminal: std::io::stderr().is_terminal(),
+            terminal_rows: || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_row),
             is_interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             ssh: PathBuf::from("ssh"),
         }
@@ -64,6 +70,10 @@ pub(super) struct Session {
     pub(super) output: Output,
     pub(super) stdin: Box<dyn Read>,
     pub(super) is_interactive: bool,
+    /// Whether stdout is a terminal on which something can be drawn anew; the same of stderr.
+    pub(super) redraws: bool,
+    pub(super) redraws_stderr: bool,
+    pub(super) terminal_rows: fn() -> Option<u16>,
     pub(super) times: Times,
     pub(super) now: DateTime<Utc>,
     pub(super) home: Option<PathBuf>,
@@ -78,8 +88,8 @@ impl Session {
     pub(super) fn new(options: Options, context: Context) -> Self {
         // An empty variable counts as none, as no-color.org has it and shells make it easy to set.
         let variable = |name: &str| context.environment.get(name).filter(|value| !value.is_empty()).cloned();
-        let colour =
-            context.is_terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
+        let is_smart = variable("TERM").is_none_or(|term| term != "dumb");
+        let colour = context.is_terminal && is_smart && variable("NO_COLOR").is_none();
         Self {
             times: if options.utc { Times::Utc } else { Times::Local(context.local_offset) },
             now: context.now,
@@ -96,6 +106,9 @@ impl Session {
             output: Output::new(context.stdout, context.stderr, colour),
             stdin: context.stdin,
             is_interactive: context.is_interactive,
+            redraws: context.is_terminal && is_smart,
+            redraws_stderr: context.is_stderr_terminal && is_smart,
+            terminal_rows: context.terminal_rows,
         }
     }
 

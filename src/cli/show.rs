@@ -82,6 +82,36 @@ pub(super) fn items(session: &mut Session, all: &Doc, view: &View, nothing: &str
     Ok(())
 }
 
+/// Writes some more of a list: rows under the same columns, or one JSON or YAML document each.
+pub(super) fn more(
+    session: &mut Session,
+    items: &[Doc],
+    view: &View,
+    widths: &mut Option<Vec<u16>>,
+) -> Result<(), CliError> {
+    match session.format() {
+        Format::Json => {
+            for item in items {
+                let line = serde_json::to_string(item).map_err(|error| CliError::Failed(error.to_string()))?;
+                session.output.line(&line)?;
+            }
+        }
+        Format::Yaml => {
+            for item in items {
+                session.output.line("---")?;
+                document(&mut session.output, Format::Yaml, item)?;
+            }
+        }
+        Format::Name => names(&mut session.output, items, view)?,
+        format => {
+            if widths.is_none() || !items.is_empty() {
+                view.table(format, items, session.times).print_on(widths, &mut session.output)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Fetches one thing and writes it.
 pub(super) async fn one(session: &mut Session, client: &Client, path: &str, view: &View) -> Result<(), CliError> {
     match session.format() {

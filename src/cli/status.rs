@@ -5,50 +5,72 @@ use std::collections::BTreeSet;
 use awc::http::Method;
 
 use super::args::{Format, StatusArgs};
-use super::client::{API, Accept, Body, Client};
+use super::client::{API, Accept, Body, Client, Query, query};
 use super::columns::{STATUS_ROWS, duration, field, notes, state, time};
 use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::session::Session;
-use super::show;
+use super::show::{self, View};
 use super::text::Times;
+use super::watch::{self, Watched};
 
 use crate::model::Name;
 
 const NOTHING: &str = "no task is linked to a host here; `alf task add` links one";
 
 pub(super) async fn run(args: StatusArgs, session: &mut Session) -> Result<Exit, CliError> {
-    let client = session.client().await?;
-    match (&args.host, &args.task) {
-        (Some(host), Some(task)) => pair(host, task, &client, session).await?,
-        (Some(host), None) => one_host(host, &args, &client, session).await?,
-        (None, _) if matches!(session.format(), Format::Table | Format::Wide) => {
-            let rows = client.list(&format!("{API}/status"), &Filters::of(&args).query()).await?;
-            show::items(session, &rows, &STATUS_ROWS, NOTHING)?;
-            tell_hosts_down(&rows, &client, session).await;
+    watch::show(&args, args.watch, session).await
+}
+
+impl Watched for StatusArgs {
+    fn view(&self) -> View {
+        STATUS_ROWS
+    }
+
+    async fn rows(&self, client: &Client) -> Result<Doc, CliError> {
+        if let (Some(host), Some(task)) = (&self.host, &self.task) {
+            let row = client.get(&format!("{API}/status/{host}/{task}"), &[]).await?;
+            return Ok(Doc::map([("items", Some(Doc::List(vec![row])))]));
         }
-        (None, _) => {
-            let filters = Filters::of(&args);
-            show::list(session, &client, &format!("{API}/status"), &filters.query(), &STATUS_ROWS, NOTHING).await?;
+        client.list(&format!("{API}/status"), &query(&filters(self))).await
+    }
+
+    async fn show(&self, client: &Client, session: &mut Session) -> Result<(), CliError> {
+        match (&self.host, &self.task) {
+            (Some(host), Some(task)) => pair(host, task, client, session).await,
+            (Some(host), None) => one_host(host, self, client, session).await,
+            (None, _) => rows_and_hosts(&query(&filters(self)), NOTHING, client, session).await,
         }
     }
-    Ok(Exit::Ok)
+}
+
+/// Rows of status; at those for people also which of their hosts are down.
+pub(super) async fn rows_and_hosts(
+    wanted: &Query<'_>,
+    nothing: &str,
+    client: &Client,
+    session: &mut Session,
+) -> Result<(), CliError> {
+    let path = format!("{API}/status");
+    if !matches!(session.format(), Format::Table | Format::Wide) {
+        return show::list(session, client, &path, wanted, &STATUS_ROWS, nothing).await;
+    }
+    let rows = client.list(&path, wanted).await?;
+    show::items(session, &rows, &STATUS_ROWS, nothing)?;
+    tell_hosts_down(&rows, client, session).await;
+    Ok(())
 }
 
 /// Most hosts that are asked why they are down.
 const MOST_HOSTS: usize = 50;
 
 /// A row shows what the last run came to; that none can run because its host is down is said beside.
-pub(super) async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
-    let summary = client.get(&format!("{API}/status/summary"), &[]).await;
-    if let Ok(summary) = &summary
-        && summary.is("paused")
-    {
-        let since = time(summary, "paused_since", session.times);
-        session.output.note(&format!("Alf is paused since {since}: schedules run nothing until `alf resume`"));
-    }
+async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
     let none = |summary: &Doc, count: &str| matches!(field(summary, count).as_str(), "" | "0");
-    if summary.is_ok_and(|summary| none(&summary, "hosts_down") && none(&summary, "hosts_unreachable")) {
+    if tell_paused(client, session)
+        .await
+        .is_some_and(|summary| none(&summary, "hosts_down") && none(&summary, "hosts_unreachable"))
+    {
         return;
     }
     let hosts: BTreeSet<&str> = rows.list("items").iter().filter_map(|row| row.text("host")).collect();
@@ -62,23 +84,25 @@ pub(super) async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut S
     }
 }
 
+/// That nothing is fired at all is told wherever somebody looks at what is; answers how all stand in short.
+async fn tell_paused(client: &Client, session: &mut Session) -> Option<Doc> {
+    let summary = client.get(&format!("{API}/status/summary"), &[]).await.ok()?;
+    if summary.is("paused") {
+        let since = time(&summary, "paused_since", session.times);
+        session.output.note(&format!("Alf is paused since {since}: schedules run nothing until `alf resume`"));
+    }
+    Some(summary)
+}
+
 /// What rows are wanted.
-struct Filters(Vec<(&'static str, String)>);
-
-impl Filters {
-    fn of(args: &StatusArgs) -> Self {
-        let all = [
-            ("host", args.host.as_ref().map(Name::to_string)),
-            ("selector", args.selector.as_ref().map(ToString::to_string)),
-            ("state", args.state.as_deref().map(str::to_ascii_uppercase)),
-            ("outcome", args.outcome.as_deref().map(str::to_ascii_uppercase)),
-        ];
-        Self(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
-    }
-
-    fn query(&self) -> Vec<(&str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str())).collect()
-    }
+fn filters(args: &StatusArgs) -> Vec<(&'static str, String)> {
+    let all = [
+        ("host", args.host.as_ref().map(Name::to_string)),
+        ("selector", args.selector.as_ref().map(ToString::to_string)),
+        ("state", args.state.as_deref().map(str::to_ascii_uppercase)),
+        ("outcome", args.outcome.as_deref().map(str::to_ascii_uppercase)),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// The host's own state, then its tasks.
@@ -89,8 +113,7 @@ async fn one_host(host: &Name, args: &StatusArgs, client: &Client, session: &mut
         return show::write_xml(&mut session.output, &answer.body);
     }
     let own = client.get(&path, &[]).await?;
-    let filters = Filters::of(args);
-    let rows = client.list(&format!("{API}/status"), &filters.query()).await?;
+    let rows = client.list(&format!("{API}/status"), &query(&filters(args))).await?;
     match session.format() {
         format @ (Format::Json | Format::Yaml) => {
             let Doc::Map(mut fields) = own else {
@@ -105,7 +128,9 @@ async fn one_host(host: &Name, args: &StatusArgs, client: &Client, session: &mut
             shown.extend(host_fields(&own, session.times));
             show::fields(&mut session.output, &shown)?;
             session.output.line("")?;
-            show::items(session, &rows, &STATUS_ROWS, NOTHING)
+            show::items(session, &rows, &STATUS_ROWS, NOTHING)?;
+            tell_paused(client, session).await;
+            Ok(())
         }
     }
 }
@@ -179,5 +204,7 @@ async fn pair(host: &Name, task: &Name, client: &Client, session: &mut Session) 
         }
         table.print(&mut session.output)?;
     }
+    let row = Doc::map([("items", Some(Doc::List(vec![pair])))]);
+    tell_hosts_down(&row, client, session).await;
     Ok(())
 }

@@ -4,31 +4,49 @@ use chrono::TimeDelta;
 
 use super::args::NounVerb;
 use super::args_tend::{AckArgs, DowntimeArgs, DowntimeSetArgs, DowntimeVerb, ProblemsArgs};
-use super::client::{API, Body};
+use super::client::{API, Body, Client, query};
 use super::columns::STATUS_ROWS;
 use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::nouns;
 use super::session::Session;
-use super::show;
-use super::status::tell_hosts_down;
+use super::show::View;
+use super::status::rows_and_hosts;
+use super::watch::{self, Watched};
 
 use crate::model::{DowntimeMode, Noun, Span, Timestamp};
 
 /// `alf problems`: what somebody should look at.
 pub(super) async fn problems(args: ProblemsArgs, session: &mut Session) -> Result<Exit, CliError> {
-    let client = session.client().await?;
-    let (host, selector) = (args.host.map(|host| host.to_string()), args.selector.map(|it| it.to_string()));
-    let which = if args.all { ("outcome", "PROBLEM") } else { ("unhandled", "true") };
-    let named = [("host", host.as_deref()), ("selector", selector.as_deref())];
-    let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    let query: Vec<(&str, &str)> = named.chain([which]).collect();
-    let nothing = if args.all { "no PROBLEM" } else { "no PROBLEM that nobody has taken on (all: alf problems --all)" };
-    let path = format!("{API}/status");
-    let rows = client.list(&path, &query).await?;
-    show::list(session, &client, &path, &query, &STATUS_ROWS, nothing).await?;
-    tell_hosts_down(&rows, &client, session).await;
-    Ok(Exit::Ok)
+    watch::show(&args, args.watch, session).await
+}
+
+impl ProblemsArgs {
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        let which = if self.all { ("outcome", "PROBLEM") } else { ("unhandled", "true") };
+        let named = [
+            ("host", self.host.as_ref().map(ToString::to_string)),
+            ("selector", self.selector.as_ref().map(ToString::to_string)),
+            (which.0, Some(which.1.to_owned())),
+        ];
+        named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+impl Watched for ProblemsArgs {
+    fn view(&self) -> View {
+        STATUS_ROWS
+    }
+
+    async fn rows(&self, client: &Client) -> Result<Doc, CliError> {
+        client.list(&format!("{API}/status"), &query(&self.filters())).await
+    }
+
+    async fn show(&self, client: &Client, session: &mut Session) -> Result<(), CliError> {
+        let nothing =
+            if self.all { "no PROBLEM" } else { "no PROBLEM that nobody has taken on (all: alf problems --all)" };
+        rows_and_hosts(&query(&self.filters()), nothing, client, session).await
+    }
 }
 
 /// `alf ack`.

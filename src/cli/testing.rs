@@ -49,6 +49,8 @@ pub(super) struct Route {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
+    /// Another header of the answer, with the end of its line.
+    header: &'static str,
     used: bool,
 }
 
@@ -65,8 +67,21 @@ pub(super) fn problem(request: &'static str, status: u16, detail: &str) -> Route
 
 /// Answers anything.
 pub(super) fn route(request: &'static str, status: u16, content_type: &'static str, body: &[u8]) -> Route {
-    Route { request, status, content_type, body: body.to_vec(), used: false }
+    Route { request, status, content_type, body: body.to_vec(), header: "", used: false }
 }
+
+/// Closes the connection in place of an answer.
+pub(super) fn cut(request: &'static str) -> Route {
+    route(request, CUT, "", b"")
+}
+
+/// Cannot do it now, but at once when asked again.
+pub(super) fn not_now(request: &'static str, status: u16) -> Route {
+    Route { header: "Retry-After: 0\r\n", ..problem(request, status, "not now") }
+}
+
+/// In place of a status: there is no answer.
+const CUT: u16 = 0;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -156,15 +171,14 @@ fn answer(stream: TcpStream, routes: &mut [Route], log: &Mutex<Vec<Asked>>) -> i
         }
         None => &missing,
     };
-    let mut stream = reader.into_inner();
-    write!(
-        stream,
-        "HTTP/1.1 {} X\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        route.status,
-        route.content_type,
-        route.body.len()
-    )?;
-    stream.write_all(&route.body)?;
+    if route.status == CUT {
+        return Ok(());
+    }
+    let Route { status, content_type, header, body, .. } = route;
+    let (mut stream, length) = (reader.into_inner(), body.len());
+    write!(stream, "HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n")?;
+    write!(stream, "{header}Connection: close\r\n\r\n")?;
+    stream.write_all(body)?;
     stream.flush()
 }
 
@@ -229,6 +243,8 @@ impl World {
             stdout: captured(&stdout),
             stderr: captured(&stderr),
             is_terminal: self.is_terminal,
+            is_stderr_terminal: false,
+            terminal_rows: || Some(24),
             is_interactive: self.is_terminal,
             ssh: self.ssh,
         };

@@ -2,6 +2,7 @@
 //! service of the local data directory has put there.
 
 use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,8 +16,46 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use super::error::CliError;
 use super::text::escaped;
 
-/// What TLS is spoken with. `ca_file` is the user's own CA, `data_dir` that of a service on this machine.
-pub(super) fn config(ca_file: Option<&Path>, data_dir: Option<&Path>) -> Result<Arc<ClientConfig>, CliError> {
+/// The port of an https URL that names none.
+const HTTPS_PORT: u16 = 443;
+/// Stands in URLs for an IPv6 address; no such name exists (RFC 6761, section 6.4).
+const STAND_IN: &str = "ipv6.invalid";
+
+/// Where an https URL with an IPv6 address leads to. actix-tls takes the brackets of the URL for a part of the server's
+/// name, which none may hold: it is told another name and the address apart, and the certificate is judged by the
+/// address.
+pub(super) struct Literal {
+    /// The URL, another name in the address' place.
+    pub(super) url: String,
+    /// Where that is.
+    pub(super) address: SocketAddr,
+    /// What it is called in requests.
+    pub(super) authority: String,
+}
+
+impl Literal {
+    /// That of a URL, if it is such a one.
+    pub(super) fn of(url: &str) -> Option<Self> {
+        let uri: awc::http::Uri = url.parse().ok()?;
+        let (authority, address) = (uri.authority()?.to_string(), ipv6(&uri)?);
+        let port = uri.port_u16().unwrap_or(HTTPS_PORT);
+        let named = format!("{STAND_IN}:{port}");
+        let url = url.replacen(&authority, &named, 1);
+        (uri.scheme_str() == Some("https")).then_some(Self { url, address: (address, port).into(), authority })
+    }
+}
+
+fn ipv6(uri: &awc::http::Uri) -> Option<Ipv6Addr> {
+    uri.host()?.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// What TLS is spoken with to the service at `url`. `ca_file` is the user's own CA, `data_dir` that of a service on this
+/// machine.
+pub(super) fn config(
+    url: &str,
+    ca_file: Option<&Path>,
+    data_dir: Option<&Path>,
+) -> Result<Arc<ClientConfig>, CliError> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
     // A system without CAs, or with some that cannot be read, still has the others; what is missing shows soon enough.
@@ -31,14 +70,18 @@ pub(super) fn config(ca_file: Option<&Path>, data_dir: Option<&Path>) -> Result<
         own: own.and_then(|pem| CertificateDer::from_pem_slice(&pem).ok()),
         // There is none without a single CA.
         public: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().ok(),
+        address: url.parse().ok().as_ref().and_then(ipv6),
         provider: Arc::clone(&provider),
     };
-    let config = ClientConfig::builder_with_provider(provider)
+    let named = verifier.address.is_none();
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| CliError::Failed(format!("TLS cannot be spoken: {error}")))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
+    // Addresses are no names to be asked for (RFC 6066, section 3), and what stands for them is nobody's business.
+    config.enable_sni = named;
     Ok(Arc::new(config))
 }
 
@@ -78,6 +121,8 @@ pub(super) fn explained(error: &io::Error) -> Option<String> {
 struct Verifier {
     own: Option<CertificateDer<'static>>,
     public: Option<Arc<WebPkiServerVerifier>>,
+    /// What the certificate must be for in place of the name that is asked for.
+    address: Option<Ipv6Addr>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -90,6 +135,8 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let address = self.address.map(|address| ServerName::IpAddress(IpAddr::V6(address).into()));
+        let name = address.as_ref().unwrap_or(name);
         match &self.public {
             _ if self.own.as_ref().is_some_and(|own| own == certificate) => Ok(ServerCertVerified::assertion()),
             Some(public) => public.verify_server_cert(certificate, issuers, name, ocsp, now),

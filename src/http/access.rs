@@ -1,6 +1,7 @@
 //! The access log: a line for each request, once its answer is sent or its client gone. Its target is `alf::access`, so
 //! that `logging.yaml` can send it elsewhere; it is counted as well. No query and no header stand in it: they may hold what is nobody's business.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use actix_web::HttpRequest;
@@ -25,7 +26,7 @@ pub struct Answering {
     bytes: u64,
     method: Method,
     path: String,
-    peer: String,
+    peer: Option<IpAddr>,
     started: Instant,
     state: Option<Data<State>>,
     /// Tells the connection that somebody works for it.
@@ -42,10 +43,10 @@ impl Answering {
             bytes: 0,
             method: request.method().clone(),
             path: request.path().to_owned(),
-            peer: request.peer_addr().map_or(String::new(), |peer| peer.ip().to_string()),
+            peer: request.peer_addr().map(|peer| peer.ip()),
             started: Instant::now(),
             state: request.app_data::<Data<State>>().cloned(),
-            _open: request.conn_data::<Rc<Line>>().map(Line::begin),
+            _open: request.conn_data::<Rc<Line>>().map(|line| line.begin(request.method() == Method::HEAD)),
         }
     }
 
@@ -76,7 +77,7 @@ impl Drop for Answering {
             bytes = self.bytes,
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             key = self.by.as_ref().map_or("", Name::as_str),
-            peer = self.peer.as_str();
+            peer = self.peer.map_or(String::new(), |peer| peer.to_string()).as_str();
             "served"
         );
     }

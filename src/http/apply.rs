@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::web;
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::bare::Bare;
@@ -14,17 +15,15 @@ use super::call::Call;
 use super::export::EXPORT;
 use super::format::{FormatError, ListWords, Node, take_lists};
 use super::negotiate::{BodyFormat, Format};
-use super::problem::Problem;
+use super::once::{self, Due};
+use super::problem::{MOST_FAULTS, Problem};
 use super::reply::Reply;
-use crate::actors::handle::{AnyDraft, Applied, Apply, ApplyItem};
+use crate::actors::handle::{AnyDraft, Apply, ApplyItem, CameTo, ChangedOne, Changes};
 use crate::for_each_noun;
 use crate::model::{
-    Action, AnyDefinition, Contact, Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program,
-    Rights, Schedule, Secret, Selector, Task, TaskSchedule,
+    Action, Contact, Credential, Definition, Downtime, Fault, Host, HostTask, Key, Name, Noun, Program, Rights,
+    Schedule, Secret, Selector, Task, TaskSchedule,
 };
-
-/// How many faults of one document are told.
-const MOST_FAULTS: usize = 1000;
 
 /// `POST /apply`: with `documents` each item comes with what it was and what it is.
 pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
@@ -32,19 +31,27 @@ pub async fn apply(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let (dry_run, documents) = (query.flag("dry_run"), query.flag("documents"));
     let prune: Option<Selector> = query.take("prune");
     query.done()?;
+    // What changes nothing may be repeated as it is.
+    let once = match if dry_run { Due::Now(None) } else { once::due(&call).await? } {
+        Due::Now(once) => once,
+        Due::Done(CameTo::Applied(changes)) => return Ok(once::replayed(reply(&call, changes)?)),
+        Due::Done(_) => return Err(once::not_of_this_call()),
+    };
     let (format, bytes) = (body::document_format(&call)?, call.body.clone());
     // A large document takes a while, and others are served meanwhile.
     let read = web::block(move || Read::of(format, &bytes)).await;
     let Read { items, nouns, mut faults } = read.map_err(|error| Problem::internal(error.to_string()))??;
-    let wanted = Apply { items: Arc::new(items), nouns, prune, dry_run, rights, origin: Arc::default() };
+    let wanted =
+        Apply { items: Arc::new(items), nouns, prune, dry_run, rights, origin: Arc::default(), documents, once };
     if !faults.is_empty() {
         faults.truncate(MOST_FAULTS);
-        let mut faults = body::joined(faults, call.handle().check_all(&wanted));
-        faults.truncate(MOST_FAULTS);
-        return Err(Problem::invalid(faults));
+        return Err(Problem::invalid(body::joined(faults, call.handle().check_all(&wanted))));
     }
-    let applied = call.handle().apply(wanted).await?;
-    call.document("applied", &Answer::of(&applied, documents.then_some(call.format))?)
+    reply(&call, call.handle().apply(wanted).await?.told(documents))
+}
+
+fn reply(call: &Call, changes: Changes) -> Result<Reply, Problem> {
+    call.document("applied", &Answer::of(changes, call.format)?)
 }
 
 /// What could be read of a document.
@@ -114,35 +121,21 @@ struct Item {
 }
 
 impl Item {
-    fn of(
-        before: Option<&AnyDefinition>,
-        after: Option<&AnyDefinition>,
-        what: &AnyDefinition,
-        format: Option<Format>,
-    ) -> Result<Self, Problem> {
-        let what = what.reference();
-        let shown =
-            |one: Option<&AnyDefinition>| one.zip(format).map(|(one, format)| Bare::of(one, format)).transpose();
-        Ok(Self { noun: what.noun.singular(), name: what.name, before: shown(before)?, after: shown(after)? })
+    fn of(ChangedOne { noun, name, before, after }: ChangedOne, format: Format) -> Result<Self, Problem> {
+        let noun = Noun::parse(&noun).ok_or_else(|| Problem::internal(format!("{noun} is no noun")))?;
+        let shown = |document: Option<Value>| document.map(|document| Bare::of(noun, document, format)).transpose();
+        Ok(Self { noun: noun.singular(), name, before: shown(before)?, after: shown(after)? })
     }
 }
 
 impl Answer {
-    fn of(applied: &Applied, documents: Option<Format>) -> Result<Self, Problem> {
-        let mut answer = Self { created: Vec::new(), updated: Vec::new(), unchanged: Vec::new(), deleted: Vec::new() };
-        for done in &applied.put {
-            let one = &done.definition;
-            if !done.changed {
-                answer.unchanged.push(Item::of(None, None, one, None)?);
-            } else if done.created {
-                answer.created.push(Item::of(None, Some(one), one, documents)?);
-            } else {
-                answer.updated.push(Item::of(done.previous.as_ref(), Some(one), one, documents)?);
-            }
-        }
-        for one in &applied.gone {
-            answer.deleted.push(Item::of(Some(one), None, one, documents)?);
-        }
-        Ok(answer)
+    fn of(Changes { created, updated, unchanged, deleted }: Changes, format: Format) -> Result<Self, Problem> {
+        let items = |all: Vec<ChangedOne>| all.into_iter().map(|one| Item::of(one, format)).collect::<Result<_, _>>();
+        Ok(Self {
+            created: items(created)?,
+            updated: items(updated)?,
+            unchanged: items(unchanged)?,
+            deleted: items(deleted)?,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, RETRY_AFTER};
 
 use super::State;
 use super::call::Endpoint;
@@ -11,6 +11,9 @@ use super::problem::{Kind, Problem};
 use super::query::{NO_KEY_HERE, Query};
 use super::route::Hosts;
 use crate::model::{Key, Name, Origin, Rights, Role};
+
+/// One of the two headers for a key.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a route does, as far as rights are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,12 +133,12 @@ pub fn authorise(key: &Arc<Key>, endpoint: Endpoint, request: &HttpRequest, stat
 
 /// The key a request shows, in one of its two headers; never in its URL.
 fn shown_key(request: &HttpRequest) -> Option<&str> {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let bearer = text(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    bearer.or_else(|| text("x-api-key")).filter(|key| !key.is_empty())
+    bearer.or_else(|| text(X_API_KEY)).filter(|key| !key.is_empty())
 }
 
 #[cfg(test)]

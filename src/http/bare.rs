@@ -9,8 +9,7 @@ use super::nouns::Served;
 use super::problem::Problem;
 use crate::for_each_noun;
 use crate::model::{
-    Action, AnyDefinition, Contact, Credential, Definition as _, Downtime, Host, HostTask, Key, Program, Schedule,
-    Secret, Task, TaskSchedule,
+    Action, Contact, Credential, Downtime, Host, HostTask, Key, Noun, Program, Schedule, Secret, Task, TaskSchedule,
 };
 
 /// What is left of a definition's document.
@@ -44,10 +43,9 @@ macro_rules! bare {
         }
 
         impl AnyDocument {
-            fn of(definition: &AnyDefinition) -> Result<Self, serde_json::Error> {
-                match definition {
-                    $(AnyDefinition::$kind(one) => {
-                        let mut document = serde_json::to_value(one.document())?;
+            fn of(noun: Noun, mut document: Value) -> Result<Self, serde_json::Error> {
+                match noun {
+                    $(Noun::$kind => {
                         <$kind as Served>::leave_out(&mut document);
                         leave_secrets_out(&mut document);
                         // What is read-only is let go of when it is read.
@@ -61,10 +59,10 @@ macro_rules! bare {
 for_each_noun!(bare);
 
 impl Bare {
-    /// Of a definition.
-    pub fn of(definition: &AnyDefinition, format: Format) -> Result<Self, Problem> {
+    /// Of a definition's document.
+    pub fn of(noun: Noun, document: Value, format: Format) -> Result<Self, Problem> {
         let internal = |error: serde_json::Error| Problem::internal(error.to_string());
-        let document = AnyDocument::of(definition).map_err(internal)?;
+        let document = AnyDocument::of(noun, document).map_err(internal)?;
         if format.is_xml() {
             return Ok(Self::Typed(Box::new(document)));
         }

@@ -4,7 +4,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::body::{BodySize, MessageBody as _};
+use actix_web::http::header::{ACCEPT, AsHeaderName, HeaderName, IF_MATCH, IF_NONE_MATCH, LINK};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -23,9 +25,12 @@ use super::page::{CURSOR, Page};
 use super::problem::{Kind, Problem};
 use super::query::{FORMAT, Query};
 use super::reply::Reply;
-use super::route::{Handler, Hosts};
-use crate::actors::handle::AlfHandle;
-use crate::model::{Fault, Key, Name, Noun, Origin};
+use super::route::{API, Handler, Hosts};
+use crate::actors::handle::{AlfHandle, RefusedCall};
+use crate::model::{Fault, Key, Name, Noun, Origin, Reference};
+
+/// The id of a request, the client's or a new one.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a route is: who may call it, and which query parameters it knows (none: it does not look at them).
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +84,11 @@ impl Call {
         self.request.method()
     }
 
+    /// Its path, as it was sent.
+    pub fn path(&self) -> &str {
+        self.request.path()
+    }
+
     /// A part of its path.
     pub fn part(&self, name: &str) -> &str {
         self.request.match_info().query(name)
@@ -92,13 +102,19 @@ impl Call {
     }
 
     /// A header, where it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         header(&self.request, name)
+    }
+
+    /// A header, as often as it is given.
+    pub fn headers(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.request.headers().get_all(name).map(|value| value.as_bytes())
     }
 
     /// `If-Match` and `If-None-Match`.
     pub fn conditions(&self) -> Result<Conditions, Problem> {
-        Conditions::read(self.header("if-match"), self.header("if-none-match"))
+        let list = |name: HeaderName| list(&self.request, name);
+        Conditions::read(list(IF_MATCH).as_deref(), list(IF_NONE_MATCH).as_deref())
     }
 
     /// One document as the answer.
@@ -118,7 +134,7 @@ impl Call {
             None => reply,
             Some(next) => {
                 let link = format!("<{}?{}>; rel=\"next\"", self.request.path(), self.query.with(CURSOR, next));
-                reply.with(actix_web::http::header::LINK, link)
+                reply.with(LINK, link)
             }
         })
     }
@@ -143,13 +159,37 @@ pub async fn serve(endpoint: Endpoint, handler: Handler, request: HttpRequest, p
     // What the client still sends is taken, within bounds: else it sees a broken connection instead of the answer.
     intake.drain().await;
     let reply = outcome.unwrap_or_else(|problem| {
+        if problem.is_forbidden() {
+            tell_refused(&request, &answering);
+        }
         if let Some(inside) = problem.inside() {
             log::error!(request = id.as_str(), path = request.path(); "{inside}");
         }
         problem.reply(shown, &id)
     });
     let secure = request.app_data::<web::Data<State>>().is_some_and(|state| state.secure);
-    reply.noted(answering).respond(&id, secure)
+    let mut response = reply.noted(answering).respond(&id, secure);
+    // HTTP/1.0 knows no chunks: what has no length ends with the connection.
+    if request.version() < Version::HTTP_11 && matches!(response.body().size(), BodySize::Stream) {
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+/// Tells the audit of a call that its key may not make.
+fn tell_refused(request: &HttpRequest, answering: &Answering) {
+    let (Some(state), Some(path)) = (request.app_data::<web::Data<State>>(), request.match_pattern()) else { return };
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let origin = Origin { by: answering.by.clone(), address, request: Some(answering.id.clone()) };
+    let named = |part: &str| request.match_info().get(part);
+    let noun = path.strip_prefix(API).and_then(|below| Noun::parse(below.trim_start_matches('/').split('/').next()?));
+    let name = named("name").and_then(|name| Name::parse_link(name).ok());
+    state.handle.asked_by(origin).call_refused(RefusedCall {
+        call: format!("{} {path}", request.method()),
+        what: noun.zip(name).map(|(noun, name)| Reference { noun, name }),
+        host: named("host").and_then(|host| Name::parse(host).ok()),
+    });
 }
 
 /// Checks a request in the order in which a client can mend it, and hands it to its handler.
@@ -206,9 +246,7 @@ fn wanted_format(request: &HttpRequest, query: &Query, operation: Operation) -> 
         Some(_) => return Err(Problem::invalid(vec![Fault::new("/format", "must be json or xml")])),
         None => {}
     }
-    // A header may be given in several lines, which count as one list.
-    let lines: Vec<&str> = request.headers().get_all("accept").filter_map(|value| value.to_str().ok()).collect();
-    let accept = lines.join(",");
+    let accept = list(request, ACCEPT).unwrap_or_default();
     if operation == Operation::Follow && !accepts(&accept, EVENT_STREAM) {
         return Err(Problem::new(Kind::NotAcceptable, "Accept does not allow text/event-stream, which this is"));
     }
@@ -227,7 +265,7 @@ fn request_id(request: &HttpRequest) -> String {
     let harmless = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    match header(request, "x-request-id").filter(harmless) {
+    match header(request, X_REQUEST_ID).filter(harmless) {
         Some(id) => id.to_owned(),
         None => new_id(),
     }
@@ -238,6 +276,12 @@ pub fn new_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+fn header(request: &HttpRequest, name: impl AsHeaderName) -> Option<&str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// A header whose lines count as one list (RFC 9110, section 5.3).
+fn list(request: &HttpRequest, name: impl AsHeaderName) -> Option<String> {
+    let lines: Vec<&str> = request.headers().get_all(name).filter_map(|value| value.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }

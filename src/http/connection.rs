@@ -11,9 +11,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::admission::Admitted;
+use super::framing::{Answers, Due};
 use super::limits::Limits;
 use super::problem::Problem;
 use super::refusal::refusal;
@@ -30,6 +31,8 @@ pub struct Line {
     begun: Cell<u64>,
     /// How many of them are being answered.
     open: Cell<u32>,
+    /// The answers that are to come of them.
+    due: Due,
 }
 
 /// A request that is being answered, until this is dropped.
@@ -37,8 +40,9 @@ pub struct Line {
 pub struct Open(Rc<Line>);
 
 impl Line {
-    /// A request has come.
-    pub fn begin(self: &Rc<Self>) -> Open {
+    /// A request has come; whether it is a `HEAD`.
+    pub fn begin(self: &Rc<Self>, is_head: bool) -> Open {
+        self.due.add(is_head);
         self.begun.set(self.begun.get() + 1);
         self.open.set(self.open.get() + 1);
         Open(Rc::clone(self))
@@ -55,12 +59,15 @@ impl Drop for Open {
 pub struct Connection<T> {
     wire: Wire<T>,
     line: Rc<Line>,
+    answers: Answers,
     peer: String,
     secure: bool,
     header_timeout: Duration,
     write_timeout: Duration,
     /// Since when the head of the next request has been coming.
     head: Option<Head>,
+    /// Goes off when a head is late, or one before it would have been: setting it for each costs every request.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Since when the client has been keeping us waiting.
     stall: Option<Stall>,
     _admitted: Option<Admitted>,
@@ -78,7 +85,7 @@ enum Wire<T> {
 /// The head of a request that comes after `begun` others. That of the first is actix-http's own business.
 struct Head {
     begun: u64,
-    late: Pin<Box<Sleep>>,
+    late: Instant,
 }
 
 struct Stall {
@@ -92,11 +99,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
         Self {
             wire: Wire::Open(wire),
             line: Rc::default(),
+            answers: Answers::default(),
             peer,
             secure,
             header_timeout: limits.header_timeout,
             write_timeout: limits.write_timeout,
             head: None,
+            alarm: None,
             stall: None,
             _admitted: admitted,
         }
@@ -110,7 +119,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
     /// Whether the head of a request is late.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let idle = self.line.open.get() == 0 && self.stall.is_none();
-        idle && self.head.as_mut().is_some_and(|head| head.late.as_mut().poll(cx).is_ready())
+        let Some(late) = self.head.as_ref().filter(|_| idle).map(|head| head.late) else { return false };
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(late)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= late {
+                return true;
+            }
+            alarm.as_mut().reset(late);
+        }
+        false
     }
 
     /// Bytes have come: if they are no part of a request that is being answered, the next one has begun.
@@ -118,7 +135,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Connection<T> {
         let begun = self.line.begun.get();
         let idle = self.line.open.get() == 0 && self.stall.is_none();
         if idle && begun > 0 && self.head.is_none() {
-            self.head = Some(Head { begun, late: Box::pin(sleep(self.header_timeout)) });
+            self.head = Some(Head { begun, late: Instant::now() + self.header_timeout });
         }
     }
 
@@ -190,20 +207,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncRead for Connection<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // Nothing of ours was asked for on this connection yet, so that an error can only be actix-http's own.
-        if this.line.begun.get() == 0 && buf.starts_with(b"HTTP/1.1 ") && buf.get(9).is_some_and(|digit| *digit >= b'4')
-        {
+        if matches!(this.wire, Wire::Open(_)) && this.answers.is_bare_refusal(buf, &this.line.due) {
             this.refuse(buf);
         }
         match &mut this.wire {
-            Wire::Open(wire) => match Pin::new(wire).poll_write(cx, buf) {
-                Poll::Pending => this.wait(cx).map(Err),
-                Poll::Ready(Ok(bytes)) => {
-                    this.took(bytes);
-                    Poll::Ready(Ok(bytes))
+            Wire::Open(wire) => {
+                let (length, after) = this.answers.of_this(buf);
+                let buf = buf.get(..length).unwrap_or(buf);
+                match Pin::new(wire).poll_write(cx, buf) {
+                    Poll::Pending => this.wait(cx).map(Err),
+                    Poll::Ready(Ok(bytes)) => {
+                        if bytes == length {
+                            this.answers = after;
+                        } else {
+                            this.answers.take(buf.get(..bytes).unwrap_or(buf));
+                        }
+                        this.took(bytes);
+                        Poll::Ready(Ok(bytes))
+                    }
+                    failed => failed,
                 }
-                failed => failed,
-            },
+            }
             Wire::Refusing(refusing) => {
                 ready!(refusing.poll_unpin(cx));
                 this.wire = Wire::Closed;

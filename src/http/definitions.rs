@@ -1,5 +1,8 @@
 //! Definitions: list, create, read, replace, patch, delete; the same for every noun.
 
+use std::ops::Bound;
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, LOCATION};
 use serde::Serialize;
@@ -26,14 +29,22 @@ pub async fn list<T: Served>(call: Call, rights: Rights) -> Result<Reply, Proble
     let text = query.text("q").map(str::to_lowercase);
     query.done()?;
     let catalog = call.handle().catalog();
-    let chosen = T::map(&catalog).values().filter(|one| {
-        let meta = one.meta();
-        let holds = |field: &str| text.as_ref().is_none_or(|text| field.to_lowercase().contains(text));
-        rights.show(one, &catalog)
-            && selector.as_ref().is_none_or(|selector| selector.matches(meta.name.as_str(), &meta.labels))
-            && (holds(meta.name.as_str()) || holds(meta.title()) || holds(&meta.description))
-    });
-    let page = wanted.cut(chosen, |one| one.meta().name.to_string()).map(|one| one.shown(call.handle()));
+    let key = |one: &&Arc<T>| one.meta().name.to_string();
+    let page = if rights.limit().is_none() && selector.is_none() && text.is_none() {
+        let (all, after) = (T::map(&catalog), wanted.after.as_deref().unwrap_or_default());
+        let behind = all.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        wanted.take(all.size(), behind.map(|(_, one)| one), key)
+    } else {
+        let chosen = T::map(&catalog).values().filter(|one| {
+            let meta = one.meta();
+            let holds = |field: &str| text.as_ref().is_none_or(|text| field.to_lowercase().contains(text));
+            rights.show(one, &catalog)
+                && selector.as_ref().is_none_or(|selector| selector.matches(meta.name.as_str(), &meta.labels))
+                && (holds(meta.name.as_str()) || holds(meta.title()) || holds(&meta.description))
+        });
+        wanted.cut(chosen, key)
+    };
+    let page = page.map(|one| one.shown(call.handle()));
     call.page((T::NOUN.plural(), T::NOUN.singular()), &page)
 }
 

@@ -1,8 +1,7 @@
 //! `GET /events`: what happens, as Server-Sent Events: `result`, `state`, `host`, `pause`, and `gap` where some were
 //! dropped before they could be told.
 
-use actix_web::http::{Method, StatusCode};
-use bytes::Bytes;
+use actix_web::http::Method;
 
 use super::call::Call;
 use super::live::{self, EVENT_STREAM, stream};
@@ -42,7 +41,7 @@ pub async fn events(call: Call, rights: Rights) -> Result<Reply, Problem> {
         wanted.rights.check(host, &call.handle().catalog())?;
     }
     if *call.method() == Method::HEAD {
-        return Ok(Reply::new(StatusCode::OK, EVENT_STREAM, Bytes::new()));
+        return Ok(Reply::pieces(EVENT_STREAM, futures_util::stream::empty()));
     }
     // Numbers begin anew with each life of Alf: an id names the life, too.
     let life = call.handle().started_at().millis();

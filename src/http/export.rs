@@ -41,12 +41,15 @@ struct Export(Vec<(Noun, Vec<Bare>)>);
 
 impl Export {
     fn of(catalog: &Catalog, rights: &Rights, format: Format) -> Result<Self, Problem> {
+        let bare = |one: &AnyDefinition| {
+            let document = one.document().map_err(|error| Problem::internal(error.to_string()))?;
+            Bare::of(one.reference().noun, document, format)
+        };
         macro_rules! each {
             ($($kind:ident $field:ident),*) => {
                 vec![$((Noun::$kind, {
                     let shown = catalog.$field.values().filter(|one| rights.show(*one, catalog));
-                    let shown = shown.map(|one| Bare::of(&AnyDefinition::$kind(Arc::clone(one)), format));
-                    shown.collect::<Result<_, _>>()?
+                    shown.map(|one| bare(&AnyDefinition::$kind(Arc::clone(one)))).collect::<Result<_, _>>()?
                 })),*]
             };
         }

@@ -49,13 +49,13 @@ impl Intake {
 
     /// The whole body, within these bounds.
     pub async fn read(&mut self, request: &HttpRequest, bounds: Bounds) -> Result<Bytes, Problem> {
-        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-        if let Some(coding) = header("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        let header = |name: &str| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+        if let Some(coding) = header("content-encoding").find(|coding| !coding.eq_ignore_ascii_case("identity")) {
             let detail = format!("a body with Content-Encoding \"{}\" is not read", super::format::excerpt(coding));
             return Err(Problem::new(Kind::UnsupportedMediaType, detail)
                 .with(actix_web::http::header::ACCEPT_ENCODING, "identity"));
         }
-        let announced = header("content-length").and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
+        let announced = header("content-length").find_map(|length| length.parse::<u64>().ok()).unwrap_or(0);
         if announced > bounds.bytes as u64 {
             return Err(too_large(bounds));
         }
@@ -72,9 +72,9 @@ impl Intake {
         // Not moved about while it grows: a file is large.
         let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0).min(bounds.bytes));
         while let Some(chunk) = self.payload.next().await {
-            let chunk = chunk.map_err(|error| {
+            let chunk = chunk.map_err(|_| {
                 self.ended = true;
-                Problem::new(Kind::Malformed, format!("the body ended too soon: {error}"))
+                Problem::new(Kind::Malformed, "the body ended too soon, or is not in chunks as its headers say")
             })?;
             if body.len() + chunk.len() > bounds.bytes {
                 return Err(too_large(bounds));

@@ -8,6 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Kind, Problem};
 
+/// Headers that hold one value.
+const ONCE: [&str; 4] = ["Authorization", "X-Api-Key", "Content-Type", "Last-Event-ID"];
+/// Headers that must not be taken for missing where they cannot be read.
+const TEXT: [&str; 6] = ["Accept", "Content-Encoding", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID"];
+
 /// What the server bears.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -36,7 +41,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Refuses a request whose URI or head is too large.
+    /// Refuses a request whose URI or head is too large, or whose headers may mean one thing or the other.
     pub fn check(&self, request: &HttpRequest) -> Result<(), Problem> {
         let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
         if uri > self.uri_limit {
@@ -48,6 +53,14 @@ impl Limits {
         if head > self.header_limit {
             let detail = format!("the headers are larger than {} bytes (http.header_limit)", self.header_limit);
             return Err(Problem::new(Kind::HeadersTooLarge, detail));
+        }
+        // Taking one of two, or none, could do what was not wanted, or what somebody on the way has not looked at.
+        if let Some(name) = ONCE.iter().find(|name| request.headers().get_all(**name).nth(1).is_some()) {
+            return Err(Problem::new(Kind::Malformed, format!("the header {name} is given twice")));
+        }
+        let is_text = |name: &str| request.headers().get_all(name).all(|value| value.to_str().is_ok());
+        if let Some(name) = TEXT.iter().find(|name| !is_text(name)) {
+            return Err(Problem::new(Kind::Malformed, format!("the header {name} may only hold ASCII")));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -40,7 +40,7 @@ pub async fn output(call: Call, rights: Rights) -> Result<Reply, Problem> {
         Err(error) => return Err(has_ended(&call, id, error).await?),
     };
     if *call.method() == Method::HEAD {
-        return Ok(Reply::new(StatusCode::OK, EVENT_STREAM, Bytes::new()));
+        return Ok(Reply::pieces(EVENT_STREAM, futures_util::stream::empty()));
     }
     let handle = call.handle().clone();
     let writer = Writer { id, told: from, held: Default::default() };

@@ -9,6 +9,7 @@
 //! * `definitions.rs`  the calls that all nouns share; `nouns.rs` what each noun adds; `programs.rs` files
 //! * `apply.rs`, `export.rs`   many definitions at once; `bare.rs` what both show of one
 //! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
+//! * `once.rs`         what is done once, however often it is asked for
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
 //! * `audit.rs`      who changed or started what
 //! * `metrics.rs`      figures for Prometheus; `exposition.rs` in its format; `traffic.rs` those of requests
@@ -17,7 +18,8 @@
 //! * `rotate_key.rs`   another encryption key
 //! * `openapi/`        all of it as an OpenAPI document, and as a page to try it
 //! * `server.rs`       the listening server; `tls.rs` its certificate; `limits.rs`, `admission.rs` what it bears
-//! * `connection.rs`    slow clients, below HTTP; `refusal.rs` what never became a request; `access.rs` the access log
+//! * `connection.rs`    slow clients, below HTTP, and `framing.rs` where answers end; `refusal.rs` what never became a request
+//! * `access.rs`       the access log
 
 pub mod access;
 pub mod ack;
@@ -37,6 +39,7 @@ pub mod events;
 pub mod export;
 pub mod exposition;
 pub mod format;
+pub mod framing;
 pub mod health;
 pub mod host_key;
 pub mod intake;
@@ -46,6 +49,7 @@ pub mod merge_patch;
 pub mod metrics;
 pub mod negotiate;
 pub mod nouns;
+pub mod once;
 pub mod openapi;
 pub mod page;
 pub mod pause;
@@ -70,7 +74,7 @@ pub mod traffic;
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 
 use crate::actors::handle::AlfHandle;
 use crate::model::{
@@ -78,7 +82,7 @@ use crate::model::{
 };
 use admission::Admission;
 use auth::Operation::{
-    self, Ask, Audit, Download, Exec, Follow, Nothing, NothingPublic, Probe, Public, Run, Scrape, Tend, Upload, Write,
+    self, Ask, Audit, Download, Exec, Follow, NothingPublic, Probe, Public, Run, Scrape, Tend, Upload, Write,
 };
 use bad_keys::BadKeys;
 use definitions as d;
@@ -86,7 +90,7 @@ pub use limits::Limits;
 use limits::Places;
 use nouns::Served;
 use page::{CURSOR, LIMIT};
-use route::{API, At, Reach, all_hosts, at, at_root, no_host, nothing, the_host, within};
+use route::{At, Reach, all_hosts, at, at_root, no_host, nothing, of_api, the_host, within};
 pub use server::{HttpConfig, server};
 pub use tls::{Tls, TlsError};
 use traffic::Traffic;
@@ -135,12 +139,6 @@ pub fn routes() -> Vec<At> {
         at("").get(&[], no_host(root::describe)),
         at("/").get(&[], no_host(root::describe)),
         at("/schedules/preview").get(&["cron", "timezone", "from", "count"], no_host(preview::preview)),
-        at("/hosts/{host}/host-key").on(Method::GET, Ask, &[], the_host(host_key::show)),
-        at("/hosts/{host}/doctor").on(Method::POST, Ask, &[], the_host(doctor::examine)),
-        at("/hosts/{host}/trust").on(Method::POST, Write, &[], the_host(host_key::trust)),
-        at("/hosts/{host}/forget-key").on(Method::POST, Write, &[], the_host(host_key::forget)),
-        at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], the_host(start::task)),
-        at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], the_host(start::exec)),
         at("/tasks/{task}/run").on(Method::POST, Run, &[], within(start::task_on_many)),
         at("/exec").on(Method::POST, Exec, &[], within(start::exec_on_many)),
         all::<Secret>(),
@@ -149,6 +147,12 @@ pub fn routes() -> Vec<At> {
         one::<Credential>(),
         all::<Host>(),
         one::<Host>(),
+        at("/hosts/{host}/host-key").on(Method::GET, Ask, &[], the_host(host_key::show)),
+        at("/hosts/{host}/doctor").on(Method::POST, Ask, &[], the_host(doctor::examine)),
+        at("/hosts/{host}/trust").on(Method::POST, Write, &[], the_host(host_key::trust)),
+        at("/hosts/{host}/forget-key").on(Method::POST, Write, &[], the_host(host_key::forget)),
+        at("/hosts/{host}/tasks/{task}/run").on(Method::POST, Run, &["wait"], the_host(start::task)),
+        at("/hosts/{host}/exec").on(Method::POST, Exec, &["wait"], the_host(start::exec)),
         listed::<Program>().on(Method::POST, Upload, &[], all_hosts(programs::create)),
         kept::<Program>().on(Method::PUT, Upload, &[], change::<Program>(within(programs::replace))),
         all::<Task>(),
@@ -201,8 +205,7 @@ pub fn routes() -> Vec<At> {
 /// Puts the URL tree into an actix-web application.
 pub fn configure(app: &mut ServiceConfig, state: Data<State>) {
     let (root, api): (Vec<At>, Vec<At>) = routes().into_iter().partition(At::is_at_root);
-    let api = api.into_iter().fold(web::scope(API), |scope, at| scope.service(at.resource()));
-    app.app_data(state).service(api.default_service(nothing(Nothing)));
+    app.app_data(state).service(of_api(api));
     for at in root {
         app.service(at.resource());
     }

@@ -88,13 +88,13 @@ served!(Host {
     fn shown(&self, handle: &AlfHandle) -> Self::Document {
         let mut document = self.document();
         if let Some(host_key) = &mut document.host_key {
-            host_key.learned = ReadOnly(Some(handle.learned_keys(&self.meta.name)));
+            host_key.learned = ReadOnly(Some(handle.learned_keys(self)));
         }
         document
     }
 
     fn beside(&self, handle: &AlfHandle) -> Option<u64> {
-        let learned = handle.learned_keys(&self.meta.name);
+        let learned = handle.learned_keys(self);
         if learned.is_empty() {
             return None;
         }

@@ -54,12 +54,15 @@ impl Wanted {
     /// Cuts the page out of all items, which come in the order of their keys.
     pub fn cut<T>(&self, all: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Page<T> {
         let mut page = Page { items: Vec::new(), next: None, total: 0 };
+        let mut after = self.after.as_ref();
         let mut more = false;
         for item in all {
             page.total += 1;
-            if self.after.as_ref().is_some_and(|after| key(&item) <= *after) {
+            if after.is_some_and(|after| key(&item) <= *after) {
                 continue;
             }
+            // All that come now have greater keys.
+            after = None;
             if page.items.len() < self.limit {
                 page.items.push(item);
             } else {
@@ -68,6 +71,13 @@ impl Wanted {
         }
         page.next = page.items.last().filter(|_| more).map(|last| self.cursor(&key(last)));
         page
+    }
+
+    /// The page where it is known how many items there are: of these, which come after the cursor, the first.
+    pub fn take<T>(&self, total: usize, mut behind: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Page<T> {
+        let items: Vec<T> = behind.by_ref().take(self.limit).collect();
+        let next = items.last().filter(|_| behind.next().is_some()).map(|last| self.cursor(&key(last)));
+        Page { items, next, total: total as u64 }
     }
 }
 

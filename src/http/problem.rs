@@ -13,6 +13,8 @@ use crate::model::{Denied, Fault};
 
 /// The name space of problems in XML (RFC 9457, appendix B).
 pub const NAME_SPACE: &str = "urn:ietf:rfc:7807";
+/// How many faults are told of one request.
+pub const MOST_FAULTS: usize = 1000;
 /// Seconds after which what is busy or restarting is worth another try.
 const TRY_AGAIN: u64 = 5;
 
@@ -123,12 +125,20 @@ impl Problem {
 
     /// Faults of a document or of a query.
     pub fn invalid(errors: Vec<Fault>) -> Self {
+        Self::faulty(Kind::Invalid, errors)
+    }
+
+    fn faulty(kind: Kind, mut errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [one] if one.pointer.is_empty() => one.detail.clone(),
             [one] => format!("{}: {}", one.pointer, one.detail),
+            many if many.len() > MOST_FAULTS => {
+                format!("{} faults, see errors for the first {MOST_FAULTS}", many.len())
+            }
             many => format!("{} faults, see errors", many.len()),
         };
-        Self { errors, ..Self::new(Kind::Invalid, detail) }
+        errors.truncate(MOST_FAULTS);
+        Self { errors, ..Self::new(kind, detail) }
     }
 
     /// No key, or a bad one.
@@ -165,6 +175,11 @@ impl Problem {
     /// What it is, in words for the client.
     pub fn detail(&self) -> String {
         visible(&self.detail)
+    }
+
+    /// Whether the key may not do this.
+    pub fn is_forbidden(&self) -> bool {
+        self.kind == Kind::Forbidden
     }
 
     /// What the log is to be told beside the status.
@@ -215,7 +230,7 @@ pub(super) struct Document<'a> {
     detail: String,
     /// The request's id, as in X-Request-Id and in Alf's log.
     instance: &'a str,
-    /// All that is wrong with a document or a query.
+    /// All that is wrong with a document or a query, or in the way of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
 }
@@ -233,13 +248,17 @@ impl From<Error> for Problem {
             Error::Invalid(faults) => Self::invalid(faults),
             Error::NotFound(_) | Error::NoRun(_) | Error::NotLinked { .. } => Self::not_found(words),
             Error::Overlap(run) => Self::new(Kind::Conflict, words).with(LOCATION, format!("/api/v1/runs/{run}")),
-            Error::Taken(_)
+            Error::BeingDone => Self::new(Kind::Conflict, words).with(RETRY_AFTER, TRY_AGAIN.to_string()),
+            Error::KeyOfAnother => Self::invalid(vec![Fault::new("", words)]),
+            Error::TooLargeToRemember
+            | Error::Taken(_)
             | Error::InUse { .. }
             | Error::Disabled(_)
             | Error::NothingToAcknowledge(_)
             | Error::HostKey(_)
             | Error::KeyFile(_)
             | Error::NotForThis(_) => Self::new(Kind::Conflict, words),
+            Error::LeftOutInUse(faults) => Self::faulty(Kind::Conflict, faults),
             Error::Denied(denied) => denied.into(),
             Error::Precondition { .. } => Self::new(Kind::PreconditionFailed, words),
             Error::QueueFull(_) | Error::Unavailable(_) => Self::unavailable(words),
@@ -285,8 +304,11 @@ mod tests {
             (Error::NotFound(web1.clone()), 404),
             (Error::Taken(web1.clone()), 409),
             (Error::InUse { used: web1.clone(), users: vec![] }, 409),
+            (Error::LeftOutInUse(vec![Fault::new("/hosts", "is in use")]), 409),
             (Error::Precondition { reference: web1.clone(), version: Some(2) }, 412),
             (Error::Disabled(web1.name), 409),
+            (Error::BeingDone, 409),
+            (Error::KeyOfAnother, 422),
             (Error::HostKey("it shows another key".to_owned()), 409),
             (Error::KeyFile("cannot replace the key file".to_owned()), 409),
             (Error::QueueFull("1000".to_owned()), 503),
@@ -312,6 +334,12 @@ mod tests {
         let xml = String::from_utf8(xml.to_vec()).unwrap();
         assert!(xml.contains("<problem xmlns=\"urn:ietf:rfc:7807\">"), "{xml}");
         assert!(xml.contains("<item><pointer>/port</pointer>"), "{xml}");
+
+        let many = (0..1500).map(|n| Fault::new(format!("/hosts/{n}/port"), "is 0")).collect();
+        let body: serde_json::Value =
+            serde_json::from_slice(&Problem::invalid(many).reply(Format::Json, "abc").body).unwrap();
+        assert_eq!(body["errors"].as_array().unwrap().len(), MOST_FAULTS);
+        assert_eq!(body["detail"], "1500 faults, see errors for the first 1000");
 
         let store = Problem::from(Error::Store("disk full at /var/lib/alf".to_owned()));
         let shown = store.reply(Format::Json, "abc");

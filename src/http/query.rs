@@ -27,6 +27,13 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Decodes the parameters.
     pub fn decode(raw: &str) -> Result<Self, Problem> {
+        if raw.is_empty() {
+            return Ok(Self::default());
+        }
+        if !is_encoded(raw) {
+            let detail = "the query cannot be read: % must be followed by two hexadecimal digits, and what is encoded so must be UTF-8";
+            return Err(Problem::new(Kind::Malformed, detail));
+        }
         web::Query::<Vec<(String, String)>>::from_query(raw)
             .map(|pairs| Self(pairs.into_inner()))
             .map_err(|error| Problem::new(Kind::Malformed, format!("the query cannot be read: {error}")))
@@ -64,9 +71,15 @@ impl Query {
     pub fn with(&self, name: &str, value: &str) -> String {
         let kept =
             self.0.iter().filter(|(known, _)| known != name).map(|(name, value)| (name.as_str(), value.as_str()));
-        let pairs: Vec<String> =
-            kept.chain([(name, value)]).map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        pairs.join("&")
+        encoded(kept.chain([(name, value)]))
+    }
+
+    /// The same query without some parameters, in the order of their names, encoded.
+    pub fn without(&self, names: &[&str]) -> String {
+        let kept = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut kept: Vec<_> = kept.filter(|(name, _)| !names.contains(name)).collect();
+        kept.sort();
+        encoded(kept)
     }
 
     /// To read the parameters as what they should be.
@@ -75,8 +88,26 @@ impl Query {
     }
 }
 
+fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs = pairs.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 fn is_key(name: &str) -> bool {
     KEYS.iter().any(|key| name.eq_ignore_ascii_case(key))
+}
+
+/// Whether each % stands for a byte, and all that is encoded for UTF-8: else it would be read as something else.
+fn is_encoded(text: &str) -> bool {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else { return false };
+        bytes.push(byte);
+        bytes.extend_from_slice(part.get(2..).unwrap_or_default().as_bytes());
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 /// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
@@ -192,6 +223,16 @@ mod tests {
         assert_eq!(told["errors"][1]["pointer"], "/limit");
         assert!(Query::decode("limit=3&format=xml").unwrap().check(&["limit"]).is_ok());
         assert!(Query::decode("").unwrap().check(&[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_encoded_well_is_not_guessed() {
+        for good in ["q=%C3%A4+b%2525", "q=%00", "q=ä", "a=1&&b"] {
+            assert!(Query::decode(good).is_ok(), "{good}");
+        }
+        for bad in ["q=%", "q=%2", "q=%zz", "q=%+1", "q=%ff", "q=%C3", "%c3%28=1"] {
+            assert_eq!(told(Query::decode(bad).unwrap_err())["status"], 400, "{bad}");
+        }
     }
 
     #[test]

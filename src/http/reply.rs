@@ -4,7 +4,10 @@ use std::convert::Infallible;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, CROSS_ORIGIN_RESOURCE_POLICY, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::stream::LocalBoxStream;
@@ -12,23 +15,24 @@ use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
 use super::access::Answering;
+use super::call::X_REQUEST_ID;
 use super::format::{list_to_xml, to_xml};
 use super::limits::Place;
 use super::negotiate::Format;
 use super::problem::Problem;
 
 /// On every answer: nothing here is a page, and no proxy is to keep it.
-const ALWAYS: [(&str, &str); 6] = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Vary", "Accept, Authorization, X-Api-Key"),
+static ALWAYS: [(HeaderName, HeaderValue); 6] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (VARY, HeaderValue::from_static("Accept, Authorization, X-Api-Key")),
 ];
 
 /// Over TLS also: a browser that was here once asks with TLS only, for a year.
-const SECURE: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
+static SECURE: (HeaderName, HeaderValue) = (STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
 
 /// An answer.
 #[derive(Debug)]
@@ -136,19 +140,22 @@ impl Reply {
     /// As actix-web sends it; `request` is the request's id, `secure` whether it came over TLS.
     pub fn respond(self, request: &str, secure: bool) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status);
-        for header in ALWAYS.into_iter().chain(secure.then_some(SECURE)) {
-            response.insert_header(header);
+        for (name, value) in ALWAYS.iter().chain(secure.then_some(&SECURE)) {
+            response.insert_header((name.clone(), value.clone()));
         }
-        response.insert_header(("X-Request-Id", request));
-        response.insert_header((CACHE_CONTROL, "no-store"));
+        response.insert_header((X_REQUEST_ID, request));
+        response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
         for (name, value) in self.headers {
             response.insert_header((name, value));
         }
         match self.content_type {
-            Some(kind) => match self.pieces {
-                Some(Pieces(pieces)) => response.content_type(kind).streaming(pieces),
-                None => response.content_type(kind).body(self.body),
-            },
+            Some(kind) => {
+                response.insert_header((CONTENT_TYPE, HeaderValue::from_static(kind)));
+                match self.pieces {
+                    Some(Pieces(pieces)) => response.streaming(pieces),
+                    None => response.body(self.body),
+                }
+            }
             None => response.finish(),
         }
     }

@@ -3,13 +3,14 @@
 //! Nothing can be routed without both: [`At::on`] asks for the operation, which has its role, and for a [`Reach`], which
 //! holds the handler.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
 use actix_web::http::Method;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ALLOW;
-use actix_web::{HttpRequest, Resource, guard, web};
+use actix_web::{HttpRequest, Resource, Scope, guard, web};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 
 use super::auth::Operation;
@@ -171,6 +172,27 @@ impl At {
         let handler: Handler = Rc::new(move |call| other_method(call, Rc::clone(&allow)).boxed_local());
         resource.default_service(nowhere(self.outside, handler))
     }
+}
+
+/// The scope of the API. A path is held against one pattern after the other, so each first part of them is a scope of its
+/// own, found by comparing plain text.
+pub fn of_api(all: Vec<At>) -> Scope {
+    let mut scopes: BTreeMap<String, Scope> = BTreeMap::new();
+    let mut api = web::scope(API);
+    for at in all {
+        let end = at.path.match_indices('/').nth(1).map_or(at.path.len(), |(end, _)| end);
+        let (first, rest) = at.path.split_at(end);
+        if first.len() < 2 {
+            api = api.service(at.resource());
+            continue;
+        }
+        let (first, path) = (first.to_owned(), rest.to_owned());
+        let new = || web::scope(&first).default_service(nothing(Operation::Nothing));
+        let scope = scopes.remove(&first).unwrap_or_else(new);
+        scopes.insert(first, scope.service(At { path, ..at }.resource()));
+    }
+    let api = scopes.into_values().fold(api, Scope::service);
+    api.default_service(nothing(Operation::Nothing))
 }
 
 async fn other_method(call: Call, allow: Rc<str>) -> Result<Reply, Problem> {

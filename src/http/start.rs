@@ -11,10 +11,11 @@ use utoipa::ToSchema;
 use super::body::{self, Draft};
 use super::call::Call;
 use super::format::Node;
+use super::once::{self, Due, WAIT};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::results::bodies;
-use crate::actors::handle::{Group, Order, What};
+use crate::actors::handle::{CameTo, Group, Once, Order, What};
 use crate::model::{Fault, Given, GivenDocument, Name, Noun, Rights, RunId, Selector, Span, TaskDocument};
 
 /// The longest `wait`.
@@ -73,23 +74,31 @@ pub async fn task(call: Call) -> Result<Reply, Problem> {
     let host: Name = call.name("host", Noun::Host)?;
     let task: Name = call.name("task", Noun::Task)?;
     let wait = wait(&call)?;
+    let once = match once::due(&call).await? {
+        Due::Now(once) => once,
+        Due::Done(came_to) => return replay(&call, came_to, wait).await,
+    };
     let given = match body::tree_or_nothing(&call, "run")? {
         Some(node) => only_given(&call, node)?,
         None => Given::default(),
     };
-    let run = call.handle().run(host, task, order(&call, given)).await?;
+    let run = call.handle().run(host, task, order(&call, given, once)).await?;
     answer(&call, run, wait).await
 }
 
 /// `POST /tasks/TASK/run`, on all hosts of a selector.
 pub async fn task_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let task: Name = call.name("task", Noun::Task)?;
+    let once = match once::due(&call).await? {
+        Due::Now(once) => once,
+        Due::Done(came_to) => return replay(&call, came_to, Duration::ZERO).await,
+    };
     let mut node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let selector = selector(&mut node, &mut faults);
     let given = given(&call, node, &mut faults)?;
     match selector {
-        Some(selector) if faults.is_empty() => on_many(&call, &rights, &selector, What::Task(task), given).await,
+        Some(selector) if faults.is_empty() => on_many(&call, rights, selector, What::Task(task), given, once).await,
         _ => Err(Problem::invalid(faults)),
     }
 }
@@ -98,12 +107,16 @@ pub async fn task_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> 
 pub async fn exec(call: Call) -> Result<Reply, Problem> {
     let host: Name = call.name("host", Noun::Host)?;
     let wait = wait(&call)?;
+    let once = match once::due(&call).await? {
+        Due::Now(once) => once,
+        Due::Done(came_to) => return replay(&call, came_to, wait).await,
+    };
     let node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let (what, given) = ad_hoc(&call, node, &mut faults)?;
     match what {
         Some(what) if faults.is_empty() => {
-            let run = call.handle().start(host, what, order(&call, given)).await?;
+            let run = call.handle().start(host, what, order(&call, given, once)).await?;
             answer(&call, run, wait).await
         }
         _ => Err(Problem::invalid(faults)),
@@ -112,12 +125,16 @@ pub async fn exec(call: Call) -> Result<Reply, Problem> {
 
 /// `POST /exec`, on all hosts of a selector.
 pub async fn exec_on_many(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let once = match once::due(&call).await? {
+        Due::Now(once) => once,
+        Due::Done(came_to) => return replay(&call, came_to, Duration::ZERO).await,
+    };
     let mut node = body::tree(&call, "run")?;
     let mut faults = Vec::new();
     let selector = selector(&mut node, &mut faults);
     let (what, given) = ad_hoc(&call, node, &mut faults)?;
     match selector.zip(what) {
-        Some((selector, what)) if faults.is_empty() => on_many(&call, &rights, &selector, what, given).await,
+        Some((selector, what)) if faults.is_empty() => on_many(&call, rights, selector, what, given, once).await,
         _ => Err(Problem::invalid(faults)),
     }
 }
@@ -150,31 +167,74 @@ fn ad_hoc(call: &Call, mut node: Node, faults: &mut Vec<Fault>) -> Result<(Optio
     Ok((what, given))
 }
 
-/// Starts it on all hosts of a selector; where it could not be started is told with why.
+/// Starts it on all hosts of a selector; where it could not be started is told with why. Once it has begun it goes on to
+/// the last of them, also when who asked goes away.
 async fn on_many(
     call: &Call,
-    rights: &Rights,
-    selector: &Selector,
+    rights: Rights,
+    selector: Selector,
     what: What,
     given: Given,
+    once: Option<Once>,
 ) -> Result<Reply, Problem> {
-    let Group { id, runs, refused } = call.handle().start_on_many(selector, rights, what, Arc::new(given)).await?;
-    let started = StartedOnMany {
-        group: id,
-        runs: runs.into_iter().map(|(host, run)| StartedThere { host, run }).collect(),
-        refused: refused
-            .into_iter()
-            .map(|(host, error)| Refused { host, detail: Problem::from(error).detail() })
-            .collect(),
+    let handle = call.handle().clone();
+    let started = actix_web::rt::spawn(async move {
+        let given = Arc::new(given);
+        let group = handle.start_on_many(&selector, &rights, what, given, once.as_ref()).await?;
+        let started = StartedOnMany::of(group);
+        if let Some(once) = once {
+            handle.began(once, started.came_to()).await;
+        }
+        Ok::<_, Problem>(started)
+    });
+    started.await.map_err(|error| Problem::internal(error.to_string()))??.reply(call)
+}
+
+impl StartedOnMany {
+    fn of(Group { id, runs, refused }: Group) -> Self {
+        let refused = refused.into_iter();
+        Self {
+            group: id,
+            runs: runs.into_iter().map(|(host, run)| StartedThere { host, run }).collect(),
+            refused: refused.map(|(host, error)| Refused { host, detail: Problem::from(error).detail() }).collect(),
+        }
+    }
+
+    fn came_to(&self) -> CameTo {
+        CameTo::Group {
+            id: self.group,
+            runs: self.runs.iter().map(|there| (there.host.clone(), there.run)).collect(),
+            refused: self.refused.iter().map(|there| (there.host.clone(), there.detail.clone())).collect(),
+        }
+    }
+
+    fn reply(&self, call: &Call) -> Result<Reply, Problem> {
+        let reply = call.document_with(StatusCode::ACCEPTED, "run", self)?;
+        Ok(reply.with(LOCATION, format!("/api/v1/results?group={}", self.group)))
+    }
+}
+
+/// The answer to a request that was done before.
+async fn replay(call: &Call, came_to: CameTo, wait: Duration) -> Result<Reply, Problem> {
+    let reply = match came_to {
+        CameTo::Run(run) => answer(call, run, wait).await,
+        CameTo::Group { id, runs, refused } => {
+            let started = StartedOnMany {
+                group: id,
+                runs: runs.into_iter().map(|(host, run)| StartedThere { host, run }).collect(),
+                refused: refused.into_iter().map(|(host, detail)| Refused { host, detail }).collect(),
+            };
+            started.reply(call)
+        }
+        _ => Err(once::not_of_this_call()),
     };
-    let reply = call.document_with(StatusCode::ACCEPTED, "run", &started)?;
-    Ok(reply.with(LOCATION, format!("/api/v1/results?group={id}")))
+    reply.map(once::replayed)
 }
 
 /// How long the answer may wait for the end of the run.
 fn wait(call: &Call) -> Result<Duration, Problem> {
     let mut query = call.query.reader();
-    let wait: Option<Span> = query.take("wait");
+    let wait: Option<Span> = query.take(WAIT);
     if wait.is_some_and(|wait| wait > LONGEST_WAIT) {
         query.fault("wait", format!("must be at most {LONGEST_WAIT}; ask /runs/ID and /results/ID for longer runs"));
     }
@@ -182,8 +242,8 @@ fn wait(call: &Call) -> Result<Duration, Problem> {
     Ok(wait.map_or(Duration::ZERO, Span::get))
 }
 
-fn order(call: &Call, given: Given) -> Order {
-    Order { given: Arc::new(given), ..Order::by(call.by()) }
+fn order(call: &Call, given: Given, once: Option<Once>) -> Order {
+    Order { given: Arc::new(given), once, ..Order::by(call.by()) }
 }
 
 /// A body that holds nothing but what is given to the run.

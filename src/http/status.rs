@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::query::Reader;
 use super::reply::Reply;
 use crate::actors::handle::Standing;
-use crate::model::{LAST_KEPT, Noun, Outcome, Rights, Selector, State};
+use crate::model::{LAST_KEPT, Name, Noun, Outcome, Rights, Selector, State};
 
 /// How many of its last Results a pair shows unless told otherwise.
 const LAST_SHOWN: usize = 20;
@@ -34,25 +34,39 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
     if let Some(host) = host.as_ref().filter(|host| catalog.hosts.contains_key(*host)) {
         rights.check(host, &catalog)?;
     }
+    let all_hosts = rights.limit().is_none() && host.is_none() && selector.is_none();
+    let of_host = |name: &Name| {
+        rights.cover_name(name, &catalog)
+            && host.as_ref().is_none_or(|host| host == name)
+            && selector.as_ref().is_none_or(|selector| {
+                let host = catalog.hosts.get(name);
+                host.is_some_and(|host| selector.matches(name.as_str(), &host.meta.labels))
+            })
+    };
+    let all_pairs = task.is_none() && outcome.is_none() && state == Asked::Any && unhandled.is_none();
     let chosen = |one: &Standing<'_>| {
-        rights.cover_name(one.host, &catalog)
-            && host.as_ref().is_none_or(|host| host == one.host)
-            && task.as_ref().is_none_or(|task| task == one.task)
+        task.as_ref().is_none_or(|task| task == one.task)
             && outcome.is_none_or(|outcome| one.outcome() == Some(outcome))
             && match state {
                 Asked::Any => true,
                 Asked::Pending => one.state().is_none(),
                 Asked::Is(state) => one.state() == Some(state),
             }
-            && selector.as_ref().is_none_or(|selector| {
-                let host = catalog.hosts.get(one.host);
-                host.is_some_and(|host| selector.matches(one.host.as_str(), &host.meta.labels))
-            })
     };
+    // No name holds NUL, so the keys sort as the pairs do.
+    let key = |one: &Standing<'_>| format!("{}\0{}", one.host, one.task);
     let page = call.handle().with_status(|all, row| {
-        let chosen = all.filter(chosen).filter(|one| unhandled.is_none_or(|it| row(one, 0).is_unhandled() == it));
-        // No name holds NUL, so the keys sort as the pairs do.
-        wanted.cut(chosen, |one| format!("{}\0{}", one.host, one.task)).map(|one| row(&one, last))
+        let page = if all_hosts && all_pairs {
+            let after = wanted.after.as_deref().unwrap_or_default();
+            let (host, task) = after.split_once('\0').unwrap_or((after, ""));
+            wanted.take(all.count(), all.behind(host, task), key)
+        } else {
+            let is_unhandled =
+                |one: &Standing<'_>| one.outcome() == Some(Outcome::Problem) && row(one, 0).is_unhandled();
+            let chosen = all.of(of_host).filter(chosen);
+            wanted.cut(chosen.filter(|one| unhandled.is_none_or(|it| is_unhandled(one) == it)), key)
+        };
+        page.map(|one| row(&one, last))
     });
     call.page(("statuses", "status"), &page)
 }

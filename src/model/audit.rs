@@ -40,6 +40,8 @@ pub enum Verb {
     Resume,
     /// A key was shown.
     Login,
+    /// A call was made.
+    Call,
 }
 
 impl fmt::Display for Verb {
@@ -86,6 +88,8 @@ pub struct AuditEntry {
     pub noun: Option<Noun>,
     /// To which.
     pub name: Option<Name>,
+    /// A call that the key may not make: method and path.
+    pub call: Option<String>,
     /// The names of the fields that are different since.
     pub fields: Vec<String>,
     /// The host of a run.
@@ -99,7 +103,8 @@ pub struct AuditEntry {
     pub request: Option<String>,
     /// What came of it.
     pub outcome: AuditOutcome,
-    /// How often: refused logins from one address within a minute are told together.
+    /// How often: refused logins from one address, and refused calls of one kind with one key, are told together within a
+    /// minute.
     pub count: u64,
 }
 
@@ -113,6 +118,7 @@ impl AuditEntry {
             verb,
             noun: None,
             name: None,
+            call: None,
             fields: Vec::new(),
             host: None,
             run: None,

@@ -1,6 +1,6 @@
 //! The catalog: all definitions as one immutable snapshot, and the rules between them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -95,6 +95,10 @@ macro_rules! catalogued {
                 match self { $(Self::$kind(one) => one.meta.version,)* }
             }
 
+            /// Its document, which holds no secret.
+            pub fn document(&self) -> serde_json::Result<serde_json::Value> {
+                match self { $(Self::$kind(one) => serde_json::to_value(one.document()),)* }
+            }
         }
 
         $(impl Catalogued for $kind {
@@ -230,26 +234,39 @@ impl Catalog {
 
     /// When a task runs on a host: all its lines there.
     pub fn lines_of(&self, task: &Name, host: &Host) -> Vec<PairLine> {
-        let applies = |link: &TaskSchedule| {
-            link.enabled && link.task == *task && link.on.as_ref().is_none_or(|on| on.covers(host))
+        let links = self.due_on(host).filter(|link| link.task == *task);
+        links.filter_map(|link| self.line_of(link, host)).collect()
+    }
+
+    /// What makes each task due on a host, also those that are not linked to it.
+    pub fn links_on(&self, host: &Host) -> HashMap<&Name, Vec<&TaskSchedule>> {
+        let mut links: HashMap<&Name, Vec<&TaskSchedule>> = HashMap::new();
+        for link in self.due_on(host) {
+            links.entry(&link.task).or_default().push(link);
+        }
+        links
+    }
+
+    /// All that makes something due on a host.
+    fn due_on<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a TaskSchedule> {
+        let applies = |link: &&TaskSchedule| link.enabled && link.on.as_ref().is_none_or(|on| on.covers(host));
+        self.task_schedules.values().map(|link| &**link).filter(applies)
+    }
+
+    /// The line by which a task-schedule makes its task due on a host; none where its schedule is not enabled.
+    pub fn line_of(&self, link: &TaskSchedule, host: &Host) -> Option<PairLine> {
+        let line = match &link.when {
+            When::Inline { cron, timezone, rules } => {
+                PairLine::of(&link.meta, cron, *timezone, rules, host, &link.task)
+            }
+            When::Schedule(name) => {
+                let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
+                let Schedule { meta, cron, timezone, rules, .. } = &**schedule;
+                let line = PairLine::of(meta, cron, *timezone, rules, host, &link.task);
+                PairLine { since: line.since.max(link.meta.updated_at), ..line }
+            }
         };
-        self.task_schedules
-            .values()
-            .filter(|link| applies(link))
-            .filter_map(|link| match &link.when {
-                When::Inline { cron, timezone } => {
-                    let line = PairLine::of(&link.meta, cron, *timezone, &DueRules::default(), host, task);
-                    Some(PairLine { finish_by: link.finish_by.clone(), ..line })
-                }
-                When::Schedule(name) => {
-                    let schedule = self.schedules.get(name).filter(|schedule| schedule.enabled)?;
-                    let Schedule { meta, cron, timezone, rules, .. } = &**schedule;
-                    let line = PairLine::of(meta, cron, *timezone, rules, host, task);
-                    let since = line.since.max(link.meta.updated_at);
-                    Some(PairLine { since, finish_by: link.finish_by.clone(), ..line })
-                }
-            })
-            .collect()
+        Some(PairLine { finish_by: link.finish_by.clone(), ..line })
     }
 }
 
@@ -272,7 +289,7 @@ impl DowntimesOn {
     }
 }
 
-/// One line by which a pair is due.
+/// One line by which a pair is due. Each pair has its own; what is the same for many it shares with them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairLine {
     /// The schedule, or the task-schedule where the line stands there.
@@ -282,23 +299,23 @@ pub struct PairLine {
     /// The zone whose wall clock it follows.
     pub timezone: Timezone,
     /// How its instants are taken.
-    pub rules: DueRules,
+    pub rules: Arc<DueRules>,
     /// How far this pair is from the line's instants.
     pub offset: TimeDelta,
     /// By when what it makes due must have gone well.
-    pub finish_by: Option<FinishBy>,
-    /// Since when it is so: earlier instants came by another definition, or by none.
+    pub finish_by: Option<Arc<FinishBy>>,
+    /// Since when it is so by its definitions: earlier instants came by others, or by none.
     pub since: Option<Timestamp>,
 }
 
 impl PairLine {
-    fn of(meta: &Meta, cron: &CronLine, zone: LineZone, rules: &DueRules, host: &Host, task: &Name) -> Self {
+    fn of(meta: &Meta, cron: &CronLine, zone: LineZone, rules: &Arc<DueRules>, host: &Host, task: &Name) -> Self {
         Self {
             schedule: meta.name.clone(),
             cron: cron.clone(),
             timezone: zone.on(host.timezone),
             offset: rules.splay.offset(cron, &host.meta.name, task),
-            rules: rules.clone(),
+            rules: Arc::clone(rules),
             finish_by: None,
             since: meta.updated_at,
         }

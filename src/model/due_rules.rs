@@ -57,6 +57,9 @@ impl Splay {
             Self::Auto => cron.interval().unwrap_or_default(),
             Self::Over(span) => span.get(),
         };
+        if over.is_zero() {
+            return TimeDelta::zero();
+        }
         let mut hash = Sha256::new();
         // A name holds no NUL.
         hash.update(host.as_str());

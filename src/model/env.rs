@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,10 +17,10 @@ const MOST_BYTES: usize = 131_072;
 const MOST_FAULTS: usize = 10;
 
 /// A map of environment variables. Names match `[A-Za-z_][A-Za-z0-9_]*`, are not `ALF_*` and not read-only in a shell;
-/// values are any text without NUL, or a secret's.
+/// values are any text without NUL, or a secret's. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
-pub struct Env(BTreeMap<String, TextValue>);
+pub struct Env(Arc<BTreeMap<String, TextValue>>);
 
 impl Env {
     /// All variables, by name.
@@ -34,9 +35,15 @@ impl Env {
 
     /// These variables, and those of another one, which win.
     pub fn overlaid(&self, other: &Self) -> Self {
-        let mut all = self.0.clone();
+        if other.0.is_empty() {
+            return self.clone();
+        }
+        if self.0.is_empty() {
+            return other.clone();
+        }
+        let mut all = BTreeMap::clone(&self.0);
         all.extend(other.0.iter().map(|(name, value)| (name.clone(), value.clone())));
-        Self(all)
+        Self(Arc::new(all))
     }
 }
 
@@ -82,7 +89,7 @@ impl<'de> Deserialize<'de> for Env {
                     all.insert(name, value);
                 }
                 match faults.len() {
-                    0 => Ok(Env(all)),
+                    0 => Ok(Env(Arc::new(all))),
                     more if more > MOST_FAULTS => {
                         let first = faults[..MOST_FAULTS].join("; ");
                         Err(de::Error::custom(format!("{first}; and {} more", more - MOST_FAULTS)))

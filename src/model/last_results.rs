@@ -22,15 +22,23 @@ impl LastResults {
     pub fn add(&mut self, one: &LastResult) {
         let mut packed = Vec::with_capacity(self.0.len() + 32);
         pack(one, &mut packed);
-        let mut rest = Unpack(&self.0);
-        let _ = rest.by_ref().take(LAST_KEPT - 1).count();
-        packed.extend_from_slice(&self.0[..self.0.len() - rest.0.len()]);
+        let mut rest = &*self.0;
+        for _ in 1..LAST_KEPT {
+            let Some(after) = skip(rest) else { break };
+            rest = after;
+        }
+        packed.extend_from_slice(&self.0[..self.0.len() - rest.len()]);
         self.0 = packed.into();
     }
 
     /// All of them, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = LastResult> + '_ {
         Unpack(&self.0)
+    }
+
+    /// The newest so many of them, to be shown.
+    pub fn newest(&self, count: usize) -> NewestResults {
+        NewestResults { all: self.clone(), count }
     }
 
     /// How they are kept.
@@ -43,6 +51,26 @@ impl LastResults {
         let mut all = Unpack(bytes);
         let count = all.by_ref().count();
         (all.0.is_empty() && count <= LAST_KEPT).then(|| Self(bytes.into()))
+    }
+}
+
+/// The newest Results of a pair, as many as are shown; unpacked only where they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestResults {
+    all: LastResults,
+    count: usize,
+}
+
+impl NewestResults {
+    /// Each, the newest first.
+    pub fn iter(&self) -> impl Iterator<Item = LastResult> + '_ {
+        self.all.iter().take(self.count)
+    }
+}
+
+impl Serialize for NewestResults {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 
@@ -116,6 +144,14 @@ impl Iterator for Unpack<'_> {
         self.0 = rest;
         Some(one)
     }
+}
+
+/// What comes after the first one, whatever it says.
+fn skip(packed: &[u8]) -> Option<&[u8]> {
+    let (_, mut rest) = packed.split_at_checked(16)?;
+    take_number(&mut rest)?;
+    take_number(&mut rest)?;
+    rest.split_first().map(|(_, rest)| rest)
 }
 
 fn take_number(from: &mut &[u8]) -> Option<i64> {

@@ -83,7 +83,7 @@ pub use host_status::{HostRecord, HostState, HostStatus};
 pub use host_task::{HostTask, HostTaskDocument, Hosts};
 pub use key::{Key, KeyDigest, KeyDocument, Role, new_key};
 pub use labels::Labels;
-pub use last_results::{LAST_KEPT, LastResults};
+pub use last_results::{LAST_KEPT, LastResults, NewestResults};
 pub use macros::Occasion;
 pub use mailbox::Mailbox;
 pub use name::{Name, NameError};

@@ -44,20 +44,20 @@ impl Name {
 }
 
 fn check(text: &str, longest: usize, link: bool) -> Result<(), NameError> {
-    let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+    let shown = || -> String { text.chars().take(40).flat_map(char::escape_default).collect() };
     let allowed = if link { "A-Z a-z 0-9 . _ - @" } else { "A-Z a-z 0-9 . _ -" };
     if text.is_empty() {
         return Err(NameError("a name must not be empty".to_owned()));
     }
     if text.chars().count() > longest {
-        return Err(NameError(format!("name \"{shown}…\" is longer than {longest} characters")));
+        return Err(NameError(format!("name \"{}…\" is longer than {longest} characters", shown())));
     }
     if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return Err(NameError(format!("name \"{shown}\" must begin with a letter or a digit")));
+        return Err(NameError(format!("name \"{}\" must begin with a letter or a digit", shown())));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c) || (link && c == '@');
     if !text.chars().all(legal) {
-        return Err(NameError(format!("name \"{shown}\" may only hold {allowed}")));
+        return Err(NameError(format!("name \"{}\" may only hold {allowed}", shown())));
     }
     if RESERVED.contains(&text) {
         return Err(NameError(format!("name \"{text}\" is reserved")));

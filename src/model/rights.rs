@@ -1,5 +1,6 @@
 //! Rights: what whoever asks may touch. Which hosts a thing concerns is said here, once for every noun.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -128,21 +129,47 @@ impl Rights {
         }
     }
 
-    /// Refuses secrets that a definition has not named before to whom it is not for all hosts: their runs could show
-    /// what is for others.
-    fn check_names_secrets(&self, before: Option<&AnyDefinition>, after: &AnyDefinition) -> Result<(), Denied> {
+    /// Refuses credentials and secrets that are none of theirs yet to whom it is not for all hosts: who may say where a host
+    /// is and what runs there is sent them. Theirs is what a host within reach names already, or a link that names one.
+    fn check_names_secrets(
+        &self,
+        before: Option<&AnyDefinition>,
+        after: &AnyDefinition,
+        now: &Catalog,
+    ) -> Result<(), Denied> {
         if self.limit().is_none() {
             return Ok(());
         }
-        let known = before.map(AnyDefinition::references).unwrap_or_default();
-        let is_new = |other: &Reference| other.noun == Noun::Secret && known.iter().all(|(_, known)| known != other);
-        match after.references().into_iter().find(|(_, other)| is_new(other)) {
-            Some((_, secret)) => Err(self.denied(secret)),
+        let named = |definition: AnyDefinition| definition.references().into_iter().map(|(_, other)| other);
+        let known: HashSet<Reference> = before.cloned().into_iter().flat_map(named).collect();
+        let is_new = |other: &Reference| {
+            matches!(other.noun, Noun::Secret | Noun::Credential)
+                && !known.contains(other)
+                && !self.theirs(now).any(|definition| named(definition).any(|one| one == *other))
+        };
+        match named(after.clone()).find(is_new) {
+            Some(secret) => {
+                let Denied(words) = self.denied(secret);
+                Err(Denied(format!(
+                    "{words}: it may only name what one of these, or a link that names one, names already"
+                )))
+            }
             None => Ok(()),
         }
     }
 
-    /// Whether a definition may be read: all but hosts that must not be touched, and what is for one by name.
+    /// The hosts within reach, and the links that name one.
+    fn theirs<'a>(&'a self, catalog: &'a Catalog) -> impl Iterator<Item = AnyDefinition> + 'a {
+        let hosts = catalog.hosts.values().cloned().map(AnyDefinition::Host);
+        let links = catalog.host_tasks.values().cloned().map(AnyDefinition::HostTask);
+        hosts.chain(links).filter(|one| match Concern::of(one) {
+            Concern::Host(host) => self.cover(host),
+            Concern::Named(names) => names.into_iter().all(|name| self.cover_name(name, catalog)),
+            Concern::All => false,
+        })
+    }
+
+    /// Whether a definition may be read: all but hosts that must not be touched, and what is for some by name.
     pub fn show<T: Catalogued>(&self, one: &Arc<T>, catalog: &Catalog) -> bool {
         self.limit().is_none()
             || match Concern::of(&T::any(Arc::clone(one))) {
@@ -161,11 +188,13 @@ impl Rights {
     }
 
     /// Refuses a change that must not be made: what was there before and what is there afterwards must both be within
-    /// reach, and nobody makes a key that may do more than their own.
+    /// reach, and nobody makes a key that may do more than their own. `now` is all that there is before the change; `catalog`
+    /// holds the hosts that are named, also those that come with it or go.
     pub fn check_change(
         &self,
         before: Option<&AnyDefinition>,
         after: Option<&AnyDefinition>,
+        now: &Catalog,
         catalog: &Catalog,
     ) -> Result<(), Denied> {
         for definition in [before, after].into_iter().flatten() {
@@ -179,7 +208,7 @@ impl Rights {
             }
         }
         if let Some(after) = after {
-            self.check_names_secrets(before, after)?;
+            self.check_names_secrets(before, after, now)?;
         }
         match (before, after) {
             (before, Some(AnyDefinition::Host(host))) => {
@@ -241,23 +270,28 @@ mod tests {
         let (rights, catalog) = (of_web(), catalog());
         let web: AnyDefinition = Host::any(make(r#"{"name": "web9", "labels": {"role": "web"}}"#));
         let db = Host::any(make(r#"{"name": "web9", "labels": {"role": "db"}}"#));
-        assert_eq!(rights.check_change(None, Some(&web), &catalog), Ok(()));
-        assert_eq!(rights.check_change(Some(&web), None, &catalog), Ok(()));
+        assert_eq!(rights.check_change(None, Some(&web), &catalog, &catalog), Ok(()));
+        assert_eq!(rights.check_change(Some(&web), None, &catalog, &catalog), Ok(()));
         for (before, after) in [(None, Some(&db)), (Some(&db), Some(&web)), (Some(&web), Some(&db)), (Some(&db), None)]
         {
-            let told = rights.check_change(before, after, &catalog).unwrap_err().to_string();
+            let told = rights.check_change(before, after, &catalog, &catalog).unwrap_err().to_string();
             assert_eq!(told, "host \"web9\" is not for the key \"ops\", which is for the hosts of \"role=web\"");
         }
         let link = |on: &str| HostTask::any(make(&format!(r#"{{"name": "l", "task": "t", {on}}}"#)));
         use crate::model::HostTask;
-        assert_eq!(rights.check_change(None, Some(&link(r#""host": "web1""#)), &catalog), Ok(()));
+        assert_eq!(rights.check_change(None, Some(&link(r#""host": "web1""#)), &catalog, &catalog), Ok(()));
         for on in [r#""host": "db1""#, r#""host": "gone""#, r#""selector": "role=web""#] {
-            assert!(rights.check_change(None, Some(&link(on)), &catalog).is_err(), "{on}");
+            assert!(rights.check_change(None, Some(&link(on)), &catalog, &catalog).is_err(), "{on}");
         }
         let action = |rest: &str| Action::any(make(&format!(r#"{{"name": "a", {rest}}}"#)));
         let runs = r#""then": {"run": "t"}"#;
         assert_eq!(
-            rights.check_change(None, Some(&action(&format!(r#"{runs}, "when": {{"hosts": ["web1"]}}"#))), &catalog),
+            rights.check_change(
+                None,
+                Some(&action(&format!(r#"{runs}, "when": {{"hosts": ["web1"]}}"#))),
+                &catalog,
+                &catalog
+            ),
             Ok(())
         );
         for beyond in [
@@ -267,17 +301,44 @@ mod tests {
             r#""then": {"run": "t", "on": "db1"}, "when": {"hosts": ["web1"]}"#.to_owned(),
             r#""then": {"run": "t", "on": {"selector": "role=web"}}, "when": {"hosts": ["web1"]}"#.to_owned(),
         ] {
-            assert!(rights.check_change(None, Some(&action(&beyond)), &catalog).is_err(), "{beyond}");
+            assert!(rights.check_change(None, Some(&action(&beyond)), &catalog, &catalog).is_err(), "{beyond}");
         }
         let through = |jump: &str| {
             Host::any(make(&format!(r#"{{"name": "web9", "labels": {{"role": "web"}}, "jump": "{jump}"}}"#)))
         };
-        assert_eq!(rights.check_change(None, Some(&through("web1")), &catalog), Ok(()));
-        assert!(rights.check_change(Some(&web), Some(&through("db1")), &catalog).is_err());
-        assert_eq!(rights.check_change(Some(&through("db1")), Some(&through("db1")), &catalog), Ok(()));
+        assert_eq!(rights.check_change(None, Some(&through("web1")), &catalog, &catalog), Ok(()));
+        assert!(rights.check_change(Some(&web), Some(&through("db1")), &catalog, &catalog).is_err());
+        assert_eq!(rights.check_change(Some(&through("db1")), Some(&through("db1")), &catalog, &catalog), Ok(()));
         let task = crate::model::Task::any(make(r#"{"name": "t", "command": "true"}"#));
-        assert!(rights.check_change(Some(&task), None, &catalog).is_err());
-        assert_eq!(Rights::all().check_change(Some(&task), Some(&db), &catalog), Ok(()));
+        assert!(rights.check_change(Some(&task), None, &catalog, &catalog).is_err());
+        assert_eq!(Rights::all().check_change(Some(&task), Some(&db), &catalog, &catalog), Ok(()));
+    }
+
+    #[test]
+    fn credentials_are_for_whom_all_hosts_are_but_for_those_that_the_own_hosts_name_already() {
+        let mut catalog = catalog();
+        catalog.insert(Host::any(make(r#"{"name": "web2", "labels": {"role": "web"}, "credential": "webs"}"#)));
+        catalog.insert(Host::any(make(r#"{"name": "db2", "labels": {"role": "db"}, "credential": "dbs"}"#)));
+        let link = r#"{"name": "l", "task": "t", "host": "web1", "env": {"A": {"secret": "of-a-link"}}}"#;
+        catalog.insert(crate::model::HostTask::any(make(link)));
+        let host = |more: &str| Host::any(make(&format!(r#"{{"name": "web9", "labels": {{"role": "web"}}, {more}}}"#)));
+        let change = |before: Option<&str>, after: &str| {
+            let before = before.map(host);
+            let done = of_web().check_change(before.as_ref(), Some(&host(after)), &catalog, &catalog);
+            done.map_err(|denied| denied.to_string())
+        };
+        let (webs, dbs) = (r#""credential": "webs""#, r#""credential": "dbs""#);
+        assert_eq!(change(None, webs), Ok(()));
+        assert_eq!(change(Some(dbs), r#""credential": "dbs", "port": 23"#), Ok(()), "it was there before");
+        assert_eq!(change(None, r#""env": {"A": {"secret": "of-a-link"}}"#), Ok(()));
+        let told = change(Some(webs), dbs).unwrap_err();
+        let expected =
+            "credential \"dbs\" is not for the key \"ops\", which is for the hosts of \"role=web\": it may only name";
+        assert!(told.starts_with(expected), "{told}");
+        // What comes with the same document is no user yet.
+        let mut next = catalog.clone();
+        next.insert(host(dbs));
+        assert!(of_web().check_change(None, Some(&host(dbs)), &catalog, &next).is_err());
     }
 
     #[test]
@@ -287,13 +348,13 @@ mod tests {
         let (one, both) = (r#"{"A": {"secret": "a"}}"#, r#"{"A": {"secret": "a"}, "B": {"secret": "b"}}"#);
         let change = |before: &str, after: &str| {
             of_web()
-                .check_change(Some(&with(before)), Some(&with(after)), &catalog())
+                .check_change(Some(&with(before)), Some(&with(after)), &catalog(), &catalog())
                 .map_err(|denied| denied.to_string())
         };
         assert_eq!(change(both, one), Ok(()));
         assert!(change(one, both).unwrap_err().starts_with("secret \"b\" is not for the key \"ops\""));
         assert!(change("{}", one).is_err());
-        assert_eq!(Rights::all().check_change(None, Some(&with(one)), &catalog()), Ok(()));
+        assert_eq!(Rights::all().check_change(None, Some(&with(one)), &catalog(), &catalog()), Ok(()));
 
         let gives = |json: &str| Rights::of(key(json)).check_gives_secrets().is_ok();
         assert!(
@@ -313,7 +374,12 @@ mod tests {
     #[test]
     fn nobody_makes_a_key_that_may_do_more_than_their_own() {
         let change = |own: &str, other: &str| {
-            Rights::of(key(own)).check_change(None, Some(&Key::any(key(other))), &Catalog::default())
+            Rights::of(key(own)).check_change(
+                None,
+                Some(&Key::any(key(other))),
+                &Catalog::default(),
+                &Catalog::default(),
+            )
         };
         let (admin, later) = (r#"{"name": "a", "role": "admin"}"#, r#""expires_at": "2031-01-01T00:00:00Z"}"#);
         let until = |at: &str| format!(r#"{{"name": "b", "role": "admin", "expires_at": "{at}T00:00:00Z"}}"#);

@@ -1,5 +1,7 @@
 //! Schedules: when.
 
+use std::sync::Arc;
+
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::due_rules::{DueRules, MissedRule, Splay};
 use super::{CronLine, Fault, Faults, LineZone, Noun, Span, Timestamp};
@@ -14,7 +16,7 @@ pub struct Schedule {
     /// The zone whose wall clock the line follows.
     pub timezone: LineZone,
     /// How its instants spread, between which ones, and what becomes of those that were missed.
-    pub rules: DueRules,
+    pub rules: Arc<DueRules>,
     /// Whether it makes anything due.
     pub enabled: bool,
 }
@@ -71,7 +73,7 @@ impl Definition for Schedule {
             meta,
             cron,
             timezone: document.timezone.unwrap_or(LineZone::Named(defaults.timezone)),
-            rules,
+            rules: Arc::new(rules),
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(schedule)

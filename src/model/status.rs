@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Ack, FlapThresholds, LastResults, Name, Outcome, Reason, RunId, RunResult, State, StateHistory, Timestamp,
+    Ack, FlapThresholds, LastResults, Name, NewestResults, Outcome, Reason, RunId, RunResult, State, StateHistory,
+    Timestamp,
 };
 
 /// So many instants in a row that executed nothing make a pair stale; one is enough where they are far apart.
@@ -25,7 +26,8 @@ pub struct LastResult {
     pub duration_ms: Option<i64>,
 }
 
-/// How a pair stands: kept in the store as a small record of its own, so that it survives a restart.
+/// How a pair stands: kept in the store as a small record of its own, so that it survives a restart. There are many, so
+/// what few of them have stands apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PairStatus {
@@ -48,17 +50,17 @@ pub struct PairStatus {
     /// The newest Results first.
     pub last: LastResults,
     /// The next attempt of a soft PROBLEM.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// The last states that counted.
     pub history: Option<StateHistory>,
     /// Whether they change too often to be told each time.
     pub flapping: bool,
     /// Who knows of its PROBLEM.
-    pub ack: Option<Ack>,
+    pub ack: Option<Box<Ack>>,
     /// What is to go well by some time, and has not yet.
-    pub expected: Option<Expected>,
+    pub expected: Option<Box<Expected>>,
     /// What should have gone well by some time that is over.
-    pub late: Option<Expected>,
+    pub late: Option<Box<Expected>>,
     /// What is due at all: a restart must not count otherwise.
     pub watched: Option<Watched>,
 }
@@ -217,7 +219,8 @@ pub struct StatusRow {
     /// Whether something has not gone well by its `finish_by`.
     pub late: bool,
     /// The newest Results first.
-    pub last: Vec<LastResult>,
+    #[schema(value_type = Vec<LastResult>)]
+    pub last: NewestResults,
 }
 
 impl StatusRow {

@@ -1,7 +1,9 @@
 //! Task-schedules: when a task runs on its hosts.
 
+use std::sync::Arc;
+
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
-use super::{CronLine, Fault, Faults, FinishBy, Hosts, LineZone, Name, Noun, Reference, Selector};
+use super::{CronLine, DueRules, Fault, Faults, FinishBy, Hosts, LineZone, Name, Noun, Reference, Selector};
 
 /// When a task runs on its hosts.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +17,7 @@ pub struct TaskSchedule {
     /// On which of its hosts; all of them where none is given.
     pub on: Option<Hosts>,
     /// By when what it makes due must have gone well.
-    pub finish_by: Option<FinishBy>,
+    pub finish_by: Option<Arc<FinishBy>>,
     /// Whether it makes anything due.
     pub enabled: bool,
 }
@@ -31,6 +33,8 @@ pub enum When {
         cron: CronLine,
         /// The zone whose wall clock the line follows.
         timezone: LineZone,
+        /// How its instants are taken: as those of a schedule that says nothing of it.
+        rules: Arc<DueRules>,
     },
 }
 
@@ -85,7 +89,8 @@ impl Definition for TaskSchedule {
         let when = match (document.schedule, document.cron) {
             (Some(schedule), None) => Some(When::Schedule(schedule)),
             (None, Some(cron)) => {
-                Some(When::Inline { cron, timezone: document.timezone.unwrap_or(LineZone::Named(defaults.timezone)) })
+                let timezone = document.timezone.unwrap_or(LineZone::Named(defaults.timezone));
+                Some(When::Inline { cron, timezone, rules: Arc::default() })
             }
             _ => {
                 faults.add("", "exactly one of schedule and cron must be given");
@@ -106,7 +111,7 @@ impl Definition for TaskSchedule {
             task,
             when,
             on,
-            finish_by: document.finish_by,
+            finish_by: document.finish_by.map(Arc::new),
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(link)
@@ -115,13 +120,13 @@ impl Definition for TaskSchedule {
     fn document(&self) -> TaskScheduleDocument {
         let mut document = TaskScheduleDocument {
             task: Some(self.task.clone()),
-            finish_by: self.finish_by.clone(),
+            finish_by: self.finish_by.as_deref().cloned(),
             enabled: Some(self.enabled),
             ..TaskScheduleDocument::with_meta(&self.meta)
         };
         match &self.when {
             When::Schedule(schedule) => document.schedule = Some(schedule.clone()),
-            When::Inline { cron, timezone } => {
+            When::Inline { cron, timezone, .. } => {
                 document.cron = Some(cron.clone());
                 document.timezone = Some(*timezone);
             }

@@ -4,10 +4,12 @@
 mod audit;
 mod claims;
 mod definitions;
+mod once;
 mod pages;
 mod results;
 pub(super) mod samples;
 mod saves;
+pub(super) mod sources;
 mod standing;
 
 use std::fmt::Display;
@@ -43,6 +45,7 @@ pub async fn run(harness: &impl Harness) {
     claims::ad_hoc(&*store).await;
     claims::repeated(&*store).await;
     claims::race(&*store, &*other).await;
+    sources::in_order(&*store).await;
     saves::settling(&*store).await;
     saves::repeated(&*store).await;
     saves::never_back(&*store).await;
@@ -55,6 +58,9 @@ pub async fn run(harness: &impl Harness) {
     standing::hosts(&*store).await;
     standing::pause(&*store).await;
     saves::key_uses(&*store).await;
+    once::remembering(&*store).await;
+    once::with_definitions(&*store).await;
+    once::forgetting(&*store).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
     pages::filters(&*store).await;
@@ -77,6 +83,7 @@ async fn reopening(harness: &impl Harness, store: Arc<dyn Store>, other: Arc<dyn
         assert_eq!(counts.results, before.1, "the number of Results must be the same after reopening");
         assert_eq!(pages::all_ids(&*store).await, before.2, "all Results must be there after reopening");
         assert!(definitions::blob_left(&*store).await, "bytes must be there after reopening");
+        assert!(once::one_left(&*store).await, "a request must be remembered after reopening");
         store.close().await;
         assert!(store.check().await.is_err(), "a closed store must not say that it can be written to");
         assert!(store.commit(Vec::new()).await.is_err(), "a closed store must refuse writes");

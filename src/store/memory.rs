@@ -15,14 +15,13 @@ use faults::Faults;
 use futures_util::future::BoxFuture;
 
 use super::{
-    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OpenRun, PairRecord, Store, StoreCounts, StoreError, Write,
-    Written,
+    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OnceRecord, OpenRun, PairRecord, Store, StoreCounts,
+    StoreError, Traced, Write, Written,
 };
 use crate::model::nagios::Metric;
 use crate::model::{
-    AuditEntry, AuditPage, AuditQuery, Captured, ContentHash, Event, HostRecord, Name, Notification, NotificationPage,
+    AuditEntry, AuditPage, AuditQuery, Captured, ContentHash, Event, HostRecord, Name, NotificationPage,
     NotificationQuery, Noun, PAGE_PERFDATA, PairStatus, Pause, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
-    Trace,
 };
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
@@ -51,6 +50,7 @@ struct Inner {
     key_uses: BTreeMap<Name, Timestamp>,
     audit: BTreeMap<RunId, AuditEntry>,
     actions: actions::Kept,
+    requests: BTreeMap<ContentHash, OnceRecord>,
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
@@ -187,7 +187,7 @@ impl Inner {
                 pair.open.remove(&result.id);
                 pair.move_forward(until);
                 if let Some(status) = status {
-                    pair.status = Some(*status);
+                    pair.status = Some(Arc::unwrap_or_clone(status));
                 }
                 self.saved.push(result.id);
                 self.results.insert(result.id, *result);
@@ -204,7 +204,7 @@ impl Inner {
                 Written::Done
             }
             Write::SetStatus { host, task, status } => {
-                self.pair_mut(&host, Some(&task)).status = Some(*status);
+                self.pair_mut(&host, Some(&task)).status = Some(Arc::unwrap_or_clone(status));
                 Written::Done
             }
             Write::SetHost { host, record } => {
@@ -252,6 +252,21 @@ impl Inner {
             }
             Write::ForgetPair { host, task } => {
                 self.pairs.remove(&(host, Some(task)));
+                Written::Done
+            }
+            Write::Remember(record) => {
+                self.requests.insert(record.key.clone(), record);
+                Written::Done
+            }
+            Write::ForgetRequest(key) => {
+                self.requests.remove(&key);
+                Written::Done
+            }
+            Write::ForgetRequests { before, most } => {
+                let mut kept: Vec<_> = self.requests.values().filter(|record| record.at >= before).cloned().collect();
+                kept.sort_by_key(|record| std::cmp::Reverse(record.at));
+                kept.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+                self.requests = kept.into_iter().map(|record| (record.key.clone(), record)).collect();
                 Written::Done
             }
         }
@@ -348,6 +363,9 @@ impl Store for MemoryStore {
                     DefinitionChange::PutBlob(blob) => drop(inner.blobs.insert(blob.sha256, blob.bytes)),
                     DefinitionChange::RemoveBlob(sha256) => drop(inner.blobs.remove(&sha256)),
                     DefinitionChange::Audit(entry) => drop(inner.audit.insert(entry.id, *entry)),
+                    DefinitionChange::Remember(record) => {
+                        drop(inner.requests.insert(record.key.clone(), record));
+                    }
                 }
             }
             inner.revision += 1;
@@ -360,11 +378,16 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(found)))
     }
 
-    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
+        let found = self.opened().map(|inner| inner.requests.get(&key).cloned());
+        Box::pin(std::future::ready(found))
+    }
+
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
         Box::pin(async move {
             let delays = self.opened()?.faults.delays();
             pass(delays.before).await;
-            let written = self.inner().commit(writes)?;
+            let written = self.inner().commit(batch.iter().flat_map(|writes| writes.iter().cloned()).collect())?;
             pass(delays.after).await;
             Ok(written)
         })
@@ -408,7 +431,7 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(self.inner().actions.page(&query))))
     }
 
-    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<(Trace, Vec<Notification>)>, StoreError>> {
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<Traced>, StoreError>> {
         Box::pin(std::future::ready(Ok(self.inner().actions.trace(result))))
     }
 

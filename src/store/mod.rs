@@ -5,9 +5,11 @@
 pub mod conformance;
 pub mod error;
 pub mod memory;
+pub mod once;
 pub mod sqlite;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -19,6 +21,7 @@ use crate::model::{
     ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trace, Trigger,
 };
 pub use error::StoreError;
+pub use once::{CameTo, ChangedOne, Changes, OnceRecord};
 
 /// A definition as it is kept: its document as JSON, its secrets apart and sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum DefinitionChange {
     RemoveBlob(ContentHash),
     /// Tell the audit of it.
     Audit(Box<AuditEntry>),
+    /// Remember the request that asked for all this, as `Write::Remember` does.
+    Remember(OnceRecord),
 }
 
 /// Bytes that a definition speaks of.
@@ -141,7 +146,7 @@ pub enum Write {
         /// The Result.
         result: Box<RunResult>,
         /// The pair's status with this Result in it; none for a run of a pair that is not linked.
-        status: Option<Box<PairStatus>>,
+        status: Option<Arc<PairStatus>>,
         /// The instant it settles, when it was not claimed before.
         until: Option<Timestamp>,
     },
@@ -169,7 +174,7 @@ pub enum Write {
         /// The task.
         task: Name,
         /// The pair's status.
-        status: Box<PairStatus>,
+        status: Arc<PairStatus>,
     },
     /// Keeps how a host stands, replacing what was there. Answered by `Done`.
     SetHost {
@@ -207,6 +212,17 @@ pub enum Write {
         host: Name,
         /// The task.
         task: Name,
+    },
+    /// Remembers a request that is to be done once, replacing what was remembered under its key. Answered by `Done`.
+    Remember(OnceRecord),
+    /// Forgets the request with this key. Answered by `Done`.
+    ForgetRequest(ContentHash),
+    /// Forgets requests of before an instant, and of the others the oldest beyond so many. Answered by `Done`.
+    ForgetRequests {
+        /// Those of this instant are kept.
+        before: Timestamp,
+        /// So many are kept.
+        most: u64,
     },
 }
 
@@ -253,6 +269,18 @@ pub struct StoreCounts {
     pub bytes: Option<u64>,
 }
 
+/// Where writes wait, for a store that takes them as soon as it has done those before.
+pub trait Source: Send + Sync {
+    /// The next batch, for one transaction: writes of many, oldest first. Empty when nothing waits.
+    fn next(&self) -> Vec<Arc<[Write]>>;
+
+    /// That batch is on disk; one answer for each write.
+    fn done(&self, written: Vec<Written>);
+}
+
+/// What every Action came to for a Result, and the notifications that it names as they are now.
+pub type Traced = (Trace, Vec<Notification>);
+
 /// Keeps everything. Every call is safe to repeat; a call that answers `Ok` is on disk.
 pub trait Store: Send + Sync {
     /// `sqlite`, …
@@ -272,8 +300,30 @@ pub trait Store: Send + Sync {
     /// The bytes with this hash, as they were put; none if they are not kept.
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;
 
-    /// Commits writes in one transaction, in order; one answer for each. On an error none of them is done.
-    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;
+    /// The request that is remembered under this key.
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>>;
+
+    /// Commits writes of many in one transaction, in order; one answer for each write. On an error none of them is done.
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;
+
+    /// Commits what a source gives, a transaction a batch, until nothing waits there or others wait for the store. An
+    /// error is that of the batch taken last, of which nothing is done.
+    fn commit_from(&self, source: Arc<dyn Source>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            loop {
+                let batch = source.next();
+                if batch.is_empty() {
+                    return Ok(());
+                }
+                source.done(self.commit_all(batch).await?);
+            }
+        })
+    }
+
+    /// Commits writes in one transaction, as [`Self::commit_all`] does.
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        self.commit_all(vec![writes.into()])
+    }
 
     /// One Result, whole.
     fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>>;
@@ -291,7 +341,7 @@ pub trait Store: Send + Sync {
     fn notifications(&self, query: NotificationQuery) -> BoxFuture<'_, Result<NotificationPage, StoreError>>;
 
     /// What every Action came to for a Result, and the notifications that it names as they are now.
-    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<(Trace, Vec<Notification>)>, StoreError>>;
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<Traced>, StoreError>>;
 
     /// Sees to it that nothing of a definition that was replaced or removed is left in the store's files.
     fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -109,8 +109,71 @@ fn what_is_started_and_cancelled_is_told() {
     let executed = &entries(&service, "verb=exec")[0];
     assert_eq!((&executed["run"], &executed["noun"], &executed["host"]), (&exec, &Value::Null, &json!("web1")));
     assert!(!executed.to_string().contains("secret-words"));
-    let cancelled = until("the cancel is told", || entries(&service, "verb=cancel").pop());
+    // It was told before it was done.
+    let cancelled = &entries(&service, "verb=cancel")[0];
     assert_eq!((&cancelled["run"], &cancelled["host"]), (&run, &json!("web1")));
+}
+
+#[test]
+fn an_acknowledgement_is_told_with_what_it_changes() {
+    let (sshd, mut service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    service.add_task("bad", "web1", json!({"command": "false"}), None);
+    assert_eq!(service.run("bad")["outcome"], "PROBLEM");
+    service.send("POST", "status/web1/bad/ack", &json!({"comment": "canary-19"})).expect(200);
+    service.end("KILL");
+    service.restart();
+    let status = until("its status is back", || {
+        let answer = service.call("GET", "/api/v1/status/web1/bad", &[], None);
+        (answer.status == 200).then(|| answer.json())
+    });
+    assert_eq!(status["acknowledged"], true);
+    let told = entries(&service, "verb=ack");
+    assert_eq!((told.len(), &told[0]["name"], &told[0]["host"]), (1, &json!("bad"), &json!("web1")));
+    assert!(!told[0].to_string().contains("canary"), "{}", told[0]);
+    service.call("DELETE", "/api/v1/status/web1/bad/ack", &[], None).expect(204);
+    assert_eq!(entries(&service, "verb=unack").len(), 1);
+}
+
+#[test]
+fn calls_that_a_key_may_not_make_are_told_together() {
+    let mut service = Service::start();
+    service.send("POST", "hosts", &json!({"name": "db1"})).expect(201);
+    let make = |document: Value| service.send("POST", "keys", &document).expect(201).json()["key"].clone();
+    let viewer = make(json!({"name": "viewer", "role": "viewer"}));
+    let web = make(json!({"name": "web", "role": "admin", "selector": "role=web"}));
+    let refused = |key: &Value, method: &str, path: &str, body: Option<&[u8]>| {
+        let headers = [("X-Api-Key", key.as_str().unwrap()), ("X-Request-Id", "by-hand-2")];
+        request(&service.address, method, &format!("/api/v1/{path}"), &headers, body).expect(403);
+    };
+    for _ in 0..20 {
+        refused(&viewer, "POST", "hosts", Some(b"{\"name\": \"canary-20\"}"));
+        refused(&web, "DELETE", "hosts/db1", None);
+    }
+    refused(&viewer, "DELETE", "hosts/db1", None);
+    refused(&web, "GET", "status/db1", None);
+    let told = until("each kind is told", || Some(entries(&service, "verb=call")).filter(|told| told.len() >= 4));
+    let of = |by: &str, call: &str| {
+        let found = told.iter().find(|entry| entry["by"] == by && entry["call"] == call);
+        found.unwrap_or_else(|| panic!("{call} by {by} is not told in {told:?}")).clone()
+    };
+    of("viewer", "DELETE /api/v1/hosts/{name}");
+    assert_eq!(of("web", "GET /api/v1/status/{host}")["host"], "db1");
+    let delete = of("web", "DELETE /api/v1/hosts/{name}");
+    assert_eq!((&delete["noun"], &delete["name"]), (&json!("host"), &json!("db1")));
+    assert_eq!((&delete["outcome"], &delete["address"]), (&json!("refused"), &json!("127.0.0.1")));
+    assert_eq!((&delete["request"], &delete["count"]), (&json!("by-hand-2"), &json!(1)));
+    let cli = service.cli(&["audit", "--verb", "call"]);
+    let said = String::from_utf8_lossy(&cli.stdout).into_owned();
+    assert!(said.contains("POST /api/v1/hosts") && said.contains("refused"), "{said}");
+
+    assert_eq!(service.end("TERM"), Some(0));
+    service.restart();
+    let told = entries(&service, "verb=call");
+    let counts: u64 = told.iter().map(|entry| entry["count"].as_u64().unwrap()).sum();
+    assert_eq!(counts, 42, "none is left out");
+    assert!(told.len() <= 12, "{told:?}");
+    assert!(!json!(told).to_string().contains("canary"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::support::http::{Answer, send_raw};
 use crate::support::service::Service;
 
 /// What a refusal may take on a busy machine. A reader whose time grows with the square of a bomb takes minutes.
-const IN_TIME: Duration = Duration::from_secs(25);
+const IN_TIME: Duration = Duration::from_secs(50);
 /// Memory above that of the service at rest, in KiB, while a document of 1 MiB is refused.
 const OF_A_DOCUMENT: u64 = 160 * 1024;
 /// The same for one of 64 MiB: its bytes, and the 2,000,000 values that a document may hold.

@@ -65,6 +65,30 @@ fn run_shows_the_output_apart_and_answers_by_its_exit_code() {
 }
 
 #[test]
+fn the_status_of_a_host_says_what_keeps_its_tasks_from_being_told_of() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    service.add_task("bad", "web1", json!({"command": "exit 3"}), None);
+    service.run("bad");
+    let quiet = service.cli(&["status", "web1"]);
+    assert!(!err(&quiet).contains("paused"), "{}", err(&quiet));
+    good(service.cli(&["ack", "web1", "bad", "-m", "known"]));
+    good(service.cli(&["downtime", "web1", "--for", "2h", "-m", "moving"]));
+    good(service.cli(&["pause"]));
+    for arguments in [&["status"][..], &["status", "web1"]] {
+        let shown = service.cli(arguments);
+        let row = out(&shown).lines().find(|line| line.contains("bad")).unwrap().to_owned();
+        assert!(row.ends_with("ack downtime"), "{row}");
+        assert!(err(&shown).contains("Alf is paused since"), "{arguments:?}: {}", err(&shown));
+    }
+    let pair = service.cli(&["status", "web1", "bad"]);
+    assert!(out(&pair).contains(": known") && out(&pair).contains("ack downtime"), "{}", out(&pair));
+    assert!(err(&pair).contains("Alf is paused since"), "{}", err(&pair));
+    let own = good(service.cli(&["status", "web1"]));
+    assert!(own.lines().any(|line| line.starts_with("in downtime") && line.ends_with("yes")), "{own}");
+}
+
+#[test]
 fn definitions_come_from_files_in_any_format() {
     let service = Service::start();
     let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,12 @@
 //! The fine print of HTTP: methods, conditions, ids, headers, large bodies, raw output, errors in both formats.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::support::http::{Answer, request};
+use crate::support::http::{Answer, request, send_raw};
 use crate::support::service::Service;
 use crate::support::sshd::Sshd;
 
@@ -168,4 +172,54 @@ fn output_is_served_byte_by_byte_and_runs_have_one_place_at_a_time() {
     assert_eq!((&rows["total"], rows["items"][0]["last"].as_array().unwrap().len()), (&json!(1), 1), "{rows}");
     assert_eq!(service.get("status?state=PENDING")["total"], 0);
     service.call("GET", "/api/v1/status/web1/none", &[], None).expect(404);
+}
+
+#[test]
+fn what_may_mean_one_thing_or_the_other_is_not_guessed() {
+    let service = Service::start();
+    service.send("POST", "hosts", &json!({"name": "h"})).expect(201);
+    let tag = service.call("GET", "/api/v1/hosts/h", &[], None).header("etag").unwrap().to_owned();
+    let json = ("Content-Type", "application/json");
+    for twice in [("Content-Type", "application/xml"), ("Authorization", "Bearer alf_other")] {
+        let told = service.call("PUT", "/api/v1/hosts/h", &[json, twice], Some(b"{}")).expect(400).text();
+        assert!(told.contains(&format!("the header {} is given twice", twice.0)), "{told}");
+    }
+    // A condition that cannot be read is not one that is not there.
+    for name in ["If-Match", "If-None-Match", "Accept"] {
+        let told = service.call("PUT", "/api/v1/hosts/h", &[json, (name, "\"ä\"")], Some(b"{}")).expect(400).text();
+        assert!(told.contains(name), "{told}");
+    }
+    let other = ("If-Match", "\"other\"");
+    service.call("PATCH", "/api/v1/hosts/h", &[other], Some(b"{\"port\": 23}")).expect(412);
+    service.call("PATCH", "/api/v1/hosts/h", &[other, ("If-Match", &tag)], Some(b"{\"port\": 23}")).expect(200);
+    let coded = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")];
+    service.call("PUT", "/api/v1/hosts/h", &coded, Some(b"{}")).expect(415);
+    for query in ["q=%zz", "q=%", "q=%ff", "%C3=1"] {
+        let told = service.call("GET", &format!("/api/v1/hosts?{query}"), &[], None).expect(400).text();
+        assert!(told.contains("hexadecimal"), "{told}");
+    }
+    let chunks = format!(
+        "PUT /api/v1/hosts/h HTTP/1.1\r\nHost: a\r\nX-Api-Key: {}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n",
+        service.key
+    );
+    let told = send_raw(&service.address, chunks.as_bytes()).expect(400).text();
+    assert!(told.contains("chunks") && told.matches("urn:alf:problem").count() == 1, "{told}");
+}
+
+#[test]
+fn a_stream_has_no_length_and_ends_with_the_connection_where_chunks_are_not_known() {
+    let mut service = Service::start();
+    let head = service.call("HEAD", "/api/v1/events", &[], None).expect(200);
+    assert_eq!((head.header("content-length"), head.header("content-type")), (None, Some("text/event-stream")));
+    let mut stream = TcpStream::connect(&service.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let asked = format!("GET /api/v1/events HTTP/1.0\r\nConnection: keep-alive\r\nX-Api-Key: {}\r\n\r\n", service.key);
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let head: Vec<String> = lines.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+    assert!(head[0].ends_with(" 200 OK"), "{head:?}");
+    assert!(!head.iter().any(|line| line.contains("chunked") || line.starts_with("content-length")), "{head:?}");
+    assert_eq!(lines.next().unwrap().unwrap(), "retry: 1000");
+    assert_eq!(service.end("TERM"), Some(0));
+    assert_eq!(lines.map(Result::unwrap).filter(|line| !line.is_empty()).count(), 0);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::support::http::{Answer, request, send_raw};
+use crate::support::http::{Answer, answers, request, send_raw};
 use crate::support::service::{Service, until};
 use crate::support::sshd::Sshd;
 
@@ -83,6 +83,25 @@ fn every_refusal_is_a_problem_with_an_id_also_where_no_request_came_about() {
         let begin: String = sent.chars().take(60).collect();
         assert_eq!(answer.status, status, "{begin}: {}", answer.text());
         is_safe(&answer);
+    }
+    // The same behind requests that were answered, whether it comes with them or after their answers.
+    let good = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (bad, status) in [("no request\r\n\r\n".to_owned(), 400), (get("/", &fields(400 * 1024)), 431)] {
+        for together in [true, false] {
+            let mut stream = connect(&service);
+            let mut first = vec![0; 12];
+            if together {
+                stream.write_all(format!("{good}{good}{bad}").as_bytes()).unwrap();
+            } else {
+                stream.write_all(format!("{good}{good}").as_bytes()).unwrap();
+                stream.read_exact(&mut first).unwrap();
+                let _ = stream.write_all(bad.as_bytes());
+            }
+            let answers = answers(stream, if together { Vec::new() } else { first });
+            let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+            assert_eq!(statuses, [200, 200, status]);
+            answers.iter().for_each(is_safe);
+        }
     }
     let key = ("X-Api-Key", service.key.as_str());
     for (method, path, status) in [

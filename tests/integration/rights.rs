@@ -1,139 +1,34 @@
-//! Who may do what: the whole URL tree, called with every kind of key.
+//! Keys: what those for some hosts may do, how they end, how lost ones are replaced. `rights_walk.rs` tries every call.
 
 use std::net::TcpListener;
 
-use alf::http::auth::Operation;
-use alf::http::route::{Hosts, Served};
-use alf::http::routes;
-use alf::model::Role;
 use serde_json::{Value, json};
 
 use crate::support::http::{Answer, request};
 use crate::support::service::Service;
 
-/// The id of no run.
-const NOWHERE: &str = "01a20867-2305-7000-a80f-36c3e8703ee2";
-
 /// Makes a key and answers it.
-fn key(service: &Service, document: &Value) -> String {
+pub(crate) fn key(service: &Service, document: &Value) -> String {
     service.send("POST", "keys", document).expect(201).json()["key"].as_str().unwrap().to_owned()
 }
 
-fn call(service: &Service, key: &str, method: &str, path: &str, body: &Value) -> Answer {
+pub(crate) fn call(service: &Service, key: &str, method: &str, path: &str, body: &Value) -> Answer {
     let body = matches!(method, "POST" | "PUT" | "PATCH").then(|| body.to_string());
     let headers = [("X-Api-Key", key), ("Content-Type", "application/json")];
     let headers = if key.is_empty() { &headers[1..] } else { &headers[..] };
     request(&service.address, method, path, headers, body.as_deref().map(str::as_bytes))
 }
 
-/// Every method of every path.
-fn every() -> Vec<(String, Served)> {
-    let of = |at: alf::http::route::At| {
-        let path = at.path();
-        at.methods.into_iter().map(move |served| (path.clone(), served))
-    };
-    let all: Vec<_> = routes().into_iter().flat_map(of).collect();
-    assert!(all.len() > 60, "this is no walk through the whole tree");
-    all
-}
-
-/// The path with its variable parts filled in.
-#[track_caller]
-fn filled(path: &str, parts: &[(&str, &str)]) -> String {
-    let filled = parts.iter().fold(path.to_owned(), |path, (part, text)| path.replace(&format!("{{{part}}}"), text));
-    assert!(!filled.contains('{'), "{path}: this test does not know what to put there");
-    filled
-}
-
-#[test]
-fn every_call_of_the_tree_has_its_role_and_lets_in_nobody_below_it() {
-    let service = Service::start();
-    let expired = json!({"name": "expired", "role": "admin", "expires_at": "2020-01-01T00:00:00Z"});
-    let of = |name: &str, role: &str, exec: bool| key(&service, &json!({"name": name, "role": role, "exec": exec}));
-    let nobody = [(String::new(), "no key"), (key(&service, &expired), "an expired key")];
-    let keys = [
-        (of("viewer", "viewer", false), Role::Viewer, false),
-        (of("operator", "operator", false), Role::Operator, false),
-        (of("runner", "operator", true), Role::Operator, true),
-        (service.key.clone(), Role::Admin, true),
-    ];
-    for (path, served) in every() {
-        let operation = served.endpoint.operation;
-        // An event stream goes on and on; its head tells who may have it.
-        let method = if operation == Operation::Follow { "HEAD" } else { served.method.as_str() };
-        let parts = [("host", "none"), ("task", "none"), ("name", "none"), ("id", NOWHERE)];
-        let url = filled(&path, &parts);
-        for (key, words) in &nobody {
-            let status = call(&service, key, method, &url, &json!({})).status;
-            assert_eq!(status == 401, operation.least_role().is_some(), "{method} {path} with {words}: {status}");
-        }
-        for (key, role, exec) in &keys {
-            let may =
-                operation.least_role().is_none_or(|least| *role >= least) && (*exec || operation != Operation::Exec);
-            let status = call(&service, key, method, &url, &json!({})).status;
-            assert_eq!(![401, 403].contains(&status), may, "{method} {path} as {role}: {status}");
-            assert!(status < 500, "{method} {path} as {role}: {status}");
-        }
-    }
-    let told = call(&service, &nobody[1].0, "GET", "/api/v1/hosts", &json!({})).expect(401).text();
-    assert!(told.contains("expired at 2020-01-01T00:00:00.000Z"), "{told}");
-}
-
-/// What a key that is for other hosts comes to.
-enum Foreign {
-    /// It is refused.
-    Refused(Value),
-    /// It sees all but what is of the other hosts.
-    Filtered,
-    /// It is served: this concerns no host.
-    Shown,
-    /// It hears nothing of the other hosts: a stream without an end, which `events.rs` listens to.
-    Stream,
-}
-
-/// What is known of the calls whose handlers go by the rights themselves.
-#[track_caller]
-fn foreign(method: &str, path: &str) -> Foreign {
-    let path = path.trim_start_matches("/api/v1");
-    match (method, path) {
-        ("GET", "/events") => Foreign::Stream,
-        ("GET", "/runs" | "/results" | "/status" | "/status/summary" | "/health/actors") => Foreign::Filtered,
-        ("GET" | "DELETE", "/runs/{id}")
-        | ("GET", "/runs/{id}/output" | "/results/{id}" | "/results/{id}/stdout" | "/results/{id}/stderr")
-        | (
-            "GET" | "PUT" | "PATCH" | "DELETE",
-            "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}" | "/downtimes/{name}" | "/actions/{name}",
-        ) => Foreign::Refused(json!({})),
-        ("POST", "/hosts") => Foreign::Refused(json!({"name": "db9", "labels": {"role": "db"}})),
-        ("POST", "/host-tasks") => Foreign::Refused(json!({"name": "l", "task": "t", "host": "db1"})),
-        ("POST", "/task-schedules") => {
-            Foreign::Refused(json!({"name": "l", "task": "t", "cron": "@daily", "host": "db1"}))
-        }
-        ("POST", "/downtimes") => {
-            Foreign::Refused(json!({"name": "l", "host": "db1", "cron": "@daily", "duration": "1h"}))
-        }
-        ("POST", "/actions") => {
-            Foreign::Refused(json!({"name": "l", "when": {"hosts": ["web1", "db1"]}, "then": {"run": "t"}}))
-        }
-        ("POST", "/tasks/{task}/run") => Foreign::Refused(json!({"selector": "role=db"})),
-        ("POST", "/apply") => Foreign::Refused(json!({"hosts": [{"name": "db1", "port": 23}]})),
-        ("POST", "/exec") => Foreign::Refused(json!({"selector": "role=db", "command": "true"})),
-        ("GET", path) if path.ends_with("/{name}") => Foreign::Shown,
-        ("GET", path) if path.rfind('/') == Some(0) => Foreign::Filtered,
-        _ => panic!("{method} {path}: this test does not know what a key for other hosts comes to there"),
-    }
-}
-
 /// Two hosts with the same task each; nobody answers at either.
-struct TwoHosts {
-    service: Service,
+pub(crate) struct TwoHosts {
+    pub(crate) service: Service,
     /// Of an ended run on `db1`.
-    result: String,
+    pub(crate) result: String,
     _listeners: [TcpListener; 2],
 }
 
 impl TwoHosts {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let service = Service::start();
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         service.send("PUT", "credentials/c", &json!({"user": "u", "password": "p"})).expect(201);
@@ -156,7 +51,7 @@ impl TwoHosts {
     }
 
     /// Begins a run, which waits for its host to answer.
-    fn run(&self, host: &str) -> String {
+    pub(crate) fn run(&self, host: &str) -> String {
         let run = self.service.send("POST", &format!("hosts/{host}/tasks/t/run"), &json!({})).expect(202).json();
         run["run"].as_str().unwrap().to_owned()
     }
@@ -170,55 +65,6 @@ impl TwoHosts {
             (found.status == 200).then(|| run.clone())
         })
     }
-}
-
-#[test]
-fn a_key_for_some_hosts_reaches_no_other_one_by_any_call() {
-    let hosts = TwoHosts::start();
-    let service = &hosts.service;
-    let web = key(service, &json!({"name": "web", "role": "admin", "selector": "role=web"}));
-    let running = hosts.run("db1");
-    for (path, served) in every() {
-        let method = served.method.as_str();
-        let name = match path.trim_start_matches("/api/v1/").split('/').next().unwrap() {
-            "hosts" => "db1",
-            "host-tasks" => "t@db1",
-            "task-schedules" => "daily-db1",
-            "downtimes" => "nightly-db1",
-            "actions" => "repair-db1",
-            "tasks" => "t",
-            "credentials" => "c",
-            "keys" => "admin",
-            _ => "none",
-        };
-        let id = if path.contains("/runs/") { &running } else { &hosts.result };
-        let url = filled(&path, &[("host", "db1"), ("task", "t"), ("name", name), ("id", id)]);
-        let refused = |body: &Value| {
-            let answer = call(service, &web, method, &url, body);
-            assert_eq!(answer.status, 403, "{method} {url}: {}", answer.text());
-            assert!(answer.text().contains("role=web"), "{method} {url} does not say why: {}", answer.text());
-        };
-        match served.endpoint.hosts {
-            Hosts::All => refused(&json!({})),
-            Hosts::Named => {
-                assert!(path.contains("{host}"), "{path} names no host");
-                refused(&json!({}));
-            }
-            Hosts::None => assert_ne!(call(service, &web, method, &url, &json!({})).status, 403, "{method} {url}"),
-            Hosts::Covered => match foreign(method, &path) {
-                Foreign::Refused(body) => refused(&body),
-                Foreign::Stream => {}
-                Foreign::Shown => assert!([200, 404].contains(&call(service, &web, method, &url, &json!({})).status)),
-                Foreign::Filtered => {
-                    let text = call(service, &web, method, &url, &json!({})).expect(200).text();
-                    assert!(!text.contains("db1"), "{method} {url}: {text}");
-                }
-            },
-        }
-    }
-    let kept = service.get("hosts/db1");
-    assert_eq!(kept["version"], 1, "nothing of it came to anything");
-    assert_eq!(service.get("host-tasks")["total"], 2);
 }
 
 #[test]
@@ -271,6 +117,21 @@ fn a_key_for_some_hosts_works_on_those_and_follows_their_labels() {
     ask("POST", "task-schedules", json!({"name": "s", "task": "t", "cron": "@daily"})).expect(403);
     ask("PUT", "tasks/t", json!({"command": "false"})).expect(403);
     ask("DELETE", "hosts/web2?cascade=true", Value::Null).expect(204);
+
+    // Credentials and secrets only where hosts of its own name them already.
+    service.send("PUT", "credentials/dbs", &json!({"user": "u", "password": "p"})).expect(201);
+    service.send("PATCH", "hosts/db1", &json!({"credential": "dbs"})).expect(200);
+    let web3 = |credential: &str| json!({"name": "web3", "labels": {"role": "web"}, "credential": credential});
+    for (method, path, body) in [
+        ("POST", "hosts", web3("dbs")),
+        ("PATCH", "hosts/web1", json!({"credential": "dbs"})),
+        ("POST", "apply", json!({"hosts": [web3("dbs")]})),
+    ] {
+        let told = ask(method, path, body).expect(403).text();
+        assert!(told.contains("it may only name what one of these, or a link that names one, names already"), "{told}");
+    }
+    ask("POST", "hosts", web3("c")).expect(201);
+    ask("DELETE", "hosts/web3", Value::Null).expect(204);
 
     // Labels change, and with them who may touch the host: at once.
     service.send("PATCH", "hosts/db1", &json!({"labels": {"role": "web"}})).expect(200);

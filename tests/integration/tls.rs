@@ -80,6 +80,34 @@ fn the_command_line_knows_its_own_service_and_others_by_their_ca() {
 }
 
 #[test]
+fn an_ipv6_address_in_the_url_is_what_the_certificate_must_be_for() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("left out: there is no IPv6 loopback here");
+        return;
+    }
+    let authority = Authority::new();
+    for (issued, code) in [("::1", 0), ("::2", 5), ("ipv6.invalid", 5)] {
+        authority.issue(issued);
+        let settings = authority.settings();
+        let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        settings.push(("ALF_HTTP__LISTEN", "[::1]:0"));
+        let service = Service::start_with(&settings);
+        assert!(service.address.starts_with("[::1]:"), "{}", service.first_line);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let mut command = alf(elsewhere.path());
+        command.env("ALF_URL", format!("https://{}", service.address)).env("ALF_API_KEY", &service.key);
+        let listed = command.env("ALF_CA_FILE", authority.ca()).args(["host", "list"]).output().unwrap();
+        assert_eq!(listed.status.code(), Some(code), "{issued}: {}", said(&listed));
+        assert!(code == 0 || said(&listed).contains("another name"), "{}", said(&listed));
+        // The local service is known by its certificate, whatever that is for.
+        let local = service.cli(&["host", "list"]);
+        assert!(local.status.success(), "{}", said(&local));
+    }
+    let plain = Service::start_with(&[("ALF_HTTP__LISTEN", "[::1]:0")]);
+    assert!(plain.cli(&["host", "list"]).status.success(), "{}", plain.first_line);
+}
+
+#[test]
 fn sighup_exchanges_the_certificate_and_a_bad_one_changes_nothing() {
     let authority = Authority::new();
     let service = start(&authority);

@@ -1,7 +1,13 @@
 //! How the linked pairs stand, read where they are: of ten thousand of them a page shows a hundred.
 
-use super::{Board, Pair};
-use crate::model::{Name, Outcome, PairStanding, State, StatusRow, Timestamp};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use super::{Board, Inner, Pair};
+use crate::model::{Ack, Name, Outcome, PairStanding, State, StatusRow, Timestamp};
+
+/// How all linked pairs stand. In the order of host and task.
+#[derive(Debug, Clone, Copy)]
+pub struct Standings<'a>(&'a Inner);
 
 /// A linked pair as it stands on the board.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +20,10 @@ pub struct Standing<'a> {
 }
 
 impl Standing<'_> {
+    fn is_linked(&self) -> bool {
+        self.pair.linked
+    }
+
     /// How bad it is; none: never run.
     pub fn state(&self) -> Option<State> {
         self.pair.status.state
@@ -30,17 +40,40 @@ impl Standing<'_> {
     }
 }
 
+impl<'a> Standings<'a> {
+    /// How many there are.
+    pub fn count(self) -> usize {
+        self.0.linked_count
+    }
+
+    /// All those of the hosts that are wanted.
+    pub fn of(self, wanted: impl Fn(&Name) -> bool) -> impl Iterator<Item = Standing<'a>> {
+        let wanted = self.0.pairs.iter().filter(move |(host, _)| wanted(host));
+        let all = wanted.flat_map(|(host, tasks)| tasks.iter().map(move |(task, pair)| Standing { host, task, pair }));
+        all.filter(Standing::is_linked)
+    }
+
+    /// Those that come after a host and a task, which need not be there.
+    pub fn behind(self, host: &str, task: &str) -> impl Iterator<Item = Standing<'a>> {
+        let hosts = self.0.pairs.range::<str, _>((Included(host), Unbounded));
+        let all = hosts.flat_map(move |(name, tasks)| {
+            let from = if name.as_str() == host { Excluded(task) } else { Unbounded };
+            tasks.range::<str, _>((from, Unbounded)).map(move |(task, pair)| Standing { host: name, task, pair })
+        });
+        all.filter(Standing::is_linked)
+    }
+}
+
 impl Board {
-    /// Lets somebody read how all linked pairs stand, by host and task. Nothing on the board changes meanwhile.
-    pub fn with_status<R>(&self, read: impl FnOnce(&mut dyn Iterator<Item = Standing<'_>>) -> R) -> R {
-        let inner = self.read();
-        read(&mut inner.linked().map(|(host, task, pair)| Standing { host, task, pair }))
+    /// Lets somebody read how all linked pairs stand. Nothing on the board changes meanwhile.
+    pub fn with_status<R>(&self, read: impl FnOnce(Standings<'_>) -> R) -> R {
+        read(Standings(&self.read()))
     }
 
     /// How one linked pair stands, as far as Actions look at it.
     pub(in crate::actors) fn standing(&self, host: &Name, task: &Name) -> Option<PairStanding> {
         let inner = self.read();
-        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| PairStanding::from(&pair.status))
+        inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| PairStanding::from(&*pair.status))
     }
 
     /// How one linked pair stands.
@@ -65,7 +98,7 @@ impl Pair {
             since: status.since,
             flapping: status.flapping,
             acknowledged: ack.is_some(),
-            ack: ack.cloned(),
+            ack: ack.map(|ack| Ack::clone(ack)),
             // The catalog knows.
             in_downtime: false,
             running: !self.running.is_empty(),
@@ -74,7 +107,7 @@ impl Pair {
             skipped_in_row: status.skipped_in_row,
             stale: status.stale,
             late: status.late.is_some(),
-            last: status.last.iter().take(last).collect(),
+            last: status.last.newest(last),
         }
     }
 }

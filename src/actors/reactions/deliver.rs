@@ -1,6 +1,8 @@
 //! Parcels on their way: tasks that are started, webhooks and e-mails that are sent; what could not be is tried again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
@@ -15,6 +17,7 @@ use crate::model::{
     Action, Catalog, Cause, Contact, Evaluated, Given, Host, Name, Notification, NotificationOutcome, Parcel,
     RunResult, Task, Tiding, Timestamp,
 };
+use crate::sinks::SinkStats;
 use crate::store::Write;
 
 /// Delivered at once.
@@ -45,19 +48,34 @@ pub struct Message {
 pub enum Handed {
     /// The receiver has it; in words.
     Over(String),
-    /// Not yet, for this reason: it may be tried again.
-    NotYet(String),
+    /// Not yet: it may be tried again.
+    NotYet {
+        /// Why.
+        why: String,
+        /// How long the receiver wants to be left alone.
+        after: Option<Duration>,
+    },
     /// It cannot be sent.
     Failed(String),
 }
 
 /// Takes things out of the house.
 pub trait Courier: Send + Sync {
+    /// Sees to it that there is a sink of metrics for each Action that is to have one; does nothing where the definitions
+    /// are those of the last time.
+    fn settle(&self, catalog: &Catalog);
+
     /// Takes what a run has measured to a sink of metrics; never waits.
     fn measure(&self, action: &Action, host: &Host, result: &RunResult);
 
     /// Takes a message to its receiver, in bounded time.
     fn deliver(&self, message: Message) -> BoxFuture<'static, Handed>;
+
+    /// How each sink of metrics stands.
+    fn sinks(&self) -> BTreeMap<Name, SinkStats>;
+
+    /// Ends the sinks: what they have not sent is on disk then.
+    fn close(&self) -> BoxFuture<'static, ()>;
 }
 
 /// What became of a parcel.
@@ -65,8 +83,8 @@ pub trait Courier: Send + Sync {
 pub(in crate::actors) enum Delivered {
     /// It has got there; for a run that is written with its claim.
     Done(String),
-    /// It is tried again.
-    NotYet(String),
+    /// It is tried again, not before this has passed.
+    NotYet(String, Option<Duration>),
     /// It never will.
     Failed(String),
 }
@@ -107,7 +125,9 @@ impl Reactions {
         let oldest = parcel.tidings.iter().map(|tiding| tiding.at).min().unwrap_or(parcel.due_at);
         let age = if parcel.on.is_some() { RUN_AGE } else { MESSAGE_AGE };
         let what = match what {
-            Delivered::NotYet(why) if now.get() - oldest.get() > age => Delivered::Failed(format!("given up: {why}")),
+            Delivered::NotYet(why, _) if now.get() - oldest.get() > age => {
+                Delivered::Failed(format!("given up: {why}"))
+            }
             what => what,
         };
         let counts = state.counts.entry(parcel.action.clone()).or_default();
@@ -123,8 +143,9 @@ impl Reactions {
                     "could not be delivered: {detail}");
                 (NotificationOutcome::Failed, detail)
             }
-            Delivered::NotYet(why) => {
-                let wait = RETRY.0.saturating_mul(1 << parcel.attempts.min(16)).min(RETRY.1);
+            Delivered::NotYet(why, after) => {
+                let after = after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
+                let wait = RETRY.0.saturating_mul(1 << parcel.attempts.min(16)).max(after).min(RETRY.1);
                 parcel.attempts += 1;
                 parcel.due_at = now.plus_millis(wait);
                 log::info!(action = parcel.action.as_str(), attempt = parcel.attempts, retry_in_ms = wait;
@@ -215,6 +236,6 @@ pub(in crate::actors) fn not_started(error: &AlfError) -> Delivered {
         AlfError::Disabled(_) | AlfError::NotFound(_) | AlfError::Denied(_) | AlfError::Invalid(_) => {
             Delivered::Failed(error.to_string())
         }
-        _ => Delivered::NotYet(error.to_string()),
+        _ => Delivered::NotYet(error.to_string(), None),
     }
 }

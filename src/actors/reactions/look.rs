@@ -54,13 +54,14 @@ impl Reactions {
         let around = Surroundings { catalog: &catalog, board: &parts.board, now: parts.clock.now().into() };
         let mut out = Evaluated { event: Some(facts.event.id), ..Evaluated::default() };
         let mut items = Vec::new();
+        let measure: Measure<'_> = &|action, host, result| courier.measure(action, host, result);
         let mut state = self.state();
         if let Some(host) = catalog.hosts.get(&facts.event.host) {
             let mut actions: Vec<_> = catalog.actions.values().filter(|action| action.enabled).collect();
             actions.sort_by(|one, other| one.meta.name.cmp(&other.meta.name));
             for action in actions {
                 let mut desk = Desk { action, around: &around, ids: &parts.ids, state: &mut state, out: &mut out };
-                items.push(look(&mut desk, courier, facts, host));
+                items.push(look(&mut desk, measure, facts, host));
             }
         }
         if facts.event.has_result && !items.is_empty() {
@@ -113,7 +114,7 @@ impl Reactions {
             let why = Some(format!("there is no host \"{}\" any more", facts.event.host));
             return TraceItem { why, ..item(action) };
         };
-        let mut item = look(&mut desk, &Nobody, facts, host);
+        let mut item = look(&mut desk, &|_, _, _| {}, facts, host);
         for told in &mut item.told {
             (told.notification, told.run) = (None, None);
         }
@@ -121,15 +122,8 @@ impl Reactions {
     }
 }
 
-/// Delivers nothing.
-struct Nobody;
-
-impl Courier for Nobody {
-    fn measure(&self, _: &Action, _: &Host, _: &RunResult) {}
-    fn deliver(&self, _: super::Message) -> futures_util::future::BoxFuture<'static, super::Handed> {
-        Box::pin(std::future::ready(super::Handed::Failed("nothing is sent".to_owned())))
-    }
-}
+/// Takes what a run has measured.
+type Measure<'a> = &'a dyn Fn(&Action, &Host, &RunResult);
 
 fn item(action: &Action) -> TraceItem {
     TraceItem {
@@ -141,7 +135,7 @@ fn item(action: &Action) -> TraceItem {
     }
 }
 
-fn look(desk: &mut Desk<'_>, courier: &dyn Courier, facts: &Facts, host: &Host) -> TraceItem {
+fn look(desk: &mut Desk<'_>, measure: Measure<'_>, facts: &Facts, host: &Host) -> TraceItem {
     let action = desk.action;
     let name = facts.event.task();
     let task = name.and_then(|name| desk.around.catalog.tasks.get(name)).map(Arc::as_ref);
@@ -159,7 +153,7 @@ fn look(desk: &mut Desk<'_>, courier: &dyn Courier, facts: &Facts, host: &Host) 
         match (tells, facts.result.as_deref()) {
             (Ok(_), Some(result)) => {
                 item.matched = true;
-                courier.measure(action, host, result);
+                measure(action, host, result);
             }
             (Ok(_), None) => item.why = Some("there is no Result to measure".to_owned()),
             (Err(why), _) => item.why = Some(why),

@@ -8,7 +8,7 @@ use crate::actors::apply::{Apply, ApplyItem};
 use crate::actors::catalog::{Draft, PutDone};
 use crate::actors::error::AlfError;
 use crate::actors::handle::{Applied, If};
-use crate::model::{AnyDefinition, KeyDocument, Noun, Reference, Rights, Role, SecretText};
+use crate::model::{AnyDefinition, KeyDocument, Noun, Rights, Role, SecretText};
 use crate::store::{DefinitionChange, Store as _, StoreError};
 
 /// What a document of lists asks for.
@@ -23,7 +23,8 @@ fn wanted(document: &str) -> Apply {
             items.push(ApplyItem { pointer: format!("/{field}/{index}"), draft });
         }
     }
-    Apply { items: Arc::new(items), nouns, prune: None, dry_run: false, rights: Rights::all(), origin: Arc::default() }
+    let (items, rights, origin) = (Arc::new(items), Rights::all(), Arc::default());
+    Apply { items, nouns, prune: None, dry_run: false, rights, origin, documents: false, once: None }
 }
 
 fn pruning(document: &str, selector: &str) -> Apply {
@@ -156,10 +157,13 @@ async fn what_a_document_leaves_out_goes_only_where_that_is_wanted() {
     assert!(alf.get(Noun::Task, "check").is_some(), "the document does not name tasks");
 
     // In use by what stays: refused, and told by whom.
-    let refused = apply(&alf, pruning(r#"{"hosts": [{"name": "gate"}]}"#, "*")).await.unwrap_err();
-    let AlfError::InUse { used, users } = &refused else { panic!("{refused:?}") };
-    assert_eq!(*used, Reference { noun: Noun::Host, name: name("web1") });
-    assert_eq!(users.iter().map(ToString::to_string).collect::<Vec<_>>(), ["host-task \"check@web1\""]);
+    let refused = apply(&alf, pruning(r#"{"hosts": [], "tasks": []}"#, "*")).await.unwrap_err();
+    let AlfError::LeftOutInUse(faults) = &refused else { panic!("{refused:?}") };
+    let told: Vec<(&str, &str)> = faults.iter().map(|fault| (&*fault.pointer, &*fault.detail)).collect();
+    let web1 = ("/hosts", "host \"web1\" is left out, but in use by host-task \"check@web1\"");
+    let users = r#"host-task "all", host-task "check@web1", task-schedule "check@often""#;
+    let check = ("/tasks", &*format!("task \"check\" is left out, but in use by {users}"));
+    assert_eq!(told, [web1, check], "the gate is used by nobody but web1");
     // Not when those who use it go as well, or use it no more.
     let all = r#"{"hosts": [{"name": "gate"}], "tasks": [{"name": "check", "command": "check"}], "host_tasks": []}"#;
     let done = apply(&alf, pruning(all, "*")).await.unwrap();
@@ -261,7 +265,7 @@ async fn a_key_for_some_hosts_changes_and_prunes_only_those() {
     ] {
         let wanted = Apply { prune: by(foreign).prune.filter(|_| foreign.contains("[]")), ..by(foreign) };
         let refused = apply(&alf, wanted).await;
-        assert!(matches!(refused, Err(AlfError::Denied(_) | AlfError::InUse { .. })), "{foreign}: {refused:?}");
+        assert!(matches!(refused, Err(AlfError::Denied(_) | AlfError::LeftOutInUse(_))), "{foreign}: {refused:?}");
     }
     assert!(alf.get(Noun::HostTask, "t@db1").is_some());
     alf.end().await;

@@ -94,7 +94,7 @@ async fn on_many_hosts_what_cannot_start_is_told_and_the_others_run() {
     let busy = alf.run("a", "check").await.unwrap();
     let selector = "role=web".parse().unwrap();
     let what = What::Task(name("check"));
-    let group = alf.handle.start_on_many(&selector, &Rights::all(), what.clone(), Arc::default()).await.unwrap();
+    let group = alf.handle.start_on_many(&selector, &Rights::all(), what.clone(), Arc::default(), None).await.unwrap();
     assert_eq!(group.runs.iter().map(|(host, _)| host.as_str()).collect::<Vec<_>>(), ["b"]);
     let refused = [(name("a"), AlfError::Overlap(busy)), (name("off"), AlfError::Disabled(name("off")))];
     assert_eq!(group.refused, refused);
@@ -103,7 +103,8 @@ async fn on_many_hosts_what_cannot_start_is_told_and_the_others_run() {
     let of_group = ResultQuery { group: Some(group.id), limit: 10, ..ResultQuery::default() };
     let found = alf.handle.results(of_group).await.unwrap();
     assert_eq!(found.items.iter().map(|result| result.id).collect::<Vec<_>>(), [*run]);
-    let nobody = alf.handle.start_on_many(&"role=none".parse().unwrap(), &Rights::all(), what, Arc::default()).await;
+    let nobody =
+        alf.handle.start_on_many(&"role=none".parse().unwrap(), &Rights::all(), what, Arc::default(), None).await;
     assert!(matches!(nobody, Err(AlfError::Invalid(faults)) if faults[0].pointer == "/selector"));
     alf.end().await;
 }

@@ -1,7 +1,9 @@
 //! The actors under paused time: the whole node on a store in memory and scripted hosts, and some of them alone.
 
+mod courier;
 mod support;
 
+mod actions;
 mod apply;
 mod asked;
 mod catalog;
@@ -11,6 +13,7 @@ mod host;
 mod host_key;
 mod load;
 mod node;
+mod once;
 mod rotation;
 mod secrets;
 mod standing;

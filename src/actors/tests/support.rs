@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::courier::FakeCourier;
 use crate::actors::catalog::{Draft, Precondition, PutDone};
 use crate::actors::error::AlfError;
 use crate::actors::handle::{AlfHandle, Order};
@@ -65,6 +66,7 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) store: MemoryStore,
     pub(super) hosts: FakeConnector,
+    pub(super) courier: FakeCourier,
     pub(super) max_in_flight: usize,
     pub(super) queue: usize,
     pub(super) idle_timeout: Option<Duration>,
@@ -87,6 +89,7 @@ impl World {
         Self {
             store: MemoryStore::new(),
             hosts: FakeConnector::new(clock.clone()),
+            courier: FakeCourier::default(),
             clock,
             max_in_flight: 1000,
             queue: 10_000,
@@ -104,7 +107,8 @@ impl World {
         let connector = Arc::new(self.hosts.clone());
         let leftovers = (Arc::downgrade(&store), Arc::downgrade(&connector));
         let connector: Arc<dyn Connector> = connector;
-        let parts = Parts { store, connector, vault: self.vault(), clock: self.clock.clone() };
+        let courier = Arc::new(self.courier.clone());
+        let parts = Parts { store, connector, courier, vault: self.vault(), clock: self.clock.clone() };
         let setup = Setup {
             node: name("here"),
             defaults: Defaults::default(),

@@ -3,6 +3,7 @@
 mod adding;
 mod exits;
 mod nouns;
+mod once;
 mod parsing;
 mod programs;
 mod reading;

@@ -126,8 +126,8 @@ async fn exec_sends_words_as_they_are() {
 
 #[actix_rt::test]
 async fn on_many_hosts_lines_are_prefixed_and_the_worst_counts() {
-    let ok = r#"{"id":"1","outcome":"OK","message":"fine","stdout":"a\nb","stderr":""}"#;
-    let bad = r#"{"id":"2","outcome":"PROBLEM","state":"CRITICAL","reason":"timeout","message":"slow","stdout":"","stderr":"e\n"}"#;
+    let ok = r#"{"id":"1","host":"web1","outcome":"OK","message":"fine","stdout":"a\nb","stderr":""}"#;
+    let bad = r#"{"id":"2","host":"web2","outcome":"PROBLEM","state":"CRITICAL","reason":"timeout","message":"slow","stdout":"","stderr":"e\n"}"#;
     let group = r#"{"group":"g","runs":[{"host":"web1","run":"00000000-0000-7000-8000-000000000001"},
         {"host":"web2","run":"00000000-0000-7000-8000-000000000002"}],"refused":[{"host":"web3","detail":"runs already"}]}"#;
     let server = FakeServer::start(vec![
@@ -143,7 +143,7 @@ async fn on_many_hosts_lines_are_prefixed_and_the_worst_counts() {
         "web2: e\n",
         "web2: PROBLEM, CRITICAL (timeout): slow\n",
         "web3: error: runs already\n",
-        "3 hosts: 1 OK, 2 not\n",
+        "3 hosts: 1 OK, 2 not: web2, web3\n",
     ] {
         assert!(done.stderr.contains(said), "{said}: {done:?}");
     }

@@ -28,7 +28,7 @@ fn pair(room: usize) -> (DuplexStream, Connection<DuplexStream>) {
 #[tokio::test(start_paused = true)]
 async fn the_head_of_a_further_request_must_come_in_time() {
     let (mut client, mut connection) = pair(1000);
-    drop(connection.line().begin());
+    drop(connection.line().begin(false));
     let dripping = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -58,7 +58,7 @@ async fn the_head_of_a_further_request_must_come_in_time() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_being_answered_may_take_its_time() {
     let (mut client, mut connection) = pair(1000);
-    let open = connection.line().begin();
+    let open = connection.line().begin(false);
     client.write_all(b"body").await.unwrap();
     let mut bytes = [0; 100];
     assert_eq!(connection.read(&mut bytes).await.unwrap(), 4);
@@ -70,7 +70,7 @@ async fn a_request_that_is_being_answered_may_take_its_time() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_take_its_answer_is_cut_off() {
     let (client, mut connection) = pair(1000);
-    let _open = connection.line().begin();
+    let _open = connection.line().begin(false);
     let started = Instant::now();
     let error = connection.write_all(&[b'x'; 5000]).await.unwrap_err();
     assert_eq!((error.kind(), started.elapsed().as_secs()), (io::ErrorKind::TimedOut, 60));
@@ -81,7 +81,7 @@ async fn who_does_not_take_its_answer_is_cut_off() {
 async fn drops_are_too_little_and_a_slow_line_is_enough() {
     for (each_second, expected) in [(100, Some(60)), (1000, None)] {
         let (mut client, mut connection) = pair(1000);
-        let _open = connection.line().begin();
+        let _open = connection.line().begin(false);
         let taking = async move {
             let mut bytes = vec![0; each_second];
             loop {
@@ -120,7 +120,7 @@ async fn a_bare_refusal_becomes_a_problem_and_what_comes_later_is_left_alone() {
 
     // An answer of ours may hold anything, also something that looks like that.
     let (mut client, mut connection) = pair(4000);
-    let _open = connection.line().begin();
+    let _open = connection.line().begin(false);
     connection.write_all(&bare).await.unwrap();
     let mut same = vec![0; bare.len()];
     client.read_exact(&mut same).await.unwrap();

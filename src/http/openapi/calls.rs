@@ -10,6 +10,7 @@ use super::super::health::Health;
 use super::super::host_key::TrustDocument;
 use super::super::live::EVENT_STREAM;
 use super::super::nouns::Served;
+use super::super::once::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use super::super::preview::Preview;
 use super::super::problem::Kind::{Conflict, NotFound, PreconditionFailed, Unavailable};
 use super::super::programs::FILE;
@@ -26,7 +27,10 @@ use crate::model::{
 };
 
 const CREATED: &[&str] = &["Location", "ETag"];
-const WHERE: &[&str] = &["Location"];
+const WHERE: &[&str] = &["Location", IDEMPOTENCY_REPLAYED];
+const DONE: &[&str] = &[IDEMPOTENCY_REPLAYED];
+/// What is done once is asked for with it.
+const ONCE: &[&str] = &[IDEMPOTENCY_KEY];
 const CONDITIONS: &[&str] = &["If-Match", "If-None-Match"];
 /// One of what happens.
 const HAPPENED: &str = "event: pause\nid: 1795219170000.17\ndata: {\"paused\":true,\"since\":\"2026-11-25T10:00:00.000Z\",\"by\":\"admin\"}\n\n";
@@ -61,26 +65,31 @@ pub fn calls() -> Vec<About> {
         post("/hosts/{host}/tasks/{task}/run", "Run a task on a host now")
             .more("Any task on any host, linked or not. 409: it runs there already, and its overlap is skip.")
             .may_take::<GivenDocument>("run")
-            .answers::<ResultDocument>(200, "With wait: it is over.", "result", &[])
+            .answers::<ResultDocument>(200, "With wait: it is over.", "result", DONE)
             .answers::<Started>(202, "It has begun, or waits for its turn.", "run", WHERE)
+            .reads(ONCE)
             .may_fail(&[Conflict]),
         post("/hosts/{host}/exec", "Run something that is not defined")
             .takes::<AdHoc>("run")
-            .answers::<ResultDocument>(200, "With wait: it is over.", "result", &[])
+            .answers::<ResultDocument>(200, "With wait: it is over.", "result", DONE)
             .answers::<Started>(202, "It has begun, or waits for its turn.", "run", WHERE)
+            .reads(ONCE)
             .may_fail(&[Conflict]),
         post("/tasks/{task}/run", "Run a task on many hosts now")
             .takes::<RunOnMany>("run")
             .answers::<StartedOnMany>(202, "It has begun, where it is not refused.", "run", WHERE)
+            .reads(ONCE)
             .may_fail(&[Conflict]),
         post("/exec", "Run something that is not defined on many hosts")
             .takes::<AdHocOnMany>("run")
             .answers::<StartedOnMany>(202, "It has begun, where it is not refused.", "run", WHERE)
+            .reads(ONCE)
             .may_fail(&[Conflict]),
         post("/apply", "Create, change and delete many definitions at once")
             .more("All or nothing. Takes what an export gives; secrets that are left out stay. Applied again it changes nothing.")
             .takes::<Definitions>("export")
-            .shows::<Applied>("applied")
+            .answers::<Applied>(200, "It is so.", "applied", DONE)
+            .reads(ONCE)
             .may_fail(&[Conflict]),
         get("/export", "All definitions as one document")
             .more("Without secrets and without what Alf alone sets.")
@@ -118,7 +127,7 @@ pub fn calls() -> Vec<About> {
         delete("/status/{host}/{task}/ack", "Take the acknowledgement of a task on a host back")
             .ends(204, "It is taken back."),
         get("/audit", "Who changed or started what, newest first")
-            .more("Refused logins from one address within a minute are told together. No entry holds a value.")
+            .more("Refused logins from one address, and refused calls of one kind with one key, are told together within a minute. No entry holds a value.")
             .lists::<AuditEntry>("audit_entries", "audit_entry"),
         post("/pause", "Stop all firing").takes_nothing("pause").shows::<StatusSummary>("status"),
         post("/resume", "Let firing go on").takes_nothing("resume").shows::<StatusSummary>("status"),

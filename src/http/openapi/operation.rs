@@ -49,6 +49,12 @@ impl Operations {
             "summary": about.map_or("", |about| about.summary.as_str()),
             "security": if role.is_some() { json!([{"bearer": []}, {"api_key": []}]) } else { json!([]) },
             "x-alf-role": role,
+            "x-alf-hosts": match endpoint.hosts {
+                Hosts::None => None,
+                Hosts::Named => Some("named"),
+                Hosts::Covered => Some("own"),
+                Hosts::All => Some("all"),
+            },
             "parameters": parameters_of(path, endpoint, about),
             "responses": self.responses(path, method, endpoint, about),
         });

@@ -75,7 +75,16 @@ function callOf(path, method, call) {
   }
   const answer = el("pre", { hidden: true });
   const send = el("button", { type: "button" }, "Send");
-  send.addEventListener("click", () => ask(path, method, call, inputs, body, kinds, answer));
+  // A stream of events goes on until it is stopped.
+  let going = null;
+  send.addEventListener("click", async () => {
+    if (going) return going.abort();
+    going = new AbortController();
+    send.textContent = "Stop";
+    await ask(path, method, call, inputs, body, kinds, answer, going.signal);
+    going = null;
+    send.textContent = "Send";
+  });
   const rows = inputs.map(({ one, input }) =>
     el("tr", {}, el("td", { className: "path" }, one.name + (one.required ? " *" : "")), el("td", {}, one.in), el("td", {}, input), el("td", {}, one.description || "")));
   return [
@@ -91,7 +100,7 @@ function callOf(path, method, call) {
   ].filter(Boolean);
 }
 
-async function ask(path, method, call, inputs, body, kinds, answer) {
+async function ask(path, method, call, inputs, body, kinds, answer, signal) {
   let url = path;
   const query = new URLSearchParams();
   const headers = { Accept: form.value === "xml" ? "application/xml" : "application/json" };
@@ -103,13 +112,13 @@ async function ask(path, method, call, inputs, body, kinds, answer) {
   }
   if (query.size) url += "?" + query;
   if (key.value && call.security.length) headers.Authorization = "Bearer " + key.value;
-  const request = { method: method.toUpperCase(), headers, credentials: "omit", cache: "no-store" };
+  const request = { method: method.toUpperCase(), headers, credentials: "omit", cache: "no-store", signal };
   if (body && body.value) {
     headers["Content-Type"] = kinds.value;
     request.body = body.value;
   }
   answer.hidden = false;
-  answer.textContent = "…";
+  answer.textContent = "";
   try {
     const got = await fetch(url, request);
     const head = [got.status + " " + got.statusText, ...[...got.headers].map(([name, value]) => name + ": " + value)].join("\n");
@@ -123,7 +132,7 @@ async function ask(path, method, call, inputs, body, kinds, answer) {
     }
     if ((got.headers.get("content-type") || "").includes("json")) answer.textContent = head + "\n\n" + JSON.stringify(JSON.parse(text), null, 2);
   } catch (error) {
-    answer.textContent = String(error);
+    answer.textContent += signal.aborted ? "\n(stopped)" : String(error);
   }
 }
 
@@ -133,10 +142,10 @@ function draw() {
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, call] of Object.entries(methods)) {
       if (!(method + " " + path + " " + call.summary).toLowerCase().includes(words)) continue;
-      const role = call["x-alf-role"] || "no key";
+      const needs = [call["x-alf-role"] || "no key", call["x-alf-exec"] && "exec", call["x-alf-hosts"] === "all" && "all hosts"];
       const title = [
         el("span", { className: "method" }, method.toUpperCase()), el("span", { className: "path" }, path), " ", call.summary,
-        el("span", { className: "role" }, call["x-alf-exec"] ? role + ", exec" : role)];
+        el("span", { className: "role" }, needs.filter(Boolean).join(", "))];
       const tag = call.tags[0];
       tags.set(tag, [...(tags.get(tag) || []), lazily(title, () => callOf(path, method, call))]);
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::once::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
 use super::super::query::FORMAT;
 use super::schemas::reference;
 use crate::model::{LAST_KEPT, Noun};
@@ -94,11 +95,17 @@ pub fn header(name: &str) -> Value {
     let (tells, example) = match name {
         "If-Match" => ("Only where it is at one of these versions: entity tags, or *.", "\"3\""),
         "If-None-Match" => ("Only where it is at none of these versions; *: only where it is not there.", "*"),
+        IDEMPOTENCY_KEY => (
+            "The same request under the same key is done once, for a day; repeated, it is answered as the first was. 422: the \
+             key was that of another request; 409: the same is still being done.",
+            "\"9f1c2c1e-nightly\"",
+        ),
         "Last-Event-ID" => ("Where to go on: the id of the last event.", "0.0"),
         _ => ("", ""),
     };
+    let schema = if name == IDEMPOTENCY_KEY { pattern("^[!-~]{1,255}$") } else { json!({"type": "string"}) };
     json!({
-        "name": name, "in": "header", "required": false, "description": tells, "schema": {"type": "string"}, "example": example,
+        "name": name, "in": "header", "required": false, "description": tells, "schema": schema, "example": example,
     })
 }
 
@@ -110,6 +117,7 @@ pub fn answered(name: &str) -> Value {
         "Link" => ("The next page, if there is one.", "</api/v1/hosts?cursor=aG9zdHMKd2ViMQ>; rel=\"next\""),
         "Retry-After" => ("After so many seconds it is worth another try.", "5"),
         "WWW-Authenticate" => ("How a key is shown.", "Bearer realm=\"alf\""),
+        IDEMPOTENCY_REPLAYED => ("Whether it was done before, under the same Idempotency-Key.", "true"),
         "X-Request-Id" => ("The request's id, as in Alf's log.", "01a20867-2305-7000-a80f-36c3e8703ee2"),
         _ => ("", ""),
     };

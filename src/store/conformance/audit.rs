@@ -23,6 +23,7 @@ fn entry(n: i64) -> AuditEntry {
         verb: if n % 3 == 0 { Verb::Create } else { Verb::RotateKey },
         noun: (n % 3 == 0).then_some(Noun::HostTask),
         name: (n % 3 == 0).then(|| name("tick@web1")).or_else(|| Some(name("web1"))),
+        call: (n % 2 == 1).then(|| "PUT /api/v1/hosts/{name}".to_owned()),
         fields: vec!["env".to_owned(), "ünï".to_owned()],
         host: Some(name("web1")),
         run: Some(id(n)),

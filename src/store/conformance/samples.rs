@@ -152,10 +152,16 @@ fn make_status() -> PairStatus {
         stale: true,
         history: Some(StateHistory::begin(State::Unknown)),
         flapping: true,
-        ack: Some(Ack { by: None, comment: "\"known\"".to_owned(), at: at(1), until: Some(at(2)), sticky: true }),
-        expected: Some(Expected { scheduled_at: at(3), schedule: name("nightly"), by: at(4) }),
-        late: Some(Expected { scheduled_at: at(1), schedule: name("nightly@all"), by: at(2) }),
-        retry: Some(Retry { at: at(20), scheduled_at: at(3), schedule: None, given: true }),
+        ack: Some(Box::new(Ack {
+            by: None,
+            comment: "\"known\"".to_owned(),
+            at: at(1),
+            until: Some(at(2)),
+            sticky: true,
+        })),
+        expected: Some(Box::new(Expected { scheduled_at: at(3), schedule: name("nightly"), by: at(4) })),
+        late: Some(Box::new(Expected { scheduled_at: at(1), schedule: name("nightly@all"), by: at(2) })),
+        retry: Some(Box::new(Retry { at: at(20), scheduled_at: at(3), schedule: None, given: true })),
         watched: Some(Watched { since: at(2), lines: u64::MAX }),
         last: last
             .map(|(i, (outcome, state))| LastResult {

@@ -1,5 +1,7 @@
 //! What stands beside Results: a status that something else has changed, how hosts stand, whether firing is stopped.
 
+use std::sync::Arc;
+
 use super::samples::{at, full_status, id, name, result};
 use super::{commit, commit_one, load, pair};
 use crate::model::{Ack, HostRecord, HostState, PairStatus, Pause, Reason};
@@ -9,12 +11,12 @@ use crate::store::{Store, Write, Written};
 pub(super) async fn statuses(store: &dyn Store) {
     let (host, task) = (name("standing"), name("statuses"));
     let set =
-        |status: PairStatus| Write::SetStatus { host: host.clone(), task: task.clone(), status: Box::new(status) };
+        |status: PairStatus| Write::SetStatus { host: host.clone(), task: task.clone(), status: Arc::new(status) };
     commit_one(store, set(full_status())).await;
     assert_eq!(pair(store, &host, &task).await.status, full_status(), "a status must come back as it was set");
-    let acknowledged = PairStatus { ack: Some(ack()), ..full_status() };
+    let acknowledged = PairStatus { ack: Some(Box::new(ack())), ..full_status() };
     let saved =
-        Write::Save { result: Box::new(result(&host, &task, id(1))), status: Some(Box::default()), until: None };
+        Write::Save { result: Box::new(result(&host, &task, id(1))), status: Some(Arc::default()), until: None };
     assert_eq!(commit(store, vec![saved, set(acknowledged.clone())]).await, [Written::Done; 2]);
     assert_eq!(pair(store, &host, &task).await.status, acknowledged);
     commit_one(store, Write::ForgetPair { host: host.clone(), task: task.clone() }).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{
     Evaluated, Event, Notice, NoticeKey, Notification, NotificationPage, NotificationQuery, Parcel, RunId, Trace,
 };
+use crate::store::Traced;
 
 #[derive(Default)]
 pub(super) struct Kept {
@@ -46,7 +47,7 @@ impl Kept {
         NotificationPage { next, total: all().count() as u64, items }
     }
 
-    pub(super) fn trace(&self, result: RunId) -> Option<(Trace, Vec<Notification>)> {
+    pub(super) fn trace(&self, result: RunId) -> Option<Traced> {
         let trace = self.traces.get(&result)?.clone();
         let named = trace.notifications().filter_map(|id| self.notifications.get(&id).cloned()).collect();
         Some((trace, named))

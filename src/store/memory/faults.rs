@@ -65,7 +65,10 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::Delivered(_)
         | Write::PinHostKey(_)
         | Write::ForgetHostKey(_)
-        | Write::NoteKeyUse { .. } => None,
+        | Write::NoteKeyUse { .. }
+        | Write::Remember(_)
+        | Write::ForgetRequest(_)
+        | Write::ForgetRequests { .. } => None,
     }
 }
 

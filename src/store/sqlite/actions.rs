@@ -8,6 +8,7 @@ use super::read;
 use crate::model::{
     Evaluated, Event, Name, Notice, NoticeKey, Notification, NotificationPage, NotificationQuery, Parcel, RunId, Trace,
 };
+use crate::store::Traced;
 
 /// Keeps an event until it is evaluated. Must run within a transaction.
 pub(super) fn due(connection: &Connection, event: &Event) -> Result<(), Fault> {
@@ -124,7 +125,7 @@ fn filter(terms: &[&str]) -> String {
 }
 
 /// What every Action came to for a Result, and the notifications that it names; those that are gone are left out.
-pub(super) fn trace(connection: &Connection, result: RunId) -> Result<Option<(Trace, Vec<Notification>)>, Fault> {
+pub(super) fn trace(connection: &Connection, result: RunId) -> Result<Option<Traced>, Fault> {
     let mut select = connection.prepare_cached("SELECT trace FROM traces WHERE result = ?1")?;
     let json: Option<String> = select.query_row([result.as_bytes()], |row| row.get(0)).optional()?;
     let Some(json) = json else { return Ok(None) };

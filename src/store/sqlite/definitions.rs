@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::fault::Fault;
-use super::{audit, read};
+use super::{audit, once, read};
 use crate::model::{ContentHash, Noun};
 use crate::store::{DefinitionChange, DefinitionRow};
 
@@ -42,6 +42,7 @@ fn change(connection: &Connection, at: u64, changes: Vec<DefinitionChange>) -> R
                     .execute((blob.sha256.as_str(), &*blob.bytes))?;
             }
             DefinitionChange::Audit(entry) => audit::add(connection, &entry)?,
+            DefinitionChange::Remember(record) => once::remember(connection, &record)?,
             DefinitionChange::RemoveBlob(sha256) => {
                 connection.prepare_cached("DELETE FROM blobs WHERE sha256 = ?1")?.execute([sha256.as_str()])?;
             }

@@ -1,233 +1,168 @@
 //! The ledger: claims, Results, statuses, learnt host keys.
 
-use std::collections::BTreeMap;
-
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::fault::Fault;
-use super::names::AD_HOC;
+use super::names::Pair;
 use super::results::{self, Known};
-use super::{actions, audit, read, standing, status};
+use super::{actions, audit, once, read, standing, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
-use crate::store::{HostKeyRecord, OpenRun, PairRecord, Write, Written};
+use crate::store::{HostKeyRecord, OpenRun, Write, Written};
 
-/// Does one write. Must run within a transaction.
-pub(super) fn apply(connection: &Connection, known: &mut Known, write: Write) -> Result<Written, Fault> {
-    match write {
-        Write::Claim { host, task, until, open } => {
-            let pair = known.names.pair(connection, &host, task.as_ref())?;
-            claim(connection, known, pair, until, &open)
-        }
-        Write::Save { result, status, until } => {
-            if results::insert(connection, known, &result)? {
-                let pair = known.names.pair(connection, &result.host, result.task.as_ref())?;
-                connection
-                    .prepare_cached("DELETE FROM open_runs WHERE pair = ?1 AND id = ?2")?
-                    .execute((pair, result.id.as_bytes()))?;
-                if let Some(until) = until {
-                    move_forward(connection, pair, until)?;
-                }
-                if let Some(status) = status {
-                    set_status(connection, pair, *status)?;
+/// The ledger in one transaction. What most writes need is looked up once for all of them.
+pub(super) struct Ledger<'t> {
+    connection: &'t Connection,
+    known: &'t mut Known,
+    results: results::Inserts<'t>,
+    move_forward: CachedStatement<'t>,
+    open: CachedStatement<'t>,
+    close: CachedStatement<'t>,
+    set_status: CachedStatement<'t>,
+}
+
+impl<'t> Ledger<'t> {
+    /// In the transaction that this connection is in.
+    pub(super) fn new(connection: &'t Connection, known: &'t mut Known) -> Result<Self, Fault> {
+        Ok(Self {
+            connection,
+            known,
+            results: results::Inserts::new(connection),
+            move_forward: connection.prepare_cached(
+                "INSERT INTO pairs (pair, claimed_until) VALUES (?1, ?2)
+                 ON CONFLICT (pair) DO UPDATE SET claimed_until = excluded.claimed_until
+                 WHERE claimed_until < excluded.claimed_until",
+            )?,
+            open: connection.prepare_cached(
+                "INSERT OR IGNORE INTO open_runs
+                     (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at, cause)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?,
+            close: connection.prepare_cached("DELETE FROM open_runs WHERE pair = ?1 AND id = ?2")?,
+            set_status: connection.prepare_cached(
+                "INSERT INTO statuses (pair, status, last) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (pair) DO UPDATE SET status = excluded.status, last = excluded.last",
+            )?,
+        })
+    }
+
+    /// Does one write.
+    pub(super) fn apply(&mut self, write: &Write) -> Result<Written, Fault> {
+        let connection = self.connection;
+        match write {
+            Write::Claim { host, task, until, open } => {
+                let pair = self.known.names.pair(connection, host, task.as_ref())?;
+                return self.claim(pair, *until, open);
+            }
+            Write::Save { result, status, until } => {
+                let pair = self.known.names.pair(connection, &result.host, result.task.as_ref())?;
+                if self.results.add(self.known, pair, result)? {
+                    self.close.execute((pair.key(), result.id.as_bytes()))?;
+                    if let Some(until) = until {
+                        self.move_forward(pair, *until)?;
+                    }
+                    if let Some(status) = status {
+                        self.set_status(pair, status)?;
+                    }
                 }
             }
-            Ok(Written::Done)
-        }
-        Write::Watch { host, task, until } => {
-            let pair = known.names.pair(connection, &host, Some(&task))?;
-            move_forward(connection, pair, until)?;
-            Ok(Written::Done)
-        }
-        Write::NoteKill { run, kill } => {
-            results::note_kill(connection, run, &kill)?;
-            Ok(Written::Done)
-        }
-        Write::SetStatus { host, task, status } => {
-            let pair = known.names.pair(connection, &host, Some(&task))?;
-            set_status(connection, pair, *status)?;
-            Ok(Written::Done)
-        }
-        Write::SetHost { host, record } => {
-            standing::set_host(connection, &host, &record)?;
-            Ok(Written::Done)
-        }
-        Write::ForgetHost(host) => {
-            standing::forget_host(connection, &host)?;
-            Ok(Written::Done)
-        }
-        Write::SetPause(pause) => {
-            standing::set_pause(connection, pause.as_ref())?;
-            Ok(Written::Done)
-        }
-        Write::PinHostKey(record) => pin(connection, &record),
-        Write::ForgetHostKey(host) => {
-            connection.prepare_cached("DELETE FROM host_keys WHERE host = ?1")?.execute([host.as_str()])?;
-            Ok(Written::Done)
-        }
-        Write::Due(event) => {
-            actions::due(connection, &event)?;
-            Ok(Written::Done)
-        }
-        Write::Evaluated(evaluated) => {
-            actions::evaluated(connection, &evaluated)?;
-            Ok(Written::Done)
-        }
-        Write::Delivered(parcel) => {
-            actions::delivered(connection, parcel)?;
-            Ok(Written::Done)
-        }
-        Write::Audit(entry) => {
-            audit::add(connection, &entry)?;
-            Ok(Written::Done)
-        }
-        Write::NoteKeyUse { key, at: Some(at) } => {
-            let note = "INSERT INTO key_uses (key, used_at) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET used_at = excluded.used_at";
-            connection.prepare_cached(note)?.execute((key.as_str(), at.millis()))?;
-            Ok(Written::Done)
-        }
-        Write::NoteKeyUse { key, at: None } => {
-            connection.prepare_cached("DELETE FROM key_uses WHERE key = ?1")?.execute([key.as_str()])?;
-            Ok(Written::Done)
-        }
-        Write::ForgetPair { host, task } => {
-            let pair = known.names.pair(connection, &host, Some(&task))?;
-            for table in ["pairs", "statuses", "open_runs"] {
-                connection.prepare_cached(&format!("DELETE FROM {table} WHERE pair = ?1"))?.execute([pair])?;
+            Write::Watch { host, task, until } => {
+                let pair = self.known.names.pair(connection, host, Some(task))?;
+                self.move_forward(pair, *until)?;
             }
-            Ok(Written::Done)
+            Write::NoteKill { run, kill } => results::note_kill(connection, *run, kill)?,
+            Write::SetStatus { host, task, status } => {
+                let pair = self.known.names.pair(connection, host, Some(task))?;
+                self.set_status(pair, status)?;
+            }
+            Write::SetHost { host, record } => standing::set_host(connection, host, record)?,
+            Write::ForgetHost(host) => standing::forget_host(connection, host)?,
+            Write::SetPause(pause) => standing::set_pause(connection, pause.as_ref())?,
+            Write::PinHostKey(record) => pin(connection, record)?,
+            Write::ForgetHostKey(host) => {
+                connection.prepare_cached("DELETE FROM host_keys WHERE host = ?1")?.execute([host.as_str()])?;
+            }
+            Write::Due(event) => actions::due(connection, event)?,
+            Write::Evaluated(evaluated) => actions::evaluated(connection, evaluated)?,
+            Write::Delivered(parcel) => actions::delivered(connection, *parcel)?,
+            Write::Audit(entry) => audit::add(connection, entry)?,
+            Write::NoteKeyUse { key, at: Some(at) } => {
+                let note = "INSERT INTO key_uses (key, used_at) VALUES (?1, ?2)
+                     ON CONFLICT (key) DO UPDATE SET used_at = excluded.used_at";
+                connection.prepare_cached(note)?.execute((key.as_str(), at.millis()))?;
+            }
+            Write::NoteKeyUse { key, at: None } => {
+                connection.prepare_cached("DELETE FROM key_uses WHERE key = ?1")?.execute([key.as_str()])?;
+            }
+            Write::Remember(record) => once::remember(connection, record)?,
+            Write::ForgetRequest(key) => once::forget(connection, key)?,
+            Write::ForgetRequests { before, most } => once::forget_old(connection, *before, *most)?,
+            Write::ForgetPair { host, task } => {
+                let pair = self.known.names.pair(connection, host, Some(task))?;
+                for table in ["pairs", "statuses", "open_runs"] {
+                    connection
+                        .prepare_cached(&format!("DELETE FROM {table} WHERE pair = ?1"))?
+                        .execute([pair.key()])?;
+                }
+            }
         }
+        Ok(Written::Done)
+    }
+
+    /// At the end of the transaction: counts the Results that it has added.
+    pub(super) fn finish(self) -> Result<(), Fault> {
+        self.known.count(self.connection)
+    }
+
+    fn claim(&mut self, pair: Pair, until: Option<Timestamp>, open: &OpenRun) -> Result<Written, Fault> {
+        // A claim that is repeated because its answer got lost must neither be lost nor open an ended run again. The
+        // cursor tells it apart: the first one has moved it there.
+        let forward = until.map(|until| self.move_forward(pair, until)).transpose()?;
+        if forward != Some(true) {
+            let is_open = self
+                .connection
+                .prepare_cached("SELECT 1 FROM open_runs WHERE pair = ?1 AND id = ?2")?
+                .exists((pair.key(), open.id.as_bytes()))?;
+            if is_open || results::exists(self.connection, self.known, open.id)? {
+                return Ok(Written::Claimed);
+            }
+            if forward == Some(false) {
+                return Ok(Written::Taken);
+            }
+        }
+        let cause = open.cause.as_ref().map(|cause| read::to_json("a cause", cause)).transpose()?;
+        self.open.execute(params![
+            pair.key(),
+            open.id.as_bytes(),
+            read::to_count(open.task_version.unwrap_or_default()),
+            open.schedule.as_ref().map(Name::as_str),
+            open.trigger.to_string(),
+            open.by.as_ref().map(Name::as_str),
+            open.group.as_ref().map(RunId::as_bytes),
+            open.scheduled_at.millis(),
+            open.due_at.millis(),
+            cause,
+        ])?;
+        Ok(Written::Claimed)
+    }
+
+    /// Moves `claimed_until` forward; false if it is there or beyond.
+    fn move_forward(&mut self, pair: Pair, until: Timestamp) -> Result<bool, Fault> {
+        Ok(self.move_forward.execute((pair.key(), until.millis()))? == 1)
+    }
+
+    fn set_status(&mut self, pair: Pair, status: &PairStatus) -> Result<(), Fault> {
+        let (json, last) = status::write(status)?;
+        self.set_status.execute((pair.key(), json, last))?;
+        Ok(())
     }
 }
 
-fn claim(
-    connection: &Connection,
-    known: &mut Known,
-    pair: i64,
-    until: Option<Timestamp>,
-    open: &OpenRun,
-) -> Result<Written, Fault> {
-    // A claim that is repeated because its answer got lost must neither be lost nor open an ended run again. The cursor
-    // tells it apart: the first one has moved it there.
-    let forward = until.map(|until| move_forward(connection, pair, until)).transpose()?;
-    if forward != Some(true) {
-        let is_open = connection
-            .prepare_cached("SELECT 1 FROM open_runs WHERE pair = ?1 AND id = ?2")?
-            .exists((pair, open.id.as_bytes()))?;
-        if is_open || results::exists(connection, known, open.id)? {
-            return Ok(Written::Claimed);
-        }
-        if forward == Some(false) {
-            return Ok(Written::Taken);
-        }
-    }
-    let cause = open.cause.as_ref().map(|cause| read::to_json("a cause", cause)).transpose()?;
-    let mut insert = connection.prepare_cached(
-        "INSERT OR IGNORE INTO open_runs (pair, id, task_version, schedule, trigger, by, run_group, scheduled_at, due_at, cause)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
-    insert.execute(params![
-        pair,
-        open.id.as_bytes(),
-        read::to_count(open.task_version.unwrap_or_default()),
-        open.schedule.as_ref().map(Name::as_str),
-        open.trigger.to_string(),
-        open.by.as_ref().map(Name::as_str),
-        open.group.as_ref().map(RunId::as_bytes),
-        open.scheduled_at.millis(),
-        open.due_at.millis(),
-        cause,
-    ])?;
-    Ok(Written::Claimed)
-}
-
-/// Moves `claimed_until` forward; false if it is there or beyond.
-fn move_forward(connection: &Connection, pair: i64, until: Timestamp) -> Result<bool, Fault> {
-    let mut move_forward = connection.prepare_cached(
-        "INSERT INTO pairs (pair, claimed_until) VALUES (?1, ?2)
-         ON CONFLICT (pair) DO UPDATE SET claimed_until = excluded.claimed_until
-         WHERE claimed_until < excluded.claimed_until",
-    )?;
-    Ok(move_forward.execute((pair, until.millis()))? == 1)
-}
-
-fn set_status(connection: &Connection, pair: i64, status: PairStatus) -> Result<(), Fault> {
-    let (json, last) = status::write(status)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO statuses (pair, status, last) VALUES (?1, ?2, ?3)
-             ON CONFLICT (pair) DO UPDATE SET status = excluded.status, last = excluded.last",
-        )?
-        .execute((pair, json, last))?;
-    Ok(())
-}
-
-fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<Written, Fault> {
+fn pin(connection: &Connection, record: &HostKeyRecord) -> Result<(), Fault> {
     let keys = read::to_json("host keys", &record.keys)?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO host_keys (host, address, port, keys) VALUES (?1, ?2, ?3, ?4)")?
         .execute((record.host.as_str(), &record.address, record.port, keys))?;
-    Ok(Written::Done)
-}
-
-/// The key of a pair in its row.
-fn pair_of(connection: &Connection, pair: i64) -> Result<(Name, Option<Name>), Fault> {
-    let mut name = connection.prepare_cached("SELECT name FROM names WHERE id = ?1")?;
-    let mut name = |id: i64| read::name(&name.query_row([id], |row| row.get::<_, String>(0))?);
-    let task = Some(pair & 0xFFFF_FFFF).filter(|id| *id != AD_HOC);
-    Ok((name(pair >> 32)?, task.map(name).transpose()?))
-}
-
-/// All pairs' records.
-pub(super) fn pairs(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {
-    #[derive(Default)]
-    struct Parts {
-        claimed_until: Option<Timestamp>,
-        open: Vec<OpenRun>,
-        status: PairStatus,
-    }
-    let mut parts: BTreeMap<i64, Parts> = BTreeMap::new();
-    let mut select = connection.prepare("SELECT pair, claimed_until FROM pairs")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        parts.entry(row.get(0)?).or_default().claimed_until = Some(read::timestamp(row.get(1)?)?);
-    }
-    let mut select = connection.prepare("SELECT pair, status, last FROM statuses")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let json = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        let last = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-        parts.entry(row.get(0)?).or_default().status = status::read(json, last)?;
-    }
-    let mut select = connection.prepare(
-        "SELECT pair, id, task_version, schedule, trigger, by, scheduled_at, due_at, run_group, cause FROM open_runs
-         ORDER BY pair, id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
-        let trigger = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
-        let pair: i64 = row.get(0)?;
-        let version = read::count(row.get(2)?)?;
-        parts.entry(pair).or_default().open.push(OpenRun {
-            id: RunId::from_bytes(row.get(1)?),
-            task_version: (pair & 0xFFFF_FFFF != AD_HOC).then_some(version),
-            schedule: text(3)?.map(read::name).transpose()?,
-            trigger: read::word(trigger)?,
-            by: text(5)?.map(read::name).transpose()?,
-            group: row.get::<_, Option<_>>(8)?.map(RunId::from_bytes),
-            cause: text(9)?.map(|json| read::json("a cause", json)).transpose()?,
-            scheduled_at: read::timestamp(row.get(6)?)?,
-            due_at: read::timestamp(row.get(7)?)?,
-        });
-    }
-    parts
-        .into_iter()
-        .map(|(pair, Parts { claimed_until, open, status })| {
-            let (host, task) = pair_of(connection, pair)?;
-            Ok(PairRecord { host, task, claimed_until, open, status })
-        })
-        .collect()
+    Ok(())
 }
 
 /// When each key was last shown.

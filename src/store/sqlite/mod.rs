@@ -10,6 +10,8 @@ mod definitions;
 mod fault;
 mod ledger;
 mod names;
+mod once;
+mod pairs;
 mod partition;
 mod query;
 mod read;
@@ -25,18 +27,20 @@ mod writer;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{DefinitionChange, Loaded, Store, StoreCounts, StoreError, Write, Written};
+use super::{DefinitionChange, Loaded, OnceRecord, Source, Store, StoreCounts, StoreError, Traced, Write, Written};
 use crate::model::{
-    AuditPage, AuditQuery, ContentHash, Event, Notification, NotificationPage, NotificationQuery, ResultPage,
-    ResultQuery, RunId, RunResult, Trace,
+    AuditPage, AuditQuery, ContentHash, Event, NotificationPage, NotificationQuery, ResultPage, ResultQuery, RunId,
+    RunResult,
 };
 use fault::Fault;
+use ledger::Ledger;
 use reader::Readers;
 use writer::{Desk, Writer};
 
@@ -45,6 +49,9 @@ pub const FILE: &str = "alf.db";
 
 /// How long reading everything at the start may take.
 const LOAD: Duration = Duration::from_secs(120);
+
+/// So many transactions of one source come one after the other; then it is the turn of who else waits.
+const IN_A_ROW: usize = 8;
 
 /// A store in a file. Its calls need a tokio runtime.
 #[derive(Debug)]
@@ -78,6 +85,16 @@ impl SqliteStore {
     }
 }
 
+fn commit(desk: &mut Desk, batch: &[Arc<[Write]>]) -> Result<Vec<Written>, Fault> {
+    desk.transaction(|transaction, known| {
+        let mut ledger = Ledger::new(transaction, known)?;
+        let written = batch.iter().flat_map(|writes| writes.iter()).map(|write| ledger.apply(write));
+        let written = written.collect::<Result<_, Fault>>()?;
+        ledger.finish()?;
+        Ok(written)
+    })
+}
+
 /// An error of the file system with its remedy.
 fn cause(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
@@ -106,7 +123,7 @@ impl Store for SqliteStore {
         let load = self.readers.read(LOAD, |connection| {
             let revision = definitions::revision(connection)?;
             let definitions = definitions::load(connection)?;
-            let pairs = ledger::pairs(connection)?;
+            let pairs = pairs::all(connection)?;
             Ok(Loaded {
                 revision,
                 definitions,
@@ -136,14 +153,25 @@ impl Store for SqliteStore {
         self.readers.read(reader::LIMIT, move |connection| definitions::blob(connection, &sha256)).boxed()
     }
 
-    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| once::one(connection, &key)).boxed()
+    }
+
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        self.writer.call(move |desk| commit(desk, &batch))
+    }
+
+    /// On the writer's thread, which need not wait for another one between two transactions.
+    fn commit_from(&self, source: Arc<dyn Source>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.call(move |desk| {
-            desk.transaction(|transaction, known| {
-                let written = writes.into_iter().map(|write| ledger::apply(transaction, known, write));
-                let written = written.collect::<Result<_, Fault>>()?;
-                known.count(transaction)?;
-                Ok(written)
-            })
+            for _ in 0..IN_A_ROW {
+                let batch = source.next();
+                if batch.is_empty() {
+                    break;
+                }
+                source.done(commit(desk, &batch)?);
+            }
+            Ok(())
         })
     }
 
@@ -168,7 +196,7 @@ impl Store for SqliteStore {
         self.readers.read(reader::LIMIT, move |connection| actions::page(connection, &query)).boxed()
     }
 
-    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<(Trace, Vec<Notification>)>, StoreError>> {
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<Traced>, StoreError>> {
         self.readers.read(reader::LIMIT, move |connection| actions::trace(connection, result)).boxed()
     }
 

@@ -13,6 +13,21 @@ const REMEMBERED: usize = 100_000;
 /// In place of a task's integer where there is no task.
 pub(super) const AD_HOC: i64 = 0;
 
+/// A pair, its names as integers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair {
+    pub(super) host: i64,
+    pub(super) task: i64,
+}
+
+impl Pair {
+    /// Its key in its row: its host's integer in the upper half, its task's in the lower. No name has the integer 0: it
+    /// stands for the task of ad-hoc runs.
+    pub(super) fn key(self) -> i64 {
+        self.host << 32 | self.task
+    }
+}
+
 /// What the writer remembers of the names it has met. After a transaction that failed it must forget them, as names
 /// that came with it are gone.
 #[derive(Debug, Default)]
@@ -38,17 +53,11 @@ impl Names {
         Ok(id)
     }
 
-    /// The key of a pair: its host's integer in the upper half, its task's in the lower. No name has the integer 0: it
-    /// stands for the task of ad-hoc runs.
-    pub(super) fn pair(&mut self, connection: &Connection, host: &Name, task: Option<&Name>) -> Result<i64, Fault> {
+    /// The integers of a pair, or of the ad-hoc runs of a host.
+    pub(super) fn pair(&mut self, connection: &Connection, host: &Name, task: Option<&Name>) -> Result<Pair, Fault> {
         let host = self.id(connection, host.as_str())?;
-        let task = self.task(connection, task)?;
-        Ok(host << 32 | task)
-    }
-
-    /// The integer of a run's task.
-    pub(super) fn task(&mut self, connection: &Connection, task: Option<&Name>) -> Result<i64, Fault> {
-        task.map_or(Ok(AD_HOC), |task| self.id(connection, task.as_str()))
+        let task = task.map_or(Ok(AD_HOC), |task| self.id(connection, task.as_str()))?;
+        Ok(Pair { host, task })
     }
 
     /// Forgets all.

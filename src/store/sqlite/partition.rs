@@ -8,6 +8,9 @@ use super::{read, schema};
 use crate::model::RunId;
 
 const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+/// What stands below the milliseconds in a row id: counter and twins.
+const BELOW_MS: u32 = 15;
 
 /// A day, and what is said of its Results in `partitions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,32 @@ pub(super) struct Partition {
     pub(super) last_scheduled: i64,
 }
 
+/// An hour of a day, and what is said of its Results in `hours`: the same as of a day, so that a query which ends within
+/// one looks at an hour's Results and not at a day's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hour {
+    /// Hours since the Unix epoch.
+    pub(super) hour: i64,
+    /// How many Results are in it.
+    pub(super) results: u64,
+    /// The earliest `scheduled_at` in it.
+    pub(super) first_scheduled: i64,
+    /// The latest.
+    pub(super) last_scheduled: i64,
+}
+
+impl Hour {
+    /// The hour in which this run's id was made.
+    pub(super) fn of(id: RunId) -> i64 {
+        id.millis().div_euclid(HOUR_MS)
+    }
+
+    /// The first of the row ids of an hour's Results.
+    pub(super) fn first_key(hour: i64) -> i64 {
+        hour.saturating_mul(HOUR_MS) << BELOW_MS
+    }
+}
+
 /// The day whose partition holds this run's Result.
 pub(super) fn day_of(id: RunId) -> i64 {
     id.millis().div_euclid(DAY_MS)
@@ -34,7 +63,7 @@ pub(super) fn first_key(id: RunId) -> i64 {
     let [a, b, c, d, e, f, g, h, ..] = *id.as_bytes();
     let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
     let counter = i64::from(u16::from_be_bytes([g & 0x0F, h]));
-    (millis << 12 | counter) << 3
+    millis << BELOW_MS | counter << 3
 }
 
 /// The last of the row ids that go with a first one.
@@ -64,7 +93,7 @@ pub(super) fn create(connection: &Connection, day: i64, scheduled_at: i64) -> Re
     Ok(())
 }
 
-/// Results that a day has got.
+/// Results that an hour has got.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Added {
     results: i64,
@@ -87,14 +116,49 @@ impl Added {
     }
 }
 
-/// Counts new Results of a day.
-pub(super) fn count(connection: &Connection, day: i64, added: Added) -> Result<(), Fault> {
-    let mut count = connection.prepare_cached(
+/// Counts new Results of an hour, and of its day.
+pub(super) fn count(connection: &Connection, hour: i64, added: Added) -> Result<(), Fault> {
+    let mut of_day = connection.prepare_cached(
         "UPDATE partitions SET results = results + ?2, first_scheduled = min(first_scheduled, ?3),
              last_scheduled = max(last_scheduled, ?4) WHERE day = ?1",
     )?;
-    count.execute((day, added.results, added.first_scheduled, added.last_scheduled))?;
+    let day = hour.div_euclid(DAY_MS / HOUR_MS);
+    of_day.execute((day, added.results, added.first_scheduled, added.last_scheduled))?;
+    let mut of_hour = connection.prepare_cached(
+        "INSERT INTO hours (hour, results, first_scheduled, last_scheduled) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET results = results + ?2, first_scheduled = min(first_scheduled, ?3),
+             last_scheduled = max(last_scheduled, ?4)",
+    )?;
+    of_hour.execute((hour, added.results, added.first_scheduled, added.last_scheduled))?;
     Ok(())
+}
+
+/// Counts the Results of each hour of a day anew.
+pub(super) fn count_hours(connection: &Connection, day: i64) -> Result<(), Fault> {
+    let hour = format!("key / {}", HOUR_MS << BELOW_MS);
+    connection.execute_batch(&format!(
+        "INSERT INTO hours (hour, results, first_scheduled, last_scheduled)
+             SELECT {hour}, count(*), min(scheduled_at), max(scheduled_at) FROM {} GROUP BY 1",
+        table(day)?
+    ))?;
+    Ok(())
+}
+
+/// The hours of a day that have Results, oldest first.
+pub(super) fn hours(connection: &Connection, day: i64) -> Result<Vec<Hour>, Fault> {
+    let mut hours = connection.prepare_cached(
+        "SELECT hour, results, first_scheduled, last_scheduled FROM hours WHERE hour >= ?1 AND hour < ?2 ORDER BY hour",
+    )?;
+    let of_day = DAY_MS / HOUR_MS;
+    let rows = hours.query_and_then((day * of_day, (day + 1) * of_day), |row| {
+        Ok(Hour {
+            hour: row.get(0)?,
+            results: read::count(row.get(1)?)?,
+            first_scheduled: row.get(2)?,
+            last_scheduled: row.get(3)?,
+        })
+    })?;
+    rows.collect()
 }
 
 /// All days there are, newest first.

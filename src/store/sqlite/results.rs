@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
 use super::fault::Fault;
-use super::names::Names;
-use super::{partition, read};
+use super::names::{Names, Pair};
+use super::partition::{self, Hour};
+use super::read;
 use crate::model::nagios::Metric;
 use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 
@@ -15,7 +16,7 @@ use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 pub(super) struct Known {
     pub(super) names: Names,
     days: HashSet<i64>,
-    /// What a transaction has added to each day, until it is written down at its end.
+    /// What a transaction has added to each hour, until it is written down at its end.
     added: BTreeMap<i64, partition::Added>,
 }
 
@@ -31,7 +32,7 @@ impl Known {
     pub(super) fn count(&mut self, connection: &Connection) -> Result<(), Fault> {
         std::mem::take(&mut self.added)
             .into_iter()
-            .try_for_each(|(day, added)| partition::count(connection, day, added))
+            .try_for_each(|(hour, added)| partition::count(connection, hour, added))
     }
 
     fn has_day(&mut self, connection: &Connection, day: i64) -> Result<bool, Fault> {
@@ -54,23 +55,45 @@ pub(super) fn exists(connection: &Connection, known: &mut Known, id: RunId) -> R
     Ok(twins(connection, &partition::table(day)?, id)?.iter().any(|(_, twin)| *twin == id))
 }
 
-/// Stores a Result; false if it is already there. Must run within a transaction.
-pub(super) fn insert(connection: &Connection, known: &mut Known, result: &RunResult) -> Result<bool, Fault> {
-    let day = partition::day_of(result.id);
-    let table = partition::table(day)?;
-    let key = if known.has_day(connection, day)? {
-        match free_key(connection, &table, result.id)? {
-            Some(key) => key,
-            None => return Ok(false),
+/// Puts the Results of one transaction into the tables of their days, most of them into the same one.
+pub(super) struct Inserts<'t> {
+    connection: &'t Connection,
+    into: Option<Table<'t>>,
+}
+
+/// A day's table.
+struct Table<'t> {
+    day: i64,
+    table: String,
+    insert: CachedStatement<'t>,
+}
+
+impl<'t> Inserts<'t> {
+    /// In the transaction that this connection is in.
+    pub(super) fn new(connection: &'t Connection) -> Self {
+        Self { connection, into: None }
+    }
+
+    /// Stores a Result; false if it is already there.
+    pub(super) fn add(&mut self, known: &mut Known, pair: Pair, result: &RunResult) -> Result<bool, Fault> {
+        let day = partition::day_of(result.id);
+        if !known.has_day(self.connection, day)? {
+            partition::create(self.connection, day, result.scheduled_at.millis())?;
+            known.days.insert(day);
         }
-    } else {
-        partition::create(connection, day, result.scheduled_at.millis())?;
-        known.days.insert(day);
-        partition::first_key(result.id)
-    };
-    write(connection, &mut known.names, &table, key, result)?;
-    known.added.entry(day).or_default().add(result.scheduled_at.millis());
-    Ok(true)
+        let into = match &mut self.into {
+            Some(into) if into.day == day => into,
+            other => other.insert(Table::of(self.connection, day)?),
+        };
+        // Twins take the places from the first one on, without a gap: where that is free there are none.
+        let names = &mut known.names;
+        if !into.write(self.connection, names, partition::first_key(result.id), pair, result)? {
+            let Some(key) = free_key(self.connection, &into.table, result.id)? else { return Ok(false) };
+            into.write(self.connection, names, key, pair, result)?;
+        }
+        known.added.entry(Hour::of(result.id)).or_default().add(result.scheduled_at.millis());
+        Ok(true)
+    }
 }
 
 /// Replaces what killing a run has found, if its Result is there.
@@ -120,58 +143,72 @@ fn free_key(connection: &Connection, table: &str, id: RunId) -> Result<Option<i6
     Ok(Some(free))
 }
 
-fn write(connection: &Connection, names: &mut Names, table: &str, key: i64, result: &RunResult) -> Result<(), Fault> {
-    let host = names.id(connection, result.host.as_str())?;
-    let task = names.task(connection, result.task.as_ref())?;
-    let node = names.id(connection, &result.node)?;
-    let schedule = result.schedule.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
-    let by = result.by.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
-    let kill = result.kill.as_ref().map(|kill| read::to_json("a kill", kill)).transpose()?;
-    let instants = result.instants.map(|instants| read::to_json("folded instants", &instants)).transpose()?;
-    let cause = result.cause.as_ref().map(|cause| read::to_json("a cause", cause)).transpose()?;
-    let measured = result.perfdata.as_ref().filter(|metrics| !metrics.is_empty());
-    let perfdata = measured.map(|metrics| read::to_json("perfdata", metrics)).transpose()?;
-    let mut insert = connection.prepare_cached(&format!(
-        "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, run_group,
-             scheduled_at, due_at, started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
-             stdout_total, stderr_total, stdout, stderr, perfdata, cause)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-             ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)"
-    ))?;
-    // In the order of the columns: looking thirty names up costs more than the insert.
-    insert.execute(params![
-        key,
-        result.id.as_bytes(),
-        host,
-        task,
-        read::to_count(result.task_version.unwrap_or_default()),
-        schedule,
-        node,
-        result.trigger.to_string(),
-        by,
-        result.group.as_ref().map(RunId::as_bytes),
-        result.scheduled_at.millis(),
-        result.due_at.millis(),
-        result.started_at.map(|at| at.millis()),
-        result.finished_at.millis(),
-        result.attempt,
-        result.exit_code,
-        result.signal,
-        result.outcome.to_string(),
-        result.state.map(|state| state.to_string()),
-        result.reason.map(|reason| reason.to_string()),
-        result.hard,
-        result.message,
-        kill,
-        instants,
-        read::to_count(result.stdout.total),
-        read::to_count(result.stderr.total),
-        body(&result.stdout),
-        body(&result.stderr),
-        perfdata,
-        cause,
-    ])?;
-    Ok(())
+impl<'t> Table<'t> {
+    fn of(connection: &'t Connection, day: i64) -> Result<Self, Fault> {
+        let table = partition::table(day)?;
+        let insert = connection.prepare_cached(&format!(
+            "INSERT INTO {table} (key, id, host, task, task_version, schedule, node, trigger, by, run_group,
+                 scheduled_at, due_at, started_at, finished_at, attempt, exit_code, signal, outcome, state, reason, hard, message, kill, instants,
+                 stdout_total, stderr_total, stdout, stderr, perfdata, cause)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                 ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+             ON CONFLICT (key) DO NOTHING"
+        ))?;
+        Ok(Self { day, table, insert })
+    }
+
+    /// Writes a row; false if there is one with this key.
+    fn write(
+        &mut self,
+        connection: &Connection,
+        names: &mut Names,
+        key: i64,
+        pair: Pair,
+        result: &RunResult,
+    ) -> Result<bool, Fault> {
+        let node = names.id(connection, &result.node)?;
+        let schedule = result.schedule.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
+        let by = result.by.as_ref().map(|name| names.id(connection, name.as_str())).transpose()?;
+        let kill = result.kill.as_ref().map(|kill| read::to_json("a kill", kill)).transpose()?;
+        let instants = result.instants.map(|instants| read::to_json("folded instants", &instants)).transpose()?;
+        let cause = result.cause.as_ref().map(|cause| read::to_json("a cause", cause)).transpose()?;
+        let measured = result.perfdata.as_ref().filter(|metrics| !metrics.is_empty());
+        let perfdata = measured.map(|metrics| read::to_json("perfdata", metrics)).transpose()?;
+        // In the order of the columns: looking thirty names up costs more than the insert.
+        let added = self.insert.execute(params![
+            key,
+            result.id.as_bytes(),
+            pair.host,
+            pair.task,
+            read::to_count(result.task_version.unwrap_or_default()),
+            schedule,
+            node,
+            result.trigger.to_string(),
+            by,
+            result.group.as_ref().map(RunId::as_bytes),
+            result.scheduled_at.millis(),
+            result.due_at.millis(),
+            result.started_at.map(|at| at.millis()),
+            result.finished_at.millis(),
+            result.attempt,
+            result.exit_code,
+            result.signal,
+            result.outcome.to_string(),
+            result.state.map(|state| state.to_string()),
+            result.reason.map(|reason| reason.to_string()),
+            result.hard,
+            result.message,
+            kill,
+            instants,
+            read::to_count(result.stdout.total),
+            read::to_count(result.stderr.total),
+            body(&result.stdout),
+            body(&result.stderr),
+            perfdata,
+            cause,
+        ])?;
+        Ok(added == 1)
+    }
 }
 
 fn body(captured: &Captured) -> Option<&[u8]> {

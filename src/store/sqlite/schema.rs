@@ -12,7 +12,7 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 9] = [
+const MIGRATIONS: [Migration; 11] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
@@ -20,6 +20,8 @@ const MIGRATIONS: [Migration; 9] = [
     |connection| Ok(connection.execute_batch(VERSION_5)?),
     |connection| Ok(connection.execute_batch(KEY_USES)?),
     |connection| Ok(connection.execute_batch(AUDIT)?),
+    |connection| Ok(connection.execute_batch(REQUESTS)?),
+    hours,
     causes,
     |connection| Ok(connection.execute_batch(actions::SCHEMA)?),
 ];
@@ -94,6 +96,22 @@ CREATE TABLE audit (
 CREATE INDEX audit_name ON audit (name) WHERE name IS NOT NULL;
 ";
 
+/// Requests that are done once, by the digest of their key; what they came to as JSON.
+const REQUESTS: &str = "
+CREATE TABLE requests (key TEXT PRIMARY KEY, request TEXT NOT NULL, at INTEGER NOT NULL, came_to TEXT NOT NULL);
+CREATE INDEX requests_at ON requests (at);
+";
+
+/// What is in each hour, as `partitions` has it of each day.
+const HOURS: &str = "
+CREATE TABLE hours (
+    hour INTEGER PRIMARY KEY,
+    results INTEGER NOT NULL,
+    first_scheduled INTEGER NOT NULL,
+    last_scheduled INTEGER NOT NULL
+);
+";
+
 /// What makes the table of one day's Results. The partial indexes hold only what is rare and looked for.
 pub(super) fn partition(table: &str) -> String {
     format!(
@@ -162,7 +180,13 @@ fn perfdata(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Runs that an Action started say which, and after what, as JSON.
+/// Version 9: what is in each hour.
+fn hours(connection: &Connection) -> Result<(), Fault> {
+    connection.execute_batch(HOURS)?;
+    partition::all(connection)?.iter().try_for_each(|day| partition::count_hours(connection, day.day))
+}
+
+/// Version 10: runs that an Action started say which, and after what, as JSON.
 fn causes(connection: &Connection) -> Result<(), Fault> {
     connection.execute_batch("ALTER TABLE open_runs ADD COLUMN cause TEXT")?;
     for day in partition::all(connection)? {

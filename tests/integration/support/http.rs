@@ -98,6 +98,21 @@ fn answer(mut stream: impl Read, head_only: bool) -> Answer {
     parse(&raw, head_only)
 }
 
+/// All answers that come on a connection until its end, each with the length of its body; some bytes were read already.
+pub(crate) fn answers(mut stream: impl Read, mut raw: Vec<u8>) -> Vec<Answer> {
+    let _ = stream.read_to_end(&mut raw);
+    let (mut rest, mut answers) = (raw.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let mut answer = parse(rest, false);
+        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+        let head = rest.len() - answer.body.len();
+        answer.body.truncate(length);
+        rest = &rest[head + length..];
+        answers.push(answer);
+    }
+    answers
+}
+
 fn parse(raw: &[u8], head_only: bool) -> Answer {
     let split = raw.windows(4).position(|window| window == b"\r\n\r\n");
     let split = split.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(raw)));

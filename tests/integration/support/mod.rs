@@ -11,4 +11,5 @@ pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod ssh;
 pub(crate) mod sshd;
+pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -173,8 +173,10 @@ impl Drop for Service {
 
 fn launch(data_dir: &Path, environment: &[(&str, &str)]) -> (Child, String, String) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(data_dir.with_extension("log")).unwrap();
+    let elsewhere = environment.iter().find(|(name, _)| *name == "ALF_HTTP__LISTEN");
+    let listen = elsewhere.map_or("127.0.0.1:0", |(_, address)| address);
     let mut child = alf(data_dir)
-        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--listen", listen])
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(log)

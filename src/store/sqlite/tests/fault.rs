@@ -1,7 +1,10 @@
 //! Faults while it runs: nothing half done, the cause named, and it works again by itself.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::store::conformance::samples::{DAY, MINUTE};
+use crate::store::conformance::sources::Waiting;
 
 async fn impatient(store: &SqliteStore) {
     on_writer(store, |connection| connection.busy_timeout(Duration::from_millis(20)).unwrap()).await;
@@ -74,6 +77,27 @@ async fn a_commit_is_done_as_a_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_waits_behind_a_batch_that_fails_is_not_taken() {
+    let (_directory, store) = store();
+    // There is room for eight ids that begin alike.
+    let twin = |last: u8| save(result(&name("host"), &name("task"), RunId::from_bytes([last; 16])));
+    let alike = |last: u8| {
+        let mut bytes = [7; 16];
+        bytes[15] = last;
+        save(result(&name("host"), &name("task"), RunId::from_bytes(bytes)))
+    };
+    let one = |writes: Vec<Write>| vec![writes.into()];
+    let waiting = Waiting::of([one(vec![twin(1)]), one((0..9).map(alike).collect()), one(vec![twin(2)])]);
+    let error = store.commit_from(Arc::clone(&waiting) as Arc<dyn Source>).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt(text) if text.contains("too many Results")), "{error}");
+    assert_eq!(waiting.left_and_done(), (1, vec![vec![Written::Done]]));
+    assert_eq!(store.results(all()).await.unwrap().total, 1);
+    store.commit_from(Arc::clone(&waiting) as Arc<dyn Source>).await.unwrap();
+    assert_eq!(waiting.left_and_done(), (0, vec![vec![Written::Done]; 2]));
+    assert_eq!(store.results(all()).await.unwrap().total, 2);
+}
+
+#[tokio::test]
 async fn a_database_that_vanished_is_not_made_anew() {
     let (directory, store) = store();
     store.commit(vec![save(any_result())]).await.unwrap();
@@ -116,7 +140,7 @@ async fn what_cannot_be_read_is_reported_with_its_place() {
             sealed: None,
         };
         store.change_definitions(0, vec![DefinitionChange::Put(row)]).await.unwrap();
-        let saved = Write::Save { result: Box::new(any_result()), status: Some(Box::default()), until: None };
+        let saved = Write::Save { result: Box::new(any_result()), status: Some(Arc::default()), until: None };
         let pinned =
             crate::store::HostKeyRecord { host: name("h"), address: "h".to_owned(), port: 22, keys: Vec::new() };
         let writes = vec![claim(&name("host"), &name("task"), id(1)), saved, Write::PinHostKey(pinned)];
@@ -136,7 +160,7 @@ async fn a_damaged_file_is_reported() {
     store.close().await;
     let file = directory.path().join(FILE);
     let mut bytes = fs::read(&file).unwrap();
-    for page in bytes.chunks_mut(4096).skip(30) {
+    for page in bytes.chunks_mut(4096).skip(40) {
         page.fill(0xA5);
     }
     fs::write(&file, bytes).unwrap();

@@ -107,12 +107,18 @@ async fn one_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() 
 
 /// Takes away what came after both of the versions below.
 fn later(table: &str) -> String {
-    format!("DROP TABLE host_statuses; DROP TABLE switches; DROP TABLE key_uses; DROP TABLE audit; {}", causes(table))
+    let later =
+        "DROP TABLE host_statuses; DROP TABLE switches; DROP TABLE key_uses; DROP TABLE audit; DROP TABLE requests;
+         DROP TABLE hours;";
+    format!("{later} {}", causes(table))
 }
 
 /// Takes away what came with causes.
 fn causes(table: &str) -> String {
-    format!("ALTER TABLE {table} DROP COLUMN cause; ALTER TABLE open_runs DROP COLUMN cause;")
+    format!(
+        "ALTER TABLE {table} DROP COLUMN cause; ALTER TABLE open_runs DROP COLUMN cause; DROP TABLE events_due;
+         DROP TABLE notices; DROP TABLE notifications; DROP TABLE parcels; DROP TABLE traces;"
+    )
 }
 
 #[tokio::test]
@@ -148,7 +154,7 @@ async fn a_store_without_causes_is_brought_up_to_date() {
     store.close().await;
     drop(store);
     let table = partition::table(partition::day_of(kept.id)).unwrap();
-    let before = format!("{} PRAGMA user_version = 7;", causes(&table));
+    let before = format!("{} PRAGMA user_version = 9;", causes(&table));
     stranger(&directory).execute_batch(&before).unwrap();
     let store = SqliteStore::open(directory.path()).unwrap();
     assert_eq!(store.result(kept.id).await.unwrap(), Some(kept.clone()), "what was there is there");

@@ -12,13 +12,15 @@ fn endless(connection: &Connection) -> Result<i64, Fault> {
     Ok(connection.query_row(ENDLESS, [], |row| row.get(0))?)
 }
 
-/// Occupies the writer until what is returned is dropped.
+/// Occupies the writer until what is returned is dropped; its queue is empty then.
 fn occupy(store: &SqliteStore) -> (mpsc::Sender<()>, BoxFuture<'_, Result<(), StoreError>>) {
-    let (busy, free) = mpsc::channel();
+    let ((busy, free), (began, begun)) = (mpsc::channel(), mpsc::channel());
     let occupied = store.writer.call(move |_| {
+        let _ = began.send(());
         let _ = free.recv();
         Ok(())
     });
+    begun.recv().unwrap();
     (busy, occupied)
 }
 
@@ -101,7 +103,7 @@ async fn a_panic_costs_one_call() {
     store.commit(vec![save(first.clone())]).await.unwrap();
     let panicked = store.writer.call(|desk| {
         desk.transaction(|transaction, known| {
-            ledger::apply(transaction, known, save(any_result()))?;
+            Ledger::new(transaction, known)?.apply(&save(any_result()))?;
             if transaction.is_busy() || !transaction.is_autocommit() {
                 panic!("on purpose");
             }

@@ -1,0 +1,180 @@
+//! A message by webhook or e-mail, made of what has happened.
+
+use serde_json::Value;
+
+use super::Office;
+use crate::actors::reactions::{Handed, Message};
+use crate::model::action::{Email, Method, Syntax, Template, Then, Webhook};
+use crate::model::{ContentHash, SecretText, Timestamp};
+use crate::settings::{EmailSettings, EmailTls};
+use crate::sinks::{DeliveryError, Mail, MailServer, MailTls, Mailer, WebhookRequest};
+
+/// The usual subject.
+const SUBJECT: &str = "{{ type }} {{ host }}{% if task %}/{{ task }}{% endif %}{% if state %} is {{ state }}{% endif %}\
+    {% if count > 1 %} (and {{ count - 1 }} more){% endif %}";
+/// The usual text: for each thing it tells what, where, when, and the beginning of the output.
+const BODY: &str = "\
+{% for item in items %}{% if loop.index > 1 %}
+----
+
+{% endif %}{{ item.type }}: {{ item.host }}{% if item.task %}/{{ item.task }}{% endif %}\
+{% if item.state %} is {{ item.state }}{% endif %}
+{{ item.message }}
+
+Host:    {{ item.host_title }} ({{ item.host_address }}){% if item.host_status.state %}, {{ item.host_status.state }}{% endif %}
+{% if item.task %}Task:    {{ item.task_title }}
+{% endif %}{% if item.result %}Ended:   {{ item.result.finished_at }}
+Result:  {{ item.result.id }}
+{% else %}At:      {{ item.at }}
+{% endif %}Action:  {{ item.action }}{% if item.number > 1 %}, message {{ item.number }}{% endif %}
+{% if item.result and item.result.stdout %}
+{{ item.result.stdout[:4000] }}
+{% endif %}{% endfor %}";
+
+impl Office {
+    /// Sends a message.
+    pub(super) async fn deliver(&self, message: &Message) -> Handed {
+        let sent = match &message.action.then {
+            Then::Webhook(webhook) => self.post(webhook, message).await,
+            Then::Email(email) => self.mail(email, message).await,
+            other => Err(Unsent::Never(format!("{} is no message", other.kind()))),
+        };
+        match sent {
+            Ok(detail) => Handed::Over(detail),
+            Err(Unsent::Never(why)) => Handed::Failed(why),
+            Err(Unsent::NotYet(why)) => Handed::NotYet { why, after: None },
+            Err(Unsent::Refused(DeliveryError { retry: true, after, message })) => {
+                Handed::NotYet { why: message, after }
+            }
+            Err(Unsent::Refused(error)) => Handed::Failed(error.message),
+        }
+    }
+
+    async fn post(&self, webhook: &Webhook, message: &Message) -> Result<String, Unsent> {
+        let gone = |error: &dyn std::fmt::Display| Unsent::Never(error.to_string());
+        let reveal = |value: &crate::model::TextValue| {
+            value.reveal(&message.catalog, &mut Vec::new()).map(SecretText::new).map_err(|error| gone(&error))
+        };
+        let mut headers = Vec::with_capacity(webhook.headers.len() + 1);
+        for (name, value) in &webhook.headers {
+            headers.push((name.clone(), reveal(value)?));
+        }
+        let given = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let given = given.map(|(_, kind)| Syntax::of_content_type(kind.reveal()));
+        let body = match (&webhook.body, webhook.method) {
+            (_, Method::Get) => Vec::new(),
+            (Some(template), _) => {
+                let syntax = given.unwrap_or_else(|| template.syntax());
+                if given.is_none() {
+                    let kind = match syntax {
+                        Syntax::Json => "application/json",
+                        Syntax::Xml => "application/xml",
+                        Syntax::Plain => "text/plain; charset=utf-8",
+                    };
+                    headers.push(("Content-Type".to_owned(), SecretText::new(kind.to_owned())));
+                }
+                filled("body", template, syntax, &message.payload)?.into_bytes()
+            }
+            (None, _) => usual_body(message).to_string().into_bytes(),
+        };
+        let secret = webhook.hmac_secret.as_ref().map(|secret| secret.reveal(&message.catalog)).transpose();
+        let request = WebhookRequest {
+            id: message.id.clone(),
+            method: webhook.method,
+            url: reveal(&webhook.url)?,
+            headers,
+            body,
+            secret: secret.map_err(|error| gone(&error))?,
+            timeout: webhook.timeout.get(),
+            allow_private: webhook.allow_private,
+        };
+        let delivered = self.webhooks.deliver(&request).await.map_err(Unsent::Refused)?;
+        Ok(format!("HTTP {} {}", delivered.status, delivered.answer).trim_end().to_owned())
+    }
+
+    async fn mail(&self, email: &Email, message: &Message) -> Result<String, Unsent> {
+        let settings = self.email.as_ref();
+        let settings = settings.ok_or_else(|| Unsent::NotYet("the setting email.server is missing".to_owned()))?;
+        let to = match &message.contact {
+            Some(contact) => contact.email.iter().cloned().collect(),
+            None => email.to.clone(),
+        };
+        if to.is_empty() {
+            return Err(Unsent::Never("there is no address".to_owned()));
+        }
+        let usual = |text: &str| Template::parse(text).map_err(Unsent::Never);
+        let subject = email.subject.clone().map_or_else(|| usual(SUBJECT), Ok)?;
+        let body = email.body.clone().map_or_else(|| usual(BODY), Ok)?;
+        let text = |field: &str| message.payload.get(field).and_then(Value::as_str).unwrap_or_default();
+        let about = format!("{} {} {}", message.action.meta.name, text("host"), text("task"));
+        let mut fields = vec![("Action", message.action.meta.name.to_string()), ("Type", text("type").to_owned())];
+        for (field, name) in [("host", "Host"), ("task", "Task"), ("state", "State")] {
+            fields.extend(message.payload.get(field).and_then(Value::as_str).map(|text| (name, text.to_owned())));
+        }
+        let at = text("at").parse::<Timestamp>().map_err(|error| Unsent::Never(error.to_string()))?;
+        let mail = Mail {
+            id: message.id.clone(),
+            // All that one Action tells of one thing belongs together.
+            thread: Some(ContentHash::of(about.as_bytes()).to_string()),
+            from: email.from.clone(),
+            to,
+            subject: filled("subject", &subject, Syntax::Plain, &message.payload)?,
+            body: filled("body", &body, Syntax::Plain, &message.payload)?,
+            fields,
+            at,
+        };
+        let server = mail_server(settings).await?;
+        Mailer::new(&server, &self.trust).map_err(Unsent::Never)?.send(&mail).await.map_err(Unsent::Refused)?;
+        let to: Vec<&str> = mail.to.iter().map(crate::model::Mailbox::as_str).collect();
+        Ok(format!("e-mail to {}", to.join(", ")))
+    }
+}
+
+/// Why a message was not sent.
+enum Unsent {
+    /// It never will be.
+    Never(String),
+    /// Something is missing that somebody may mend.
+    NotYet(String),
+    /// The receiver's own words.
+    Refused(DeliveryError),
+}
+
+fn filled(what: &str, template: &Template, syntax: Syntax, payload: &Value) -> Result<String, Unsent> {
+    template.render(syntax, payload).map_err(|error| Unsent::Never(format!("the template of its {what}: {error}")))
+}
+
+/// The Result as JSON, or the host's status; a list of them where more than one may be joined.
+fn usual_body(message: &Message) -> Value {
+    let one = |item: &Value| match item.get("result") {
+        Some(Value::Null) | None => item.get("host_status").cloned().unwrap_or_default(),
+        Some(result) => result.clone(),
+    };
+    if message.action.digest.is_none() {
+        return one(&message.payload);
+    }
+    let items = message.payload.get("items").and_then(Value::as_array);
+    Value::Array(items.into_iter().flatten().map(one).collect())
+}
+
+/// The server by the settings; its password is read each time, so that a new one counts at once.
+async fn mail_server(settings: &EmailSettings) -> Result<MailServer, Unsent> {
+    let login = match &settings.login {
+        Some((user, file)) => {
+            let text = tokio::fs::read_to_string(&file.path).await;
+            let text = text.map_err(|error| {
+                Unsent::NotYet(format!("email.password_file {} cannot be read: {error}", file.path.display()))
+            })?;
+            Some((user.clone(), SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+        }
+        None => None,
+    };
+    let tls = match settings.tls {
+        EmailTls::Required => MailTls::Required,
+        EmailTls::Optional => MailTls::Optional,
+        EmailTls::Implicit => MailTls::Implicit,
+        EmailTls::None => MailTls::None,
+    };
+    let from = crate::model::Mailbox::parse(&settings.from).map_err(Unsent::NotYet)?;
+    Ok(MailServer { host: settings.server.clone(), port: settings.port, tls, login, from })
+}
