@@ -1,5 +1,6 @@
 //! The composition root: puts all the rooms together, and takes them down in order.
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +33,10 @@ use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
 use crate::http::{self, HttpConfig};
-use crate::model::{Defaults, FlapThresholds, KeyDocument, Name, Rights, Role, RunIds, SecretText, new_key};
+use crate::model::{
+    Catalog, Defaults, FlapThresholds, KeyDocument, Name, Notification, NotificationQuery, Rights, Role, RunIds,
+    SecretText, Timestamp, new_key,
+};
 use crate::ssh::Connector;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
@@ -47,6 +51,9 @@ const SEARCHES: usize = 2;
 
 /// How long connections may take to be closed in good order.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
+
+/// Of so many notifications of an Action it is looked up at a start how many count for its limit.
+const MOST_TOLD: usize = 10_000;
 
 /// What an App is built of; tests put fakes in.
 pub struct Parts {
@@ -148,6 +155,28 @@ pub enum Ended {
     Lost(usize),
 }
 
+/// When each Action that has a limit told something: as much as counts for the limit.
+async fn told_lately(
+    store: &dyn Store,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<HashMap<Name, VecDeque<Timestamp>>, StoreError> {
+    let mut sent = HashMap::new();
+    for action in catalog.actions.values() {
+        let Some(limit) = action.limit else { continue };
+        let within = i64::try_from(limit.within().as_millis()).unwrap_or(i64::MAX);
+        let query = NotificationQuery {
+            action: Some(action.meta.name.clone()),
+            since: Some(now.plus_millis(-within)),
+            limit: MOST_TOLD,
+            ..NotificationQuery::default()
+        };
+        let told = store.notifications(query).await?.items.into_iter().rev().filter(Notification::counts);
+        sent.insert(action.meta.name.clone(), told.map(|one| one.at).collect());
+    }
+    Ok(sent)
+}
+
 /// Builds and starts everything: store first, HTTP last.
 pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let loaded = parts.store.load().await?;
@@ -162,6 +191,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         pause: loaded.pause,
     });
 
+    let sent = told_lately(&*parts.store, &published.get(), parts.clock.now().into()).await?;
     let arbiters: Vec<Arbiter> = (0..setup.arbiters).map(|_| Arbiter::new()).collect();
     let pool: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
     let own = Arbiter::current();
@@ -176,7 +206,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         clock: parts.clock.clone(),
         board: Arc::clone(&board),
         journal: Arc::clone(&journal),
-        reactions: Arc::new(Reactions::restored(loaded.notices, loaded.parcels)),
+        reactions: Arc::new(Reactions::restored(loaded.notices, loaded.parcels, sent)),
         published: published.clone(),
         store: Arc::clone(&parts.store),
         writer: writer.clone(),

@@ -395,8 +395,7 @@ impl AlfHandle {
     /// The live actor tree: all of it but the branches of hosts that must not be touched.
     pub async fn health(&self, rights: &Rights) -> ActorHealth {
         let node = self.0.node.get().send(NodeHealth { host: None }).timeout(ANSWER).await;
-        let mut children =
-            vec![self.0.catalog.health("catalog"), self.store_health().await, self.action_health().await];
+        let mut children = vec![self.0.catalog.health("catalog"), self.store_health().await];
         match node {
             Ok(Some(mut node)) => {
                 let catalog = self.catalog();
@@ -407,6 +406,7 @@ impl AlfHandle {
             }
             _ => children.push(self.0.node.health("node")),
         }
+        children.push(self.action_health().await);
         ActorHealth { children, ..ActorHealth::up("alf", self.0.node_name.as_str()) }
     }
 

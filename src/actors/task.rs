@@ -428,6 +428,10 @@ impl Handler<RunNow> for TaskActor {
         let told = audit::of_run(origin.as_deref(), run.id, run.due_at, &self.host, Some(self.task()));
         let with = told.into_iter().chain(with).collect();
         let claimed = self.claim(&run, &given, turn, with, once);
+        if turn == Turn::Later {
+            let (id, start_within) = (run.id, self.plan.task.start_within);
+            ctx.run_later(start_within.get(), move |actor, _| actor.waited_too_long(id, start_within));
+        }
         self.arm(ctx);
         Box::pin(claimed.into_actor(self).map(move |answer, actor, _| {
             let id = run.id;

@@ -13,7 +13,7 @@ use super::host::StartRun;
 use super::ledger::RunEnd;
 use super::once::Once;
 use super::task::{Claimed, TaskActor};
-use crate::model::{AuditEntry, Given, Overlap, Reason, RunId, Trigger};
+use crate::model::{AuditEntry, Given, Overlap, Reason, RunId, Span, Trigger};
 use crate::store::{OpenRun, Write};
 
 /// What a run that is wanted now gets.
@@ -116,6 +116,15 @@ impl TaskActor {
                 self.next_turn();
             }
             None => self.runner.do_send(StartRun { plan: Arc::clone(&self.plan), run, given }),
+        }
+    }
+
+    /// A run that does not wait longer than this ends where it still waits.
+    pub(super) fn waited_too_long(&mut self, id: RunId, start_within: Span) {
+        let place = self.waiting.iter().position(|waiting| waiting.claimed && waiting.run.id == id);
+        if let Some(waiting) = place.and_then(|place| self.waiting.remove(place)) {
+            let message = format!("did not get its turn after other runs within start_within ({start_within})");
+            self.ended(&waiting.run, RunEnd::NotRun { reason: Reason::Late, message });
         }
     }
 

@@ -94,6 +94,11 @@ impl When {
         self.outcome == Some(Outcome::Ok) || self.states.iter().any(|state| state.is_well())
     }
 
+    /// Whether a filter names what is skipped for this reason.
+    fn names_skipped(&self, reason: Option<Reason>) -> bool {
+        self.outcome == Some(Outcome::Skipped) || reason.is_some_and(|reason| self.reasons.contains(&reason))
+    }
+
     fn misses_place(&self, scene: &Scene<'_>) -> Miss {
         let host = &scene.host.meta;
         match scene.event.task() {
@@ -136,6 +141,10 @@ impl When {
             };
         }
         let executed = result.outcome != Outcome::Skipped;
+        if !executed && !scene.measures && self.names_skipped(result.reason) {
+            // It changes no state, so that there is no other moment to tell of it.
+            return Fit::tells(Tells::Other(None));
+        }
         let transport = executed && result.reason.is_some_and(Reason::leaves_state);
         if (host_down || transport) && executed && !scene.measures {
             return Fit::no("its host is not UP: that is told of the host, not of its tasks");

@@ -59,6 +59,13 @@ pub struct Notification {
     pub run: Option<RunId>,
 }
 
+impl Notification {
+    /// Whether it was told, or was to be: that counts for the limit of its Action.
+    pub fn counts(&self) -> bool {
+        matches!(self.outcome, NotificationOutcome::Pending | NotificationOutcome::Sent | NotificationOutcome::Failed)
+    }
+}
+
 /// Which notifications are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NotificationQuery {

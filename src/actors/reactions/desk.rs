@@ -42,11 +42,14 @@ impl Desk<'_> {
             task: of.task.cloned(),
             contact,
         };
-        if self.action.contacts.is_empty() {
-            return vec![key(None)];
-        }
         let known = self.action.contacts.iter().filter(|name| self.around.catalog.contacts.contains_key(*name));
-        known.map(|name| key(Some(name.clone()))).collect()
+        let known = known.map(|name| key(Some(name.clone())));
+        // An e-mail to addresses of its own is to nobody in particular.
+        let others = match &self.action.then {
+            Then::Email(email) => !email.to.is_empty(),
+            _ => self.action.contacts.is_empty(),
+        };
+        others.then(|| key(None)).into_iter().chain(known).collect()
     }
 
     /// Who was told of it before, and is still to be told something.
@@ -124,8 +127,14 @@ impl Desk<'_> {
             Stands::Well if key.task.is_some() => (Some(AnyState::Task(PairState::Ok)), self.around.now),
             Stands::Well => (Some(AnyState::Host(HostState::Up)), self.around.now),
         };
+        // What is wrong in a way that nobody asks for is not told; it may still become what they ask for.
+        let stands = match stands {
+            Stands::Hard(state) if !self.asks_for(key, state) => Stands::Soft(state),
+            stands => stands,
+        };
         let notice = self.state.notices.get(key).copied().unwrap_or_default();
-        let result = notice.owed.and_then(|owed| owed.result).or(notice.lasting_result);
+        let newest = key.task.as_ref().and_then(|task| self.around.newest(&key.host, task));
+        let result = newest.or(notice.owed.and_then(|owed| owed.result)).or(notice.lasting_result);
         let result = result.or(notice.told.and_then(|told| told.result));
         let step = |notice: &mut Notice, terms: &Terms, holds: &Holds| notice.look(terms, holds, stands, now);
         self.step(key, state, result, step);
@@ -142,6 +151,12 @@ impl Desk<'_> {
             self.keep(&key, notice);
         }
         notice.in_row
+    }
+
+    /// Whether the Action and its contact ask for this state.
+    fn asks_for(&self, key: &NoticeKey, state: AnyState) -> bool {
+        let states = &self.action.when.states;
+        (states.is_empty() || states.contains(&state)) && self.unwanted(key, state).is_none()
     }
 
     /// A contact that is not told of this state at all.

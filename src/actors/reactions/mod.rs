@@ -61,10 +61,15 @@ struct State {
 
 impl Reactions {
     /// With what the store knew at the start.
-    pub fn restored(notices: Vec<(NoticeKey, Notice)>, parcels: Vec<Parcel>) -> Self {
+    pub fn restored(
+        notices: Vec<(NoticeKey, Notice)>,
+        parcels: Vec<Parcel>,
+        sent: HashMap<Name, VecDeque<Timestamp>>,
+    ) -> Self {
         let state = State {
             notices: notices.into_iter().collect(),
             parcels: parcels.into_iter().map(|parcel| (parcel.id, parcel)).collect(),
+            sent,
             ..State::default()
         };
         Self { state: Mutex::new(state), ..Self::default() }

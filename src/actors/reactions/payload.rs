@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actors::parts::NodeParts;
@@ -27,6 +28,15 @@ struct Item<'a> {
     task: Option<Arc<Task>>,
     pair: Option<StatusRow>,
     result: Option<RunResult>,
+}
+
+/// What a task gets that is fired by a host's event.
+#[derive(Serialize)]
+struct HostEvent<'a> {
+    #[serde(flatten)]
+    status: &'a HostStatus,
+    /// None: so it is told from a Result.
+    task: Option<&'a Name>,
 }
 
 impl<'a> Payload<'a> {
@@ -87,7 +97,7 @@ impl<'a> Payload<'a> {
         let Some(first) = self.items.first() else { return given };
         let document = match &first.result {
             Some(result) => serde_json::to_string(&result.document(Bodies::Text)),
-            None => serde_json::to_string(&first.host_status),
+            None => serde_json::to_string(&HostEvent { status: &first.host_status, task: None }),
         };
         // There is nothing in them that JSON could not hold.
         given.stdin = document.ok().map(|text| TextValue::Own(text + "\n"));

@@ -3,8 +3,12 @@
 use crate::actors::board::Board;
 use crate::model::action::{Moment, On};
 use crate::model::{
-    Action, AnyState, Catalog, Holds, HostStanding, Name, NoticeKey, PairStanding, Stands, State, Terms, Timestamp,
+    Action, AnyState, Catalog, Holds, HostStanding, Name, NoticeKey, PairStanding, RunId, Stands, State, Terms,
+    Timestamp,
 };
+
+/// Among so many Results one that was executed is looked for.
+const NEWEST: usize = 10;
 
 /// Everything as it is now.
 pub(super) struct Surroundings<'a> {
@@ -43,6 +47,12 @@ impl Surroundings<'_> {
         let told = |state: &AnyState| contact.quiet_until(*state, self.now).is_none();
         let except: Vec<AnyState> = AnyState::ALL.into_iter().filter(told).collect();
         (except.len() < AnyState::ALL.len()).then_some(except)
+    }
+
+    /// The newest Result of a pair that tells how it stands.
+    pub(super) fn newest(&self, host: &Name, task: &Name) -> Option<RunId> {
+        let row = self.board.pair_status(host, task, NEWEST, self.now)?;
+        row.last.iter().find(|last| last.state.is_some()).map(|last| last.id)
     }
 
     /// How what a notice is of stands now, as far as its Action asks; none: it is not there any more.

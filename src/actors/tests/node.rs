@@ -409,7 +409,7 @@ async fn the_tree_of_actors_tells_how_they_stand() {
     let whole = alf.handle.health(&Rights::all()).await;
     assert_eq!((whole.kind.as_str(), whole.name.as_str(), whole.state.as_str()), ("alf", "here", "up"));
     let kinds: Vec<_> = whole.children.iter().map(|child| (child.kind.as_str(), child.state.as_str())).collect();
-    assert_eq!(kinds, [("catalog", "up"), ("store", "up"), ("node", "up")]);
+    assert_eq!(kinds, [("catalog", "up"), ("store", "up"), ("node", "up"), ("action", "up")]);
     let web1 = alf.health(&["node", "web1"]).await;
     let details = |key: &str| web1.details.get(key).map(String::as_str);
     assert_eq!((details("connection"), details("address")), (Some("connected"), Some("10.0.0.1:2222")));
