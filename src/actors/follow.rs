@@ -1,13 +1,15 @@
 //! Reading along what a run writes, from whenever to its end.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::error::AlfError;
 use super::handle::AlfHandle;
 use crate::model::{RunId, RunResult};
-use crate::ssh::output::{LiveOutput, OutputReader, Piece};
+use crate::ssh::output::{LiveOutput, OutputReader, Piece, Stream};
 
 /// What comes of a run that is followed.
 #[derive(Debug)]
@@ -25,13 +27,14 @@ pub struct Follower {
     output: watch::Receiver<Option<Arc<LiveOutput>>>,
     reader: Option<OutputReader>,
     offsets: [u64; 2],
-    ended: bool,
+    /// What is still told, once it has ended.
+    last: Option<VecDeque<Followed>>,
 }
 
 impl Follower {
     /// What comes next; none after the end. May be dropped while it waits, and asked again: nothing gets lost.
     pub async fn next(&mut self) -> Option<Followed> {
-        while !self.ended {
+        while self.last.is_none() {
             if let Some(reader) = &mut self.reader {
                 let piece = reader.next().await;
                 self.offsets = reader.offsets();
@@ -43,13 +46,32 @@ impl Follower {
             // The run waits, is on its way to the store, or has to be started again.
             if self.output.changed().await.is_err() {
                 let result = self.handle.result(self.run).await.unwrap_or_default();
-                self.ended = true;
-                return Some(Followed::Ended(result.map(Box::new)));
+                self.last = Some(self.last_of(result));
+                break;
             }
             let output = self.output.borrow_and_update().clone();
             self.reader = output.map(|output| output.read_from(self.offsets));
         }
-        None
+        self.last.as_mut()?.pop_front()
+    }
+
+    /// What is told at the end: what the Result has that was not read here before it was its, and the Result.
+    fn last_of(&self, result: Option<RunResult>) -> VecDeque<Followed> {
+        let mut last = VecDeque::new();
+        for (stream, captured) in
+            result.iter().flat_map(|result| [(Stream::Stdout, &result.stdout), (Stream::Stderr, &result.stderr)])
+        {
+            let offset = self.offsets[stream as usize];
+            let missing = usize::try_from(offset).ok().and_then(|at| captured.bytes.get(at..));
+            // Of what was cut nobody knows where it was.
+            let whole = captured.bytes.len() as u64 == captured.total;
+            if let Some(bytes) = missing.filter(|bytes| whole && !bytes.is_empty()) {
+                let bytes = Bytes::copy_from_slice(bytes);
+                last.push_back(Followed::Piece(Piece::Data { stream, offset, bytes }));
+            }
+        }
+        last.push_back(Followed::Ended(result.map(Box::new)));
+        last
     }
 }
 
@@ -61,6 +83,6 @@ impl AlfHandle {
         let mut output = self.board().output(run).ok_or(AlfError::NoRun(run))?;
         // What is there already has not been seen here.
         output.mark_changed();
-        Ok(Follower { handle: self.clone(), run, output, reader: None, offsets, ended: false })
+        Ok(Follower { handle: self.clone(), run, output, reader: None, offsets, last: None })
     }
 }

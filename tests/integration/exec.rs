@@ -113,5 +113,11 @@ fn alf_exec_is_as_the_command_was() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(said.starts_with("oh\n") && said.contains("PROBLEM, CRITICAL (exit_code): exit code 3"), "{said}");
     let done = service.cli(&["exec", "-l", "@name=web1", "--env", "X=y", "--", "echo $X"]);
-    assert_eq!((done.status.code(), &done.stdout[..]), (Some(0), &b"web1: y\n"[..]));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(
+        (done.status.code(), &done.stdout[..]),
+        (Some(0), &b"web1: y\n"[..]),
+        "{said} {}",
+        service.get("results?limit=1")
+    );
 }

@@ -297,3 +297,6 @@ fn of_result(result: &RunResult) -> Tells {
         (_, state) => Tells::Other(state),
     }
 }
+
+#[cfg(test)]
+mod tests;
