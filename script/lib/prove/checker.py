@@ -25,7 +25,7 @@ class Fault(NamedTuple):
 def check(history):
     """All faults."""
     faults = []
-    for one in (checked_instants, checked_runs, checked_retries, checked_turns, checked_end):
+    for one in (checked_instants, checked_runs, checked_retries, checked_turns, checked_actions, checked_end):
         faults += one(history)
     return faults
 
@@ -169,6 +169,32 @@ def checked_turns(history):
         for (_, end, one), (begin, _, other) in zip(runs, runs[1:]):
             if begin < end:
                 yield Fault("at once", f"{'/'.join(pair)}: run {other} began before the end of {one}")
+
+
+# === what follows from Results ===
+
+
+def checked_actions(history):
+    """Each PROBLEM that an Action was for has led to one run, and no other Result has."""
+    results = {result["id"]: result for result in history.results}
+    fired = defaultdict(list)
+    for result in history.results:
+        if result["trigger"] == "action":
+            fired[(result["cause"] or {}).get("result")].append(result)
+    for cause, runs in fired.items():
+        if cause not in results:
+            yield Fault("fired", f"because of no result ({cause}): {told(runs[0])}")
+        if len(runs) > 1:
+            yield Fault("fired twice", f"{told(results[cause]) if cause in results else cause}: {'; '.join(map(told, runs))}")
+    for run, trace in history.traces.items():
+        if trace["at"] is None:
+            yield Fault("not looked at", f"{trace['why']}: {told(results[run])}")
+            continue
+        matched = any(item["matched"] for item in trace["items"])
+        if matched and run not in fired:
+            yield Fault("not fired", f"{trace['items']}: {told(results[run])}")
+        if run in fired and not matched:
+            yield Fault("fired", f"though its trace says {trace['items']}: {told(results[run])}")
 
 
 # === what is left ===

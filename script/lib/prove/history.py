@@ -33,6 +33,8 @@ class History:
         self.results = []
         self.runs = []
         self.statuses = []
+        # What Actions came to for each PROBLEM that may be followed by something: id to its trace.
+        self.traces = {}
         # As they were while there was no fault; how many attempts they have never changes.
         self.tasks = {}
         # Runs that were asked for and acknowledged: (id, host, task).
@@ -66,6 +68,10 @@ class History:
         self.results = [read_times(result) for result in alf.all("/results")]
         self.runs = alf.all("/runs")
         self.statuses = alf.all("/status?n=20")
+        mended = {task for task, document in self.tasks.items() if document.get("labels", {}).get("mend") == "yes"}
+        for result in self.results:
+            if result["outcome"] == "PROBLEM" and result["reason"] != "aborted" and result["task"] in mended:
+                self.traces[result["id"]] = alf.insist("GET", f"/results/{result['id']}/trace")[1]
         self.faults += alf.faults
         for log in glob.glob(os.path.join(alf.directory, "alf.log*")):
             with open(log, encoding="utf-8", errors="replace") as lines:

@@ -15,6 +15,9 @@ KINDS = (
     ("endless", "sleep 60; code=0", {"timeout": "1500ms", "kill_grace": "1s"}),
     ("long", "sleep {seconds}; code=$(($(date +%s) / 3 % 2))", {"max_attempts": 2, "retry_interval": "1s"}),
 )
+# Those whose every PROBLEM is followed by a run of MEND.
+MENDED = ("failing", "flaky")
+MEND = "mend"
 SECONDS = ("0.3", "1", "2.5", "4", "6")
 
 
@@ -35,6 +38,10 @@ class Load:
             host = {"address": "127.0.0.1", "port": sshd.port, "credential": "login"}
             host |= {"labels": {"role": ("web", "db")[place % 2]}, "env": {"PROVE_TRUTH": sshd.truth}}
             define.put("hosts", name, host)
+        # Never changed, so that every PROBLEM has its run.
+        define.alf.insist("PUT", f"/tasks/{MEND}", {"command": f"{BEGIN}code=0\n{END}", "overlap": "allow"})
+        when = {"on": "result", "outcome": "PROBLEM", "task_selector": "mend=yes"}
+        define.alf.insist("PUT", "/actions/repair", {"when": when, "then": {"run": MEND}})
         for task in self.tasks:
             self.create(task)
 
@@ -61,7 +68,7 @@ class Load:
         choose, define = self.random, self.definitions
         kind, script, fields = KINDS[self.tasks.index(task) % len(KINDS)]
         command = BEGIN + script.format(seconds=choose.choice(SECONDS)) + "\n" + END
-        document = {"command": command, "title": kind, **fields}
+        document = {"command": command, "title": kind, "labels": {"mend": "yes" if kind in MENDED else "no"}, **fields}
         document["overlap"] = choose.choice(["skip", "queue", "allow"])
         document["start_within"] = choose.choice(["3s", "10s", "10m"])
         define.put("tasks", task, document)

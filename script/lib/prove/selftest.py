@@ -21,7 +21,7 @@ OTHER = Line("s", "@every 7s", 7 * SECOND)
 def clean():
     """A history in which all is well."""
     history = History()
-    history.tasks = {"a": {"overlap": "skip", "max_attempts": 2}, "b": {"overlap": "skip"}}
+    history.tasks = {"a": {"overlap": "skip", "max_attempts": 2}, "b": {"overlap": "skip"}, "mend": {"overlap": "allow"}}
     lines = {pair: frozenset([line]) for pair, line in PAIRS.items()}
     later = {pair: frozenset([OTHER if line is LINE else line]) for pair, line in PAIRS.items()}
     history.changes = [
@@ -221,11 +221,49 @@ def panicked(history, _):
     history.faults.append("its log: panicked")
 
 
+def fired_twice(history, one):
+    """fired twice"""
+    one |= {"outcome": "PROBLEM"}
+    for other in (1, 2):
+        fire(history, one, other)
+
+
+def fired_for_nothing(history, one):
+    """fired"""
+    fire(history, {**one, "id": "gone"}, 1)
+
+
+def fired_against_the_trace(history, one):
+    """fired"""
+    fire(history, one, 1)
+    history.traces[one["id"]] = {"at": 1, "why": None, "items": [{"matched": False}]}
+
+
+def not_fired(history, one):
+    """not fired"""
+    history.traces[one["id"]] = {"at": 1, "why": None, "items": [{"matched": True}]}
+
+
+def not_looked_at(history, one):
+    """not looked at"""
+    history.traces[one["id"]] = {"at": None, "why": "it waits", "items": []}
+
+
+def fire(history, one, number):
+    """As if a Result had led to a run that went well."""
+    at, run = one["finished_at"] + number, f"mend-{number}"
+    result = {**one, "id": run, "task": "mend", "trigger": "action", "schedule": None, "cause": {"result": one["id"]}}
+    result |= {"scheduled_at": at, "due_at": at, "started_at": at, "finished_at": at + 1, "outcome": "OK"}
+    history.results.append(result)
+    history.begins[run] = [Begin(one["host"], "mend", at, at)]
+    history.ends[run] = [End(0, at)]
+
+
 DOCTORS = (
     lost, lost_but_run, doubled, listed_twice, never_due, after_the_change, shifted, another_instant, without_end,
     ended_badly, another_code, began_twice, ended_twice, executed_all_the_same, began_early, says_otherwise, still_there,
     two_at_once, unfinished, folded_wrongly, acknowledged, retry_of_nothing, too_many_retries, another_state, not_the_last,
-    unknown_last, panicked,
+    unknown_last, panicked, fired_twice, fired_for_nothing, fired_against_the_trace, not_fired, not_looked_at,
 )  # fmt: skip
 
 

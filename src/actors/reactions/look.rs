@@ -10,8 +10,8 @@ use super::surroundings::{Surroundings, terms};
 use crate::actors::parts::NodeParts;
 use crate::model::action::{Moment, On, Then};
 use crate::model::{
-    Action, Change, Evaluated, Event, Fit, Host, Name, NoticeKey, NoticeKind, RunResult, Scene, Stands, Task, Tells,
-    Trace, TraceItem,
+    Action, Catalog, Change, Evaluated, Event, Fit, Host, Name, NoticeKey, NoticeKind, RunResult, Scene, Stands, State,
+    Task, Tells, Trace, TraceItem,
 };
 
 /// So many Actions may follow from one another.
@@ -64,7 +64,7 @@ impl Reactions {
                 items.push(look(&mut desk, measure, facts, host));
             }
         }
-        if facts.event.has_result && !items.is_empty() {
+        if facts.event.has_result && !items.is_empty() && !is_plain(&facts.event, &items, &catalog) {
             out.trace = Some(Trace { result: facts.event.id, at: Some(around.now), why: None, items });
         }
         out
@@ -120,6 +120,18 @@ impl Reactions {
         }
         item
     }
+}
+
+/// Whether nothing has changed and all is well, so that no Action had anything to say: there are many such Results, and what
+/// Actions make of one can be told again.
+fn is_plain(event: &Event, items: &[TraceItem], catalog: &Catalog) -> bool {
+    let measures =
+        |item: &TraceItem| catalog.actions.get(&item.action).is_some_and(|action| action.then.is_of_metrics());
+    let same = match &event.change {
+        Change::Pair { before, after, .. } => before == after && after.state == Some(State::Ok),
+        Change::Unlinked { .. } | Change::Host { .. } => false,
+    };
+    same && items.iter().all(|item| item.told.is_empty() && (!item.matched || measures(item)))
 }
 
 /// Takes what a run has measured.
