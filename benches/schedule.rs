@@ -15,6 +15,7 @@ mod support;
 #[path = "schedule/world.rs"]
 mod world;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,6 +54,9 @@ enum What {
         /// For how long.
         #[arg(long, default_value_t = 130)]
         seconds: u64,
+        /// Every Result goes to Graphite and to a webhook, which take connections and never answer.
+        #[arg(long)]
+        actions: bool,
     },
     /// Results through claims and saves, and the same rows inserted in bare batches.
     Ledger {
@@ -146,13 +150,16 @@ fn main() -> ExitCode {
 
 async fn measure(what: What) -> Result<Value, Failure> {
     match what {
-        What::Lateness { hosts, tasks, cron, seconds } => {
-            run_for(Fleet { hosts, tasks, cron, history: History::None, down_hours: 0 }, seconds).await
+        What::Lateness { hosts, tasks, cron, seconds, actions } => {
+            // Never asked for a connection: the system takes them, and nobody reads.
+            let receiver = actions.then(|| TcpListener::bind("127.0.0.1:0")).transpose()?;
+            let hangs = receiver.as_ref().map(TcpListener::local_addr).transpose()?;
+            run_for(Fleet { hosts, tasks, cron, history: History::None, down_hours: 0, hangs }, seconds).await
         }
         What::Ledger { results, at_once } => ledger::measure(results, at_once).await,
         What::Prepare { dir, hosts, tasks, cron, history, down } => {
             let history = if history { History::Full } else { History::None };
-            let fleet = Fleet { hosts, tasks, cron, history, down_hours: down };
+            let fleet = Fleet { hosts, tasks, cron, history, down_hours: down, hangs: None };
             fleet.prepare(&dir).await?;
             Ok(json!({"pairs": hosts * tasks}))
         }

@@ -1,5 +1,6 @@
 //! A fleet of fake hosts, a real store with its definitions in it, and a whole Alf on them.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) struct Fleet {
     pub(crate) cron: String,
     pub(crate) history: History,
     pub(crate) down_hours: i64,
+    /// Where every Result is sent, to Graphite and by a webhook; none: nowhere.
+    pub(crate) hangs: Option<SocketAddr>,
 }
 
 fn name(text: &str) -> Result<Name, Failure> {
@@ -112,6 +115,12 @@ impl Fleet {
         };
         let cron = &self.cron;
         put(Noun::Schedule, "often", format!(r#"{{"name": "often", "cron": "{cron}"}}"#))?;
+        if let Some(address) = self.hangs {
+            let graph = format!(r#"{{"name": "graph", "then": {{"graphite": {{"address": "{address}"}}}}}}"#);
+            put(Noun::Action, "graph", graph)?;
+            let to = format!(r#"{{"webhook": {{"url": "http://{address}/", "allow_private": true}}}}"#);
+            put(Noun::Action, "hook", format!(r#"{{"name": "hook", "when": {{"on": "result"}}, "then": {to}}}"#))?;
+        }
         for n in 0..self.tasks {
             let task = task(n);
             put(Noun::Task, &task, format!(r#"{{"name": "{task}", "command": "{COMMAND}"}}"#))?;

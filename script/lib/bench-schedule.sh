@@ -58,6 +58,7 @@ bench_schedule() {
     lateness "1,000 pairs, all on the minute" --cron '* * * * *' --seconds "$seconds"
     lateness "1,000 pairs a minute, spread" --cron '@every 1m' --seconds "$seconds"
     lateness "200 a second" --cron '@every 5s' --seconds "$seconds"
+    lateness "200 a second, each to Graphite and a webhook that hang" --cron '@every 5s' --seconds "$seconds" --actions
 
     say "ledger"
     said=$("$bench_program" ledger) || die "ledger: failed"

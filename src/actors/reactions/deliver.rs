@@ -1,6 +1,6 @@
 //! Parcels on their way: tasks that are started, webhooks and e-mails that are sent; what could not be is tried again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::Reactions;
 use super::payload::Payload;
+use super::{Reactions, State};
 use crate::actors::error::AlfError;
 use crate::actors::parts::NodeParts;
 use crate::model::action::{FireTask, Then};
@@ -20,8 +20,9 @@ use crate::model::{
 use crate::sinks::SinkStats;
 use crate::store::Write;
 
-/// Delivered at once.
-const AT_ONCE: usize = 16;
+/// Delivered at once, and of them those of one Action: one whose receiver hangs keeps none of the others waiting.
+const AT_ONCE: usize = 64;
+const AT_ONCE_EACH: usize = 8;
 /// First and longest wait before a parcel is tried again, in milliseconds.
 const RETRY: (i64, i64) = (5_000, 600_000);
 /// A message that could not be sent for so long is given up.
@@ -111,10 +112,23 @@ impl Reactions {
     /// The parcels that are due, so many as may be under way at once; they are under way from now on.
     pub(in crate::actors) fn due_parcels(&self, now: Timestamp) -> Vec<Parcel> {
         let mut state = self.state();
-        let room = AT_ONCE.saturating_sub(state.in_delivery.len());
-        let waits = |parcel: &&Parcel| parcel.due_at <= now && !state.in_delivery.contains(&parcel.id);
-        let due: Vec<Parcel> = state.parcels.values().filter(waits).take(room).cloned().collect();
-        state.in_delivery.extend(due.iter().map(|parcel| parcel.id));
+        let State { parcels, in_delivery, .. } = &mut *state;
+        let mut of_each: HashMap<Name, usize> = HashMap::new();
+        for action in in_delivery.values() {
+            *of_each.entry(action.clone()).or_default() += 1;
+        }
+        let mut due = Vec::new();
+        for parcel in parcels.values().filter(|parcel| parcel.due_at <= now) {
+            if in_delivery.len() >= AT_ONCE {
+                break;
+            }
+            let of_this = of_each.get(&parcel.action).copied().unwrap_or_default();
+            if of_this < AT_ONCE_EACH && !in_delivery.contains_key(&parcel.id) {
+                of_each.insert(parcel.action.clone(), of_this + 1);
+                in_delivery.insert(parcel.id, parcel.action.clone());
+                due.push(parcel.clone());
+            }
+        }
         due
     }
 

@@ -10,7 +10,7 @@ use crate::model::{
     NotificationOutcome, Parcel, Recipient, RunId, RunIds, Stands, State as PairState, Step, Terms, Tiding, Told,
 };
 
-/// Most parcels that wait: what comes on top fails at once.
+/// Most parcels of one Action that wait: what comes on top fails at once.
 const MOST_PARCELS: usize = 10_000;
 /// Most tidings that are joined into one.
 const MOST_JOINED: usize = 1000;
@@ -325,13 +325,13 @@ impl Desk<'_> {
                 && parcel.due_at > self.around.now
                 && parcel.attempts == 0
                 && parcel.tidings.len() < MOST_JOINED
-                && !self.state.in_delivery.contains(&parcel.id)
+                && !self.state.in_delivery.contains_key(&parcel.id)
         };
         self.state.parcels.values().find(fits).map(|parcel| parcel.id)
     }
 
     fn post(&mut self, told: Notification, tiding: Tiding, on: Option<Name>) -> Recipient {
-        if self.state.parcels.len() >= MOST_PARCELS {
+        if self.state.parcels.values().filter(|parcel| parcel.action == told.action).count() >= MOST_PARCELS {
             return self.fail(told, format!("{MOST_PARCELS} others are still to be sent"));
         }
         let wait = self.action.digest.filter(|_| on.is_none());

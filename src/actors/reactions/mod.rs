@@ -11,7 +11,7 @@ mod look;
 mod payload;
 mod surroundings;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use deliver::{Courier, Handed, Message};
@@ -50,8 +50,8 @@ pub struct Reactions {
 struct State {
     notices: BTreeMap<NoticeKey, Notice>,
     parcels: BTreeMap<RunId, Parcel>,
-    /// Parcels that are being delivered.
-    in_delivery: HashSet<RunId>,
+    /// Parcels that are being delivered, and by which Action.
+    in_delivery: HashMap<RunId, Name>,
     /// When each Action that has a limit told something.
     sent: HashMap<Name, VecDeque<Timestamp>>,
     counts: BTreeMap<Name, ActionCounts>,

@@ -252,3 +252,22 @@ async fn a_sink_of_metrics_gets_every_result_whatever_stands_in_the_way() {
     assert!(alf.notifications().await.is_empty());
     alf.end().await;
 }
+
+#[actix_rt::test]
+async fn a_receiver_that_hangs_keeps_no_other_waiting() {
+    let alf = told_by(
+        r#"{"name": "a-hook", "when": {"on": "result"}, "then": {"webhook": {"url": "https://example.org"}}},
+           {"name": "oncall", "then": {"email": {}}, "contacts": ["anna"]}"#,
+    )
+    .await;
+    alf.world.courier.hang("a-hook");
+    for _ in 0..100 {
+        alf.hosts().on_exec("web1", FakeExec::exit(0));
+        alf.run_to_end("web1", "check").await;
+    }
+    alf.hosts().on_exec("web1", FakeExec::exit(2));
+    alf.run_to_end("web1", "check").await;
+    tokio::time::sleep(seconds(2)).await;
+    assert_eq!(alf.told(), ["PROBLEM web1/check CRITICAL -> anna"]);
+    alf.end().await;
+}

@@ -20,6 +20,7 @@ struct Kept {
     sent: Vec<Sent>,
     measured: Vec<(Name, RunId)>,
     answers: VecDeque<Handed>,
+    hanging: Vec<String>,
 }
 
 /// A message that was sent.
@@ -45,6 +46,11 @@ impl FakeCourier {
     /// What was measured until now.
     pub(super) fn measured(&self) -> Vec<(Name, RunId)> {
         self.0.lock().unwrap().measured.clone()
+    }
+
+    /// The receiver of an Action never answers.
+    pub(super) fn hang(&self, action: &str) {
+        self.0.lock().unwrap().hanging.push(action.to_owned());
     }
 
     /// What comes of the next message.
@@ -80,6 +86,9 @@ impl Courier for FakeCourier {
 
     fn deliver(&self, message: Message) -> BoxFuture<'static, Handed> {
         let mut kept = self.0.lock().unwrap();
+        if kept.hanging.iter().any(|hanging| hanging == message.action.meta.name.as_str()) {
+            return std::future::pending().boxed();
+        }
         let handed = kept.answers.pop_front().unwrap_or(Handed::Over("taken".to_owned()));
         if matches!(handed, Handed::Over(_)) {
             let Message { id, action, contact, payload, .. } = message;
