@@ -18,8 +18,9 @@ use crate::store::{StoreError, Write, Written};
 const FIRST: Duration = Duration::from_secs(60);
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(600);
-/// After so many looks it is begun anew with the oldest, as some may have come late.
-const ANEW: u64 = 144;
+/// After so many looks, six hours, it is begun anew with the oldest: some were stored when they were old already, as those
+/// of long runs.
+const ANEW: u64 = 36;
 /// How long one step may keep who writes waiting, and how many Results it may remove.
 const STEP: Duration = Duration::from_millis(12);
 const STEPS: (usize, usize) = (20, 1000);
