@@ -18,6 +18,21 @@ use super::{
 const LONGEST: usize = 65_536;
 /// How many other addresses of a contact Nagios knows.
 const ADDRESSES: usize = 6;
+/// Macros of Nagios that scripts read and Alf has nothing for: empty, as Nagios has them where nothing is defined.
+const EMPTY: [&str; 12] = [
+    "HOSTACTIONURL",
+    "HOSTGROUPNAME",
+    "HOSTGROUPNAMES",
+    "HOSTNOTESURL",
+    "HOSTPERFDATA",
+    "LONGHOSTOUTPUT",
+    "NOTIFICATIONAUTHOR",
+    "NOTIFICATIONCOMMENT",
+    "SERVICEACTIONURL",
+    "SERVICEGROUPNAME",
+    "SERVICEGROUPNAMES",
+    "SERVICENOTESURL",
+];
 
 /// What a notification is of.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +67,7 @@ impl Occasion<'_> {
     /// All variables.
     pub fn variables(&self) -> BTreeMap<String, String> {
         let mut all = Variables::default();
+        EMPTY.iter().for_each(|name| all.nagios(name, ""));
         self.alf(&mut all);
         self.of_host(&mut all);
         if let Some(task) = self.task {
@@ -89,7 +105,11 @@ impl Occasion<'_> {
     fn of_host(&self, all: &mut Variables) {
         let (host, status) = (self.host, self.host_status);
         // Nagios knows no state before the first check: it takes a host for UP.
-        let state = status.state.unwrap_or(HostState::Up);
+        let now = status.state.unwrap_or(HostState::Up);
+        let state = match self.state {
+            Some(AnyState::Host(told)) => told,
+            _ => now,
+        };
         all.nagios("HOSTNAME", &host.meta.name);
         all.nagios("HOSTDISPLAYNAME", host.meta.title());
         all.nagios("HOSTALIAS", host.meta.title());
@@ -116,14 +136,20 @@ impl Occasion<'_> {
         all.nagios("SERVICENOTES", &task.meta.description);
         all.nagios("MAXSERVICEATTEMPTS", task.max_attempts);
         all.labels("_SERVICE", &task.meta.labels);
-        let of_result = self.result.and_then(|result| result.state);
-        let state = self.pair.and_then(|pair| pair.state).or(of_result).unwrap_or(State::Ok);
+        // What is told, though it may have changed while it was on its way.
+        let told = match self.state {
+            Some(AnyState::Task(told)) => Some(told),
+            _ => None,
+        };
+        let state = told.or_else(|| self.pair?.state).or_else(|| self.result?.state).unwrap_or(State::Ok);
         all.nagios("SERVICESTATE", state);
         all.nagios("SERVICESTATEID", number(state));
-        let hard = self.pair.map(|pair| pair.hard).or(self.result.map(|result| result.hard)).unwrap_or(true);
+        let executed = self.result.filter(|result| result.state.is_some());
+        let hard = executed.map(|result| result.hard).or_else(|| Some(self.pair?.hard)).unwrap_or(true);
         all.nagios("SERVICESTATETYPE", state_type(hard));
+        let attempt = executed.map(|result| result.attempt).or_else(|| Some(self.pair?.attempt)).unwrap_or(1);
+        all.nagios("SERVICEATTEMPT", attempt.max(1));
         if let Some(pair) = self.pair {
-            all.nagios("SERVICEATTEMPT", pair.attempt.max(1));
             all.nagios("SERVICEDOWNTIME", u8::from(pair.in_downtime));
             all.nagios("LASTSERVICECHECK", pair.last_executed_at.map_or(0, seconds));
             self.since("SERVICE", pair.since, all);
@@ -133,9 +159,6 @@ impl Occasion<'_> {
             }
         }
         let Some(result) = self.result else { return };
-        if self.pair.is_none() {
-            all.nagios("SERVICEATTEMPT", result.attempt);
-        }
         all.nagios("SERVICEOUTPUT", &result.message);
         all.nagios("LONGSERVICEOUTPUT", long_output(result, task.plugin));
         all.nagios("SERVICEPERFDATA", perfdata(result.perfdata.as_deref().unwrap_or_default()));
@@ -161,8 +184,7 @@ impl Occasion<'_> {
         let recipients: Vec<&str> = self.recipients.iter().map(Name::as_str).collect();
         all.nagios("NOTIFICATIONRECIPIENTS", recipients.join(","));
         all.nagios("NOTIFICATIONISESCALATED", 0);
-        all.nagios("NOTIFICATIONAUTHOR", "");
-        all.nagios("NOTIFICATIONCOMMENT", "");
+        all.nagios("NOTIFICATIONNUMBER", self.number);
         let what = if self.task.is_some() { "SERVICENOTIFICATIONNUMBER" } else { "HOSTNOTIFICATIONNUMBER" };
         all.nagios(what, self.number);
         all.nagios("LONGDATETIME", now.format("%a %b %-d %H:%M:%S UTC %Y"));
@@ -284,3 +306,6 @@ fn perfdata(metrics: &[Metric]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
