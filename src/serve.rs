@@ -23,8 +23,8 @@ use crate::courier::Carrier;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{HttpConfig, Limits as HttpLimits, Tls, TlsError};
 use crate::logging::LogHandle;
-use crate::model::{Defaults, FlapThresholds, Keep, Limit, Name, Retention, SecretText, Span};
-use crate::settings::{RetentionSettings, Settings, SettingsError, StoreKind, TlsSettings};
+use crate::model::{Defaults, FlapThresholds, Name, SecretText};
+use crate::settings::{Settings, SettingsError, StoreKind, TlsSettings};
 use crate::sinks::Trust;
 use crate::ssh::Limits;
 use crate::ssh::client::RusshConnector;
@@ -83,11 +83,15 @@ pub struct Certificates {
     trust: Trust,
 }
 
-/// Those that the settings name.
+/// Those that the settings name. The file with the password of the mail server is looked at along with them.
 ///
 /// # Errors
 /// A file that cannot be used: the line names its key and where that was set.
 pub fn certificates(settings: &Settings) -> Result<Certificates, Box<dyn std::error::Error>> {
+    if let Some((_, file)) = settings.email.as_ref().and_then(|email| email.login.as_ref()) {
+        let text = fs::read_to_string(&file.path);
+        text.map_err(|error| file.refused(error.to_string(), "a file whose first line is the password"))?;
+    }
     Ok(Certificates { tls: tls(settings)?, trust: trust(settings)? })
 }
 
@@ -249,7 +253,6 @@ fn setup(settings: &Settings, tls: Option<Tls>) -> Result<Setup, ServeError> {
         handshakes: settings.ssh.handshakes,
         idle_timeout: settings.ssh.idle_timeout,
         flapping: FlapThresholds { low: percent(settings.flapping.low), high: percent(settings.flapping.high) },
-        retention: retention(settings),
         arbiters: settings.threads.arbiters,
         http: Some(HttpConfig {
             listen: settings.http.listen,
@@ -259,18 +262,6 @@ fn setup(settings: &Settings, tls: Option<Tls>) -> Result<Setup, ServeError> {
             tls,
         }),
     })
-}
-
-/// Which Results are kept, as the settings say.
-pub fn retention(settings: &Settings) -> Retention {
-    let RetentionSettings { max_age, keep_problems, max_count, max_bytes } = settings.retention;
-    let limit = |age: Option<Duration>| age.map_or(Limit::None, |age| Limit::After(Span::new(age)));
-    let keep = Keep {
-        max_age: limit(max_age),
-        max_count: max_count.map(|most| most as u64),
-        keep_problems: limit(keep_problems),
-    };
-    Retention { keep, max_bytes: max_bytes.map(|most| most as u64) }
 }
 
 /// A whole number from 0 to 100, as the settings have checked.

@@ -50,7 +50,6 @@ mod places;
 pub mod plan;
 mod programs;
 mod reconnect;
-pub mod retention;
 mod retry;
 mod rotation;
 mod run;

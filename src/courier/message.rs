@@ -1,11 +1,12 @@
 //! A message by webhook or e-mail, made of what has happened.
 
 use serde_json::Value;
+use url::Position;
 
 use super::Office;
 use crate::actors::reactions::{Handed, Message};
-use crate::model::action::{Email, Method, Syntax, Template, Then, Webhook};
-use crate::model::{ContentHash, SecretText, Timestamp};
+use crate::model::action::{Email, Method, Syntax, Template, Then, Webhook, check_url};
+use crate::model::{SecretText, TextValue, Timestamp};
 use crate::settings::{EmailSettings, EmailTls};
 use crate::sinks::{DeliveryError, Mail, MailServer, MailTls, Mailer, WebhookRequest};
 
@@ -50,10 +51,29 @@ impl Office {
         }
     }
 
+    /// A receiver may say in its answer what it was sent: no secret of it is told on.
     async fn post(&self, webhook: &Webhook, message: &Message) -> Result<String, Unsent> {
+        let mut secrets = Vec::new();
+        let posted = self.post_with(webhook, message, &mut secrets).await;
+        let hide = |text: String| secrets.iter().fold(text, |text, secret| secret.hide_in(&text));
+        match posted {
+            Ok(detail) => Ok(hide(detail)),
+            Err(Unsent::Refused(error)) => {
+                Err(Unsent::Refused(DeliveryError { message: hide(error.message), ..error }))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn post_with(
+        &self,
+        webhook: &Webhook,
+        message: &Message,
+        secrets: &mut Vec<SecretText>,
+    ) -> Result<String, Unsent> {
         let gone = |error: &dyn std::fmt::Display| Unsent::Never(error.to_string());
-        let reveal = |value: &crate::model::TextValue| {
-            value.reveal(&message.catalog, &mut Vec::new()).map(SecretText::new).map_err(|error| gone(&error))
+        let mut reveal = |value: &TextValue| {
+            value.reveal(&message.catalog, secrets).map(SecretText::new).map_err(|error| gone(&error))
         };
         let mut headers = Vec::with_capacity(webhook.headers.len() + 1);
         for (name, value) in &webhook.headers {
@@ -77,14 +97,22 @@ impl Office {
             }
             (None, _) => usual_body(message).to_string().into_bytes(),
         };
+        let url = reveal(&webhook.url)?;
+        if let (TextValue::Secret(_), Ok(url)) = (&webhook.url, check_url(url.reveal())) {
+            // Its server sees no more of it than this.
+            let path = url[Position::BeforePath..].to_owned();
+            secrets.extend(Some(SecretText::new(path)).filter(|path| path.reveal().len() > 1));
+        }
         let secret = webhook.hmac_secret.as_ref().map(|secret| secret.reveal(&message.catalog)).transpose();
+        let secret = secret.map_err(|error| gone(&error))?;
+        secrets.extend(secret.clone());
         let request = WebhookRequest {
             id: message.id.clone(),
             method: webhook.method,
-            url: reveal(&webhook.url)?,
+            url,
             headers,
             body,
-            secret: secret.map_err(|error| gone(&error))?,
+            secret,
             timeout: webhook.timeout.get(),
             allow_private: webhook.allow_private,
         };
@@ -106,7 +134,6 @@ impl Office {
         let subject = email.subject.clone().map_or_else(|| usual(SUBJECT), Ok)?;
         let body = email.body.clone().map_or_else(|| usual(BODY), Ok)?;
         let text = |field: &str| message.payload.get(field).and_then(Value::as_str).unwrap_or_default();
-        let about = format!("{} {} {}", message.action.meta.name, text("host"), text("task"));
         let mut fields = vec![("Action", message.action.meta.name.to_string()), ("Type", text("type").to_owned())];
         for (field, name) in [("host", "Host"), ("task", "Task"), ("state", "State")] {
             fields.extend(message.payload.get(field).and_then(Value::as_str).map(|text| (name, text.to_owned())));
@@ -114,8 +141,7 @@ impl Office {
         let at = text("at").parse::<Timestamp>().map_err(|error| Unsent::Never(error.to_string()))?;
         let mail = Mail {
             id: message.id.clone(),
-            // All that one Action tells of one thing belongs together.
-            thread: Some(ContentHash::of(about.as_bytes()).to_string()),
+            threads: message.threads.clone(),
             from: email.from.clone(),
             to,
             subject: filled("subject", &subject, Syntax::Plain, &message.payload)?,
@@ -165,7 +191,7 @@ async fn mail_server(settings: &EmailSettings) -> Result<MailServer, Unsent> {
             let text = text.map_err(|error| {
                 Unsent::NotYet(format!("email.password_file {} cannot be read: {error}", file.path.display()))
             })?;
-            Some((user.clone(), SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+            Some((user.clone(), SecretText::new(text.lines().next().unwrap_or_default().to_owned())))
         }
         None => None,
     };

@@ -139,6 +139,9 @@ pub struct Tiding {
     pub at: Timestamp,
     /// Which notification of the same PROBLEM it is.
     pub number: u32,
+    /// The parcel that told of this PROBLEM first; none where it is this one.
+    #[serde(default)]
+    pub thread: Option<RunId>,
 }
 
 /// What is still to be sent: kept until it is.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::message::{self, Message};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
@@ -20,6 +20,8 @@ const STEP: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(30);
 /// The longest subject and header, in characters.
 const LONGEST_HEADER: usize = 400;
+/// The most mails that one may belong to.
+const MOST_THREADS: usize = 20;
 
 /// How mail is to be encrypted on its way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +56,8 @@ pub struct MailServer {
 pub struct Mail {
     /// What is the same in each try, of letters, digits and `-`: its `Message-ID` is made of it.
     pub id: String,
-    /// The id of the mail that this one belongs to, such as the one of a PROBLEM for its recovery.
-    pub thread: Option<String>,
+    /// The ids of the mails that this one belongs to, such as the one of a PROBLEM for its recovery.
+    pub threads: Vec<String>,
     /// Whom it is from; none is who the server's settings say.
     pub from: Option<Mailbox>,
     /// Whom it is to.
@@ -130,12 +132,14 @@ impl Mailer {
             .date(mail.at.get().into())
             .message_id(Some(id(&mail.id)))
             .subject(in_header(&mail.subject))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN);
         for to in &mail.to {
             builder = builder.to(mailbox(to).map_err(DeliveryError::permanent)?);
         }
-        if let Some(thread) = &mail.thread {
-            builder = builder.in_reply_to(id(thread)).references(id(thread));
+        if let Some(first) = mail.threads.first() {
+            let all: Vec<String> = mail.threads.iter().take(MOST_THREADS).map(|thread| id(thread)).collect();
+            builder = builder.in_reply_to(id(first)).references(all.join(" "));
         }
         // No machine is to answer it (RFC 3834).
         let fields = mail.fields.iter().map(|(name, value)| (format!("X-Alf-{name}"), value.as_str()));
@@ -203,7 +207,7 @@ mod tests {
     fn mail() -> Mail {
         Mail {
             id: "0193".to_owned(),
-            thread: None,
+            threads: Vec::new(),
             from: None,
             to: vec![Mailbox::parse("Anna <anna@example.org>").unwrap()],
             subject: "web1/load is CRITICAL".to_owned(),
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_mail_has_all_that_people_and_programs_go_by() {
-        let mail = Mail { thread: Some("0192".to_owned()), ..mail() };
+        let mail = Mail { threads: vec!["0192".to_owned(), "0191".to_owned()], ..mail() };
         let written = written(&mail);
         let (head, body) = written.split_once("\r\n\r\n").unwrap();
         for line in [
@@ -229,7 +233,8 @@ mod tests {
             "Date: Wed, 25 Nov 2026 08:00:00 +0000",
             "Message-ID: <0193@example.org>",
             "In-Reply-To: <0192@example.org>",
-            "References: <0192@example.org>",
+            "References: <0192@example.org> <0191@example.org>",
+            "MIME-Version: 1.0",
             "Auto-Submitted: auto-generated",
             "X-Alf-Host: web1",
             "Content-Type: text/plain; charset=utf-8",

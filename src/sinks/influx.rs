@@ -103,7 +103,12 @@ impl InfluxWriter {
             _ => request,
         };
         let answer = http::answer(request.send_body(lines(&self.influx, points))).await;
-        judged(&url, &answer.map_err(|error| failed(&url, error.error()))?).map(|()| points.len())
+        let judged = answer.map_err(|error| failed(&url, error.error())).and_then(|answer| judged(&url, &answer));
+        judged.map(|()| points.len()).map_err(|error| match &self.secret {
+            // It may say what it was sent.
+            Some(secret) => DeliveryError { message: secret.hide_in(&error.message), ..error },
+            None => error,
+        })
     }
 }
 

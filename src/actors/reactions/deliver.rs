@@ -38,6 +38,8 @@ pub struct Message {
     pub action: Arc<Action>,
     /// To whom.
     pub contact: Option<Arc<Contact>>,
+    /// The ids of the messages that it goes on from.
+    pub threads: Vec<String>,
     /// What its templates are filled with.
     pub payload: Value,
     /// Where the secrets are that it names.
@@ -219,7 +221,13 @@ pub(in crate::actors) async fn deed(parts: &NodeParts, parcel: &Parcel) -> Deed 
         (Then::Run(fire), Some(on)) => start(&catalog, parcel, fire, on, &payload),
         (Then::Webhook(_) | Then::Email(_), None) => {
             let id = parcel.id.to_string();
-            Deed::Send(Box::new(Message { id, action, contact, payload: payload.document(), catalog }))
+            let mut threads: Vec<String> = Vec::new();
+            for thread in parcel.tidings.iter().filter_map(|tiding| tiding.thread).map(|thread| thread.to_string()) {
+                if !threads.contains(&thread) {
+                    threads.push(thread);
+                }
+            }
+            Deed::Send(Box::new(Message { id, action, contact, threads, payload: payload.document(), catalog }))
         }
         _ => Deed::Fail("the Action was changed meanwhile".to_owned()),
     }

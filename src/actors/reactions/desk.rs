@@ -176,11 +176,7 @@ impl Desk<'_> {
         let mut notice = self.state.notices.get(key).copied().unwrap_or_default();
         let holds = Holds { limited: self.is_limited(), ..self.around.holds(key) };
         let before = notice;
-        let number = notice.number;
         let step = step(&mut notice, &terms(self.action), &holds);
-        if notice != before {
-            self.keep(key, notice);
-        }
         let told = Notification {
             id: self.ids.next(self.around.now),
             at: self.around.now,
@@ -196,13 +192,26 @@ impl Desk<'_> {
             detail: String::new(),
             run: None,
         };
+        let parcel = self.joined(&told).unwrap_or_else(|| self.ids.next(self.around.now));
+        if notice.told.is_none() {
+            notice.thread = None;
+        } else if notice.thread.is_none() && matches!(step, Step::Send(_)) {
+            notice.thread = Some(parcel);
+        }
+        if notice != before {
+            self.keep(key, notice);
+        }
         match step {
             Step::Nothing => {
                 let waits = notice.lasting_since.is_some();
                 let detail = if waits { "it has not lasted long enough yet" } else { "there is nothing to tell them" };
                 Recipient { detail: detail.to_owned(), ..nothing(key) }
             }
-            Step::Send(kind) => self.send(Notification { kind, ..told }, notice.number.max(number).max(1)),
+            Step::Send(kind) => {
+                let number = notice.number.max(before.number).max(1);
+                let thread = before.thread.filter(|thread| *thread != parcel);
+                self.send(parcel, Notification { kind, ..told }, number, thread)
+            }
             Step::Held(kind, hold) => {
                 let detail = words(hold, self.action, notice.owed.is_some());
                 self.held(Notification { kind, reason: Some(hold), detail, ..told }, hold)
@@ -256,7 +265,7 @@ impl Desk<'_> {
         recent >= usize::try_from(limit.times()).unwrap_or(usize::MAX)
     }
 
-    fn send(&mut self, told: Notification, number: u32) -> Recipient {
+    fn send(&mut self, parcel: RunId, told: Notification, number: u32, thread: Option<RunId>) -> Recipient {
         if let Some(limit) = self.action.limit {
             let sent = self.state.sent.entry(told.action.clone()).or_default();
             sent.push_back(self.around.now);
@@ -273,6 +282,7 @@ impl Desk<'_> {
             result: told.result,
             at: told.at,
             number,
+            thread,
         };
         match &self.action.then {
             Then::Run(fire) => {
@@ -289,11 +299,12 @@ impl Desk<'_> {
                 };
                 let mut first = None;
                 for (place, host) in on.into_iter().enumerate() {
-                    let id = if place == 0 { told.id } else { self.ids.next(self.around.now) };
+                    let another = || self.ids.next(self.around.now);
+                    let (parcel, id) = if place == 0 { (parcel, told.id) } else { (another(), another()) };
                     let detail = format!("task \"{}\" on host \"{host}\"", fire.task);
                     let tiding = Tiding { notification: id, ..tiding.clone() };
                     let told = Notification { id, detail, ..told.clone() };
-                    let told = self.post(told, tiding, Some(host));
+                    let told = self.post(parcel, told, tiding, Some(host));
                     first.get_or_insert(told);
                 }
                 first.unwrap_or_else(|| {
@@ -301,17 +312,15 @@ impl Desk<'_> {
                     self.fail(told, detail)
                 })
             }
-            _ => match self.joined(&told) {
+            _ => match self.state.parcels.get_mut(&parcel) {
                 Some(parcel) => {
-                    if let Some(parcel) = self.state.parcels.get_mut(&parcel) {
-                        parcel.tidings.push(tiding);
-                        let parcel = parcel.clone();
-                        self.out.parcels.retain(|other| other.id != parcel.id);
-                        self.out.parcels.push(parcel);
-                    }
+                    parcel.tidings.push(tiding);
+                    let parcel = parcel.clone();
+                    self.out.parcels.retain(|other| other.id != parcel.id);
+                    self.out.parcels.push(parcel);
                     self.tell(Notification { detail: "joined with others".to_owned(), ..told })
                 }
-                None => self.post(told, tiding, None),
+                None => self.post(parcel, told, tiding, None),
             },
         }
     }
@@ -330,14 +339,14 @@ impl Desk<'_> {
         self.state.parcels.values().find(fits).map(|parcel| parcel.id)
     }
 
-    fn post(&mut self, told: Notification, tiding: Tiding, on: Option<Name>) -> Recipient {
+    fn post(&mut self, id: RunId, told: Notification, tiding: Tiding, on: Option<Name>) -> Recipient {
         if self.state.parcels.values().filter(|parcel| parcel.action == told.action).count() >= MOST_PARCELS {
             return self.fail(told, format!("{MOST_PARCELS} others are still to be sent"));
         }
         let wait = self.action.digest.filter(|_| on.is_none());
         let wait = wait.map_or(0, |span| i64::try_from(span.get().as_millis()).unwrap_or(i64::MAX));
         let parcel = Parcel {
-            id: self.ids.next(self.around.now),
+            id,
             action: told.action.clone(),
             contact: told.contact.clone(),
             on,

@@ -16,7 +16,6 @@ mod load;
 mod moments;
 mod node;
 mod once;
-mod retention;
 mod rotation;
 mod secrets;
 mod standing;

@@ -105,6 +105,8 @@ pub struct Notice {
     pub in_row: u32,
     /// How often they were told of this PROBLEM.
     pub number: u32,
+    /// The parcel in which they were told of it first: what follows belongs to that.
+    pub thread: Option<RunId>,
 }
 
 /// What is to be done.
