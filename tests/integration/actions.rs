@@ -138,8 +138,9 @@ fn the_command_line_has_them_like_any_noun() {
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    service.send("POST", "tasks", &json!({"name": "backup-age", "command": "true"})).expect(201);
-    service.send("POST", "tasks", &json!({"name": "report", "command": "true"})).expect(201);
+    for task in ["backup-age", "report", "worker", "restart-worker"] {
+        service.send("POST", "tasks", &json!({"name": task, "command": "true"})).expect(201);
+    }
     let files = [file("contacts.yaml"), file("actions.yaml")];
     let (code, _, told) = alf(&["apply", "-f", &files[0], "-f", &files[1]]);
     assert_eq!(code, Some(0), "{told}");
@@ -161,7 +162,7 @@ fn the_command_line_has_them_like_any_noun() {
     assert!(yaml.contains("url: https://chat.example.org/hooks/alf"), "{yaml}");
     assert_eq!(alf(&["action", "delete", "chat", "graphs"]).0, Some(0));
     assert_eq!(alf(&["contacts", "delete", "ben"]).0, Some(1), "it is used");
-    assert_eq!(service.get("actions")["total"], 2);
+    assert_eq!(service.get("actions")["total"], 3);
 }
 
 #[test]

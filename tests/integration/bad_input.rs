@@ -19,6 +19,11 @@ fn fails(data_dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> (Optio
     (output.status.code(), said(&output))
 }
 
+/// The settings of a mail server, with some that differ; the later one counts.
+fn mail<'a>(others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&[("ALF_EMAIL__SERVER", "mail.example.org"), ("ALF_EMAIL__FROM", "alf@example.org")], others].concat()
+}
+
 #[test]
 fn wrong_settings_stop_the_start_with_one_line_and_64() {
     let dir = tempfile::tempdir().unwrap();
@@ -34,6 +39,18 @@ fn wrong_settings_stop_the_start_with_one_line_and_64() {
         (vec![], vec![("ALF_SCHEDULE__TIMEZONE", "Europe/Madird")], vec!["ALF_SCHEDULE__TIMEZONE", "IANA"]),
         (vec![], vec![("ALF_NO__SUCH", "1")], vec!["ALF_NO__SUCH"]),
         (vec![], vec![("ALF_STORE__KIND", "oracle")], vec!["ALF_STORE__KIND", "sqlite"]),
+        (vec![], vec![("ALF_ACTIONS__ALLOW_PRIVATE", "10.0.0.0/33")], vec!["ALF_ACTIONS__ALLOW_PRIVATE"]),
+        (vec![], vec![("ALF_ACTIONS__SPOOL_LIMIT", "much")], vec!["ALF_ACTIONS__SPOOL_LIMIT"]),
+        (vec![], vec![("ALF_ACTIONS__CA_FILE", "/no/such/ca.pem")], vec!["ALF_ACTIONS__CA_FILE", "/no/such/ca.pem"]),
+        (vec![], vec![("ALF_EMAIL__TLS", "perhaps")], vec!["ALF_EMAIL__TLS", "optional"]),
+        (vec![], vec![("ALF_EMAIL__PORT", "0")], vec!["ALF_EMAIL__PORT"]),
+        (vec![], vec![("ALF_EMAIL__SERVER", "mail.example.org")], vec!["ALF_EMAIL__SERVER", "email.from"]),
+        (vec![], mail(&[("ALF_EMAIL__FROM", "nobody")]), vec!["ALF_EMAIL__FROM"]),
+        (
+            vec![],
+            mail(&[("ALF_EMAIL__USER", "alf"), ("ALF_EMAIL__PASSWORD_FILE", "/no/such/password")]),
+            vec!["ALF_EMAIL__PASSWORD_FILE", "/no/such/password"],
+        ),
     ] {
         let (code, said) = fails(&data, &args, &environment);
         assert_eq!(code, Some(64), "{args:?} {environment:?}: {said}");
@@ -41,6 +58,12 @@ fn wrong_settings_stop_the_start_with_one_line_and_64() {
         for name in named {
             assert!(said.contains(name), "{name} is not named in: {said}");
         }
+    }
+    let mut shown = alf(&data);
+    let shown = shown.arg("check-config").envs(mail(&[("ALF_EMAIL__TLS", "none")])).output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    for line in ["server = \"mail.example.org\"", "tls = \"none\"", "spool_limit = \"64MiB\""] {
+        assert!(text.contains(line), "{line} is not in {text}");
     }
     let checked = alf(&data).args(["check-config", "--config", config]).output().unwrap();
     assert_eq!(checked.status.code(), Some(64), "{}", said(&checked));

@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::support::hooks::{Hooks, Reply};
 use super::support::http::request;
-use super::support::service::{Service, alf};
+use super::support::service::{Service, alf, until};
 use super::support::sshd::{Options, Sshd};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -53,6 +54,7 @@ const READ: [&str; 31] = [
 /// All canaries that were let out, and all that came back by the API.
 struct Cage {
     service: Service,
+    hooks: Hooks,
     out: Vec<String>,
     answers: String,
 }
@@ -60,7 +62,7 @@ struct Cage {
 impl Cage {
     fn new(logging: &Path) -> Self {
         let service = Service::start_with(&[("ALF_LOGGING__FILE", logging.to_str().unwrap())]);
-        Self { service, out: Vec::new(), answers: String::new() }
+        Self { service, hooks: Hooks::start(), out: Vec::new(), answers: String::new() }
     }
 
     /// Another canary.
@@ -155,11 +157,19 @@ fn let_out(cage: &mut Cage, sshd: &Sshd) {
     cage.send("PUT", "tasks/root", &json!({"command": "true", "run_as": "nobody", "start_within": "3s"}));
     cage.send("PUT", "tasks/bad", &json!({"command": "true", "cwd": "/none", "env": {"T": {"secret": "env-task"}}}));
     cage.send("POST", "host-tasks", &json!({"task": "count", "host": "web1", "env": {"L": {"secret": "env-link"}}}));
-    let [signing, token] = [(); 2].map(|()| cage.canary());
-    let hook = json!({"url": "https://example.org/", "hmac_secret": signing, "headers": {"X": {"secret": "env-task"}}});
-    cage.send("POST", "actions", &json!({"name": "hook", "then": {"webhook": hook}, "enabled": false}));
-    let influx = json!({"url": "http://influx:8086", "org": "o", "bucket": "b", "token": token});
-    cage.send("POST", "actions", &json!({"name": "graph", "then": {"influx": influx}, "enabled": false}));
+    // Their receivers repeat all that they are sent.
+    let [signing, token, path, header] = [(); 4].map(|()| cage.canary());
+    cage.hooks.always(Reply::Echo(500));
+    cage.send("POST", "secrets", &json!({"name": "hook-url", "value": format!("{}/{path}", cage.hooks.url())}));
+    cage.send("POST", "secrets", &json!({"name": "hook-header", "value": header}));
+    let hook = json!({
+        "url": {"secret": "hook-url"}, "hmac_secret": signing, "headers": {"X": {"secret": "hook-header"}},
+        "allow_private": true,
+    });
+    let when = json!({"tasks": ["count"], "on": "result"});
+    cage.send("POST", "actions", &json!({"name": "hook", "when": when, "then": {"webhook": hook}}));
+    let influx = json!({"url": cage.hooks.url(), "org": "o", "bucket": "b", "token": token});
+    cage.send("POST", "actions", &json!({"name": "graph", "when": when, "then": {"influx": influx}}));
 }
 
 /// Runs with all of them, well and badly.
@@ -185,6 +195,13 @@ fn run(cage: &mut Cage) {
     let length = cage.out[1].len();
     let result = cage.service.run("count");
     assert_eq!(result["stdout"].as_str().unwrap().trim(), (4 * length).to_string(), "they did reach it: {result}");
+    for (line, header) in [("POST /hook/cAnArY-", "x"), ("POST /hook/api/v2/write?", "authorization")] {
+        until("a webhook and measurements", || {
+            let received = cage.hooks.received();
+            let one = received.iter().find(|one| one.line.starts_with(line))?;
+            cage.out.iter().any(|canary| one.header(header).unwrap().contains(canary)).then_some(())
+        });
+    }
 }
 
 /// Secrets in the wrong place, and keys that are none.

@@ -182,7 +182,7 @@ fn the_examples_apply_as_they_are() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     let plan = ended(&service.cli(&["apply", "-f", examples.to_str().unwrap()]), 0);
     assert!(plan.contains("+ host web1\n") && plan.ends_with("= 0 unchanged\n"), "{plan}");
-    assert_eq!(service.get("hosts")["total"], 3);
+    assert_eq!(service.get("hosts")["total"], 6);
 }
 
 /// `alf NOUN edit NAME` with an editor that is a shell command over `$1`.

@@ -11,6 +11,11 @@
 mod support;
 
 mod actions;
+mod actions_away;
+mod actions_classic;
+mod actions_once;
+mod actions_told;
+mod actions_webhook;
 mod api;
 mod api_by_example;
 mod apply;

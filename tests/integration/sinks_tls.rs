@@ -87,7 +87,7 @@ async fn errors(address: SocketAddr, trust: &Trust) -> [String; 3] {
     };
     let mail = Mail {
         id: "1".to_owned(),
-        thread: None,
+        threads: Vec::new(),
         from: None,
         to: vec![Mailbox::parse("anna@example.org").unwrap()],
         subject: String::new(),
@@ -106,7 +106,7 @@ async fn errors(address: SocketAddr, trust: &Trust) -> [String; 3] {
         tags: BTreeMap::new(),
         timeout: Span::seconds(60),
     };
-    let influx = Receiver::Influx(influx, Some(SecretText::new("t".to_owned())));
+    let influx = Receiver::Influx(influx, Some(SecretText::new("some token".to_owned())));
     let spooling = Spooling { dir: dir.path().join("spool"), limit: 1 << 20 };
     let sink = MetricSink::start(&"graph".parse().unwrap(), influx, spooling, trust, &Clock::Wall);
     sink.offer(vec![Point {

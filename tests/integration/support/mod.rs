@@ -1,10 +1,13 @@
 //! What tests stand on.
 
 pub(crate) mod alone;
+pub(crate) mod checked;
 pub(crate) mod disk;
 pub(crate) mod events;
+pub(crate) mod hooks;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod mail;
 pub(crate) mod packet;
 pub(crate) mod receivers;
 pub(crate) mod schema;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{Answer, request};
+use super::mail::Mail;
 use super::service::until;
 use super::sshd::pause;
 
@@ -37,7 +38,7 @@ fn cached(name: &str) -> PathBuf {
     cache.join("alf").join(name)
 }
 
-fn left_out(what: &str) {
+pub(crate) fn left_out(what: &str) {
     let _ = writeln!(std::io::stderr(), "left out: there is no {what}; script/test gets it");
 }
 
@@ -304,7 +305,7 @@ pub(crate) enum Smtp {
 pub(crate) struct SmtpServer {
     dir: TempDir,
     address: SocketAddr,
-    _running: Running,
+    running: Running,
 }
 
 impl SmtpServer {
@@ -332,11 +333,41 @@ impl SmtpServer {
             std::fs::read_to_string(dir.path().join("port")).ok()
         });
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap()));
-        Some(Self { dir, address, _running: running })
+        Some(Self { dir, address, running })
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// The settings by which Alf sends its mail here.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 4] {
+        [
+            ("ALF_EMAIL__SERVER", self.address.ip().to_string()),
+            ("ALF_EMAIL__PORT", self.port().to_string()),
+            ("ALF_EMAIL__TLS", "none".to_owned()),
+            ("ALF_EMAIL__FROM", "Alf <alf@example.org>".to_owned()),
+        ]
+    }
+
+    /// Makes it hang: connections stay open and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends [`Self::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.running.0.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// All messages as their readers see them, in their order.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        self.messages().iter().map(Mail::of).collect()
     }
 
     /// All messages that it has taken, in their order.

@@ -22,6 +22,8 @@ pub(crate) struct Service {
     /// Its data directory, if that is a disk of its own: unmounted before the directory goes.
     disk: Option<SmallDisk>,
     dir: TempDir,
+    /// Its settings: a restart has them too.
+    environment: Vec<(String, String)>,
     child: Child,
     pub(crate) address: String,
     pub(crate) key: String,
@@ -61,9 +63,11 @@ impl Service {
 
     /// Starts it in a directory whose `data` may hold something already.
     pub(crate) fn start_in(dir: TempDir, disk: Option<SmallDisk>, environment: &[(&str, &str)]) -> Self {
-        let (child, first_line, address) = launch(&dir.path().join("data"), environment);
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (child, first_line, address) = launch(&dir.path().join("data"), &environment);
         let key = std::fs::read_to_string(dir.path().join("data/admin.key")).unwrap().trim().to_owned();
-        Self { disk, dir, child, address, key, first_line }
+        Self { disk, dir, environment, child, address, key, first_line }
     }
 
     /// The disk of [`Self::start_on_a_small_disk`].
@@ -102,7 +106,7 @@ impl Service {
 
     /// Starts it again on the same data, after [`Self::end`].
     pub(crate) fn restart(&mut self) {
-        (self.child, self.first_line, self.address) = launch(&self.data_dir(), &[]);
+        (self.child, self.first_line, self.address) = launch(&self.data_dir(), &self.environment);
     }
 
     /// A request with the admin key.
@@ -171,13 +175,13 @@ impl Drop for Service {
     }
 }
 
-fn launch(data_dir: &Path, environment: &[(&str, &str)]) -> (Child, String, String) {
+fn launch(data_dir: &Path, environment: &[(String, String)]) -> (Child, String, String) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(data_dir.with_extension("log")).unwrap();
-    let elsewhere = environment.iter().find(|(name, _)| *name == "ALF_HTTP__LISTEN");
+    let elsewhere = environment.iter().find(|(name, _)| name == "ALF_HTTP__LISTEN");
     let listen = elsewhere.map_or("127.0.0.1:0", |(_, address)| address);
     let mut child = alf(data_dir)
         .args(["serve", "--listen", listen])
-        .envs(environment.iter().copied())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
@@ -197,8 +201,14 @@ fn launch(data_dir: &Path, environment: &[(&str, &str)]) -> (Child, String, Stri
 
 /// Looks until something is so, at most half a minute.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LONG;
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(LONG, what, look)
+}
+
+/// The same, for what takes its time by design: at most so long.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
             return found;
