@@ -29,13 +29,14 @@ use crate::actors::parts::{LoginDefaults, NodeParts};
 use crate::actors::published::Published;
 use crate::actors::reactions::{Courier, Reactions};
 use crate::actors::refused::Refusals;
+use crate::actors::retention::Sweeper;
 use crate::actors::store::{Queue, StoreActor, StoreWriter};
 use crate::actors::supervision::keep;
 use crate::clock::Clock;
 use crate::http::{self, HttpConfig};
 use crate::model::{
-    Catalog, Defaults, FlapThresholds, KeyDocument, Name, Notification, NotificationQuery, Rights, Role, RunIds,
-    SecretText, Timestamp, new_key,
+    Catalog, Defaults, FlapThresholds, KeyDocument, Name, Notification, NotificationQuery, Retention, Rights, Role,
+    RunIds, SecretText, Timestamp, new_key,
 };
 use crate::ssh::Connector;
 use crate::store::{Store, StoreError};
@@ -89,6 +90,8 @@ pub struct Setup {
     pub idle_timeout: Option<Duration>,
     /// From where on a pair flaps.
     pub flapping: FlapThresholds,
+    /// Which Results are kept.
+    pub retention: Retention,
     /// Threads for hosts; with none all actors live on the caller's own (tests with paused time).
     pub arbiters: usize,
     /// Where and how HTTP is served; none for an App without it.
@@ -138,8 +141,8 @@ pub struct App {
     /// Where it listens; none without HTTP.
     pub address: Option<SocketAddr>,
     server: Option<(ServerHandle, JoinHandle<io::Result<()>>)>,
-    /// What is done now and then: writing when keys were last used, forgetting old requests.
-    chores: [JoinHandle<()>; 2],
+    /// What is done now and then: writing when keys were last used, forgetting old requests, removing old Results.
+    chores: [JoinHandle<()>; 3],
     parts: Arc<NodeParts>,
     arbiters: Vec<Arbiter>,
     courier: Arc<dyn Courier>,
@@ -258,6 +261,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         key_uses: KeyUses::restored(loaded.key_uses),
         journal,
         requests: Requests::default(),
+        sweeper: Sweeper::new(setup.retention),
         started_at: parts.clock.now().into(),
         audit_ids,
         refusals: Refusals::default(),
@@ -265,7 +269,11 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         defaults,
         node_name: setup.node,
     });
-    let chores = [actix_rt::spawn(handle.clone().keep_key_uses()), actix_rt::spawn(handle.clone().keep_requests())];
+    let chores = [
+        actix_rt::spawn(handle.clone().keep_key_uses()),
+        actix_rt::spawn(handle.clone().keep_requests()),
+        actix_rt::spawn(handle.clone().keep_results()),
+    ];
     let store = parts.store;
     let mut app = App { handle, address: None, server: None, chores, parts: node_parts, arbiters, courier, store };
     if let Some(config) = setup.http {

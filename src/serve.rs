@@ -23,8 +23,8 @@ use crate::courier::Carrier;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{HttpConfig, Limits as HttpLimits, Tls, TlsError};
 use crate::logging::LogHandle;
-use crate::model::{Defaults, FlapThresholds, Name, SecretText};
-use crate::settings::{Settings, SettingsError, StoreKind, TlsSettings};
+use crate::model::{Defaults, FlapThresholds, Keep, Limit, Name, Retention, SecretText, Span};
+use crate::settings::{RetentionSettings, Settings, SettingsError, StoreKind, TlsSettings};
 use crate::sinks::Trust;
 use crate::ssh::Limits;
 use crate::ssh::client::RusshConnector;
@@ -253,6 +253,7 @@ fn setup(settings: &Settings, tls: Option<Tls>) -> Result<Setup, ServeError> {
         handshakes: settings.ssh.handshakes,
         idle_timeout: settings.ssh.idle_timeout,
         flapping: FlapThresholds { low: percent(settings.flapping.low), high: percent(settings.flapping.high) },
+        retention: retention(settings),
         arbiters: settings.threads.arbiters,
         http: Some(HttpConfig {
             listen: settings.http.listen,
@@ -262,6 +263,18 @@ fn setup(settings: &Settings, tls: Option<Tls>) -> Result<Setup, ServeError> {
             tls,
         }),
     })
+}
+
+/// Which Results are kept, as the settings say.
+pub fn retention(settings: &Settings) -> Retention {
+    let RetentionSettings { max_age, keep_problems, max_count, max_bytes } = settings.retention;
+    let limit = |age: Option<Duration>| age.map_or(Limit::None, |age| Limit::After(Span::new(age)));
+    let keep = Keep {
+        max_age: limit(max_age),
+        max_count: max_count.map(|most| most as u64),
+        keep_problems: limit(keep_problems),
+    };
+    Retention { keep, max_bytes: max_bytes.map(|most| most as u64) }
 }
 
 /// A whole number from 0 to 100, as the settings have checked.

@@ -13,7 +13,7 @@ use alf::courier::Carrier;
 use alf::http::{HttpConfig, Limits};
 use alf::model::{
     Captured, Defaults, FlapThresholds, LastResult, LastResults, Name, Noun, Outcome, PairLine, PairStatus, Reason,
-    RunId, RunIds, RunResult, SecretText, State, Taking, Timestamp, Trigger, Watched,
+    Retention, RunId, RunIds, RunResult, SecretText, State, Taking, Timestamp, Trigger, Watched,
 };
 use alf::settings::ActionsSettings;
 use alf::sinks::Trust;
@@ -229,6 +229,7 @@ impl Running {
             handshakes: 50,
             idle_timeout: Some(Duration::from_secs(600)),
             flapping: FlapThresholds::default(),
+            retention: Retention::ALL,
             arbiters: std::thread::available_parallelism()?.get().min(4),
             http: http.then_some(HttpConfig { listen, workers: 2, limits: limits(), public_metrics: false, tls: None }),
         };

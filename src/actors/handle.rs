@@ -20,6 +20,7 @@ use super::once::Requests;
 use super::published::Published;
 use super::reactions::{Courier, Reactions};
 use super::refused::Refusals;
+use super::retention::Sweeper;
 use super::rotation::RotateKey;
 use super::store::{StoreActor, StoreHealth, StoreWriter};
 use super::supervision::{ActorHealth, Slot};
@@ -44,11 +45,13 @@ pub use super::news::{Heard, Listener};
 pub use super::once::{Asked, Once};
 pub use super::order::Order;
 pub use super::refused::RefusedCall;
+pub use super::retention::LastSweep;
 pub use super::start::{Group, What};
 pub use super::stats::Stats;
 pub use super::supervision::ActorHealth as Health;
 pub use crate::ssh::doctor::{Check, Finding, Verdict};
 pub use crate::ssh::output::{Piece, Stream};
+pub use crate::store::retention::Swept;
 pub use crate::store::{CameTo, ChangedOne, Changes};
 
 /// How long an actor may take to answer.
@@ -91,6 +94,8 @@ pub struct HandleParts {
     pub journal: Arc<Journal>,
     /// Requests that are being done once.
     pub requests: Requests,
+    /// How retention stands.
+    pub sweeper: Sweeper,
     /// The time of day.
     pub clock: Clock,
     /// What stands in for fields left out.

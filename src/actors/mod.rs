@@ -50,6 +50,7 @@ mod places;
 pub mod plan;
 mod programs;
 mod reconnect;
+pub mod retention;
 mod retry;
 mod rotation;
 mod run;

@@ -9,7 +9,7 @@ use super::exposition::{Exposition, TEXT};
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::actors::handle::Stats;
-use crate::model::{Outcome, StatusSummary};
+use crate::model::{Outcome, StatusSummary, Timestamp};
 
 /// The figures.
 pub async fn show(call: Call) -> Result<Reply, Problem> {
@@ -20,6 +20,7 @@ pub async fn show(call: Call) -> Result<Reply, Problem> {
     runs(&mut out, &call, &stats);
     connections(&mut out, &call, &stats);
     store(&mut out, &call, &stats).await;
+    retention(&mut out, &call);
     requests(&mut out, call.state());
     Ok(Reply::new(StatusCode::OK, TEXT, out.into_text()))
 }
@@ -29,11 +30,8 @@ fn process(out: &mut Exposition, call: &Call, stats: &Stats) {
     let about =
         [("version", env!("CARGO_PKG_VERSION")), ("node", handle.node_name().as_str()), ("store", handle.store_kind())];
     out.gauge("alf_build_info", "What serves; always 1.").of(&about, 1);
-    out.gauge("alf_start_time_seconds", "When the process started, in seconds since the Unix epoch.").is(handle
-        .started_at()
-        .millis()
-        as f64
-        / 1000.0);
+    out.gauge("alf_start_time_seconds", "When the process started, in seconds since the Unix epoch.")
+        .is(seconds(handle.started_at()));
     let mut restarts = out.counter("alf_actor_restarts_total", "Actors that were built anew after their end.");
     for (actor, count) in stats.restarts {
         restarts.of(&[("actor", actor)], count);
@@ -112,7 +110,26 @@ async fn store(out: &mut Exposition, call: &Call, stats: &Stats) {
         if let Some(bytes) = stored.bytes {
             out.gauge("alf_store_size_bytes", "What the store takes on disk.").is(bytes);
         }
+        if let Some(oldest) = stored.oldest {
+            out.gauge("alf_store_oldest_result_timestamp_seconds", "From when the oldest Result is.")
+                .is(seconds(oldest));
+        }
     }
+}
+
+fn retention(out: &mut Exposition, call: &Call) {
+    let sweeper = &call.handle().sweeper;
+    out.counter("alf_retention_removed_total", "Old results that were removed.").is(sweeper.removed.get());
+    if let Some(last) = sweeper.last() {
+        out.gauge("alf_retention_last_run_timestamp_seconds", "When it was last looked for old results.")
+            .is(seconds(last.at));
+        out.gauge("alf_retention_last_run_duration_seconds", "How long that took.").is(last.took.as_secs_f64());
+        out.gauge("alf_retention_last_run_removed", "How many results it removed.").is(last.swept.all());
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.millis() as f64 / 1000.0
 }
 
 fn requests(out: &mut Exposition, state: &State) {

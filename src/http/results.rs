@@ -9,7 +9,7 @@ use super::page::{Page, Wanted};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::runs::id;
-use crate::model::{Bodies, ResultQuery, Rights, RunId, RunResult};
+use crate::model::{Bodies, Limit, ResultQuery, Rights, RunId, RunResult};
 
 /// How output stands in a document of this form.
 pub fn bodies(format: Format) -> Bodies {
@@ -78,8 +78,20 @@ async fn find(call: &Call, rights: &Rights) -> Result<RunResult, Problem> {
     }
     Err(match call.handle().open_run(id).await {
         Ok(_) => Problem::not_found(format!("run {id} has not ended: see /api/v1/runs/{id}")),
-        Err(_) => Problem::not_found(format!("there is no result {id}")),
+        Err(_) => Problem::not_found(gone(call, id)),
     })
+}
+
+/// That a Result is not there, and where it may have gone.
+fn gone(call: &Call, id: RunId) -> String {
+    let keep = call.handle().keep();
+    let is_old =
+        |age: Limit| age.get().is_some_and(|age| call.handle().now().millis() - id.millis() > age.as_millis() as i64);
+    if is_old(keep.max_age) {
+        format!("there is no result {id} (any more): results are kept for {}", keep.max_age)
+    } else {
+        format!("there is no result {id}")
+    }
 }
 
 /// What a remote command wrote is never shown by a browser as anything but bytes.

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::model::Noun;
+use crate::model::{Noun, Timestamp};
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Stats {
@@ -23,6 +23,19 @@ pub(super) struct Stats {
     store_queue: u64,
     results_stored: u64,
     store_bytes: Option<u64>,
+    oldest_result_at: Option<Timestamp>,
+    retention: Retained,
+}
+
+/// How the removal of old Results goes on.
+#[derive(Serialize, ToSchema)]
+struct Retained {
+    /// Results that were removed since the start of the process.
+    removed: u64,
+    /// Of the last look: when it was over, how long it took, how many it removed; null before the first.
+    last_at: Option<Timestamp>,
+    last_ms: Option<u64>,
+    last_removed: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -74,6 +87,7 @@ impl Serialize for Totals {
 /// The figures.
 pub async fn stats(call: Call) -> Result<Reply, Problem> {
     let (stats, stored) = (call.handle().stats(), call.handle().stored().await?);
+    let last = call.handle().sweeper.last();
     let [m1, m5, m15] = stats.runs_per_minute.map(|rate| (rate * 100.0).round() / 100.0);
     let shown = Stats {
         runs_per_minute: Rates { m1, m5, m15 },
@@ -92,6 +106,13 @@ pub async fn stats(call: Call) -> Result<Reply, Problem> {
         store_queue: stats.store_queue,
         results_stored: stored.results,
         store_bytes: stored.bytes,
+        oldest_result_at: stored.oldest,
+        retention: Retained {
+            removed: call.handle().sweeper.removed.get(),
+            last_at: last.map(|last| last.at),
+            last_ms: last.map(|last| u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX)),
+            last_removed: last.map(|last| last.swept.all()),
+        },
     };
     call.document("stats", &shown)
 }

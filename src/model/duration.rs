@@ -24,6 +24,11 @@ impl Span {
         Self(Duration::from_secs(seconds))
     }
 
+    /// Of the standard library's, whole milliseconds of it.
+    pub const fn new(length: Duration) -> Self {
+        Self(Duration::from_millis(length.as_millis() as u64))
+    }
+
     /// As the standard library has it.
     pub const fn get(self) -> Duration {
         self.0
@@ -118,12 +123,18 @@ impl Limit {
     }
 }
 
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(span) => span.fmt(f),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
 impl Serialize for Limit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::After(span) => span.serialize(serializer),
-            Self::None => serializer.serialize_str("none"),
-        }
+        serializer.collect_str(self)
     }
 }
 

@@ -41,6 +41,7 @@ mod outcome;
 mod program;
 mod quiet_hours;
 mod result;
+mod retention;
 mod rights;
 mod schedule;
 mod schema;
@@ -100,6 +101,7 @@ pub use result::{
     Bodies, Captured, Cause, Encoding, Instants, Kill, PAGE_PERFDATA, ResultDocument, ResultPage, ResultQuery, RunId,
     RunIds, RunResult, Trigger,
 };
+pub use retention::{Keep, Retention, TaskRetention};
 pub use rights::{Denied, Rights};
 pub use schedule::{Schedule, ScheduleDocument};
 pub use secret::{Secret, SecretDocument};

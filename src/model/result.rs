@@ -28,6 +28,12 @@ impl RunId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// Comes before all ids of this instant, and behind all of those before it; no run has it.
+    pub fn earliest(at: Timestamp) -> Self {
+        let [_, _, a, b, c, d, e, f] = at.millis().to_be_bytes();
+        Self::from_bytes([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
     /// The instant that is in the id, to the millisecond.
     pub fn millis(&self) -> i64 {
         let [a, b, c, d, e, f, ..] = *self.0.as_bytes();

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::expect::{Expect, ExpectDocument, Plugin};
 use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
-use super::{Env, Fault, Faults, Limit, Noun, Reference, Span, TextValue};
+use super::{Env, Fault, Faults, Limit, Noun, Reference, Span, TaskRetention, TextValue};
 
 /// Longest path of a directory, in bytes (`PATH_MAX` of Linux).
 const LONGEST_PATH: usize = 4096;
@@ -56,6 +56,8 @@ pub struct Task {
     pub flapping: bool,
     /// On how many hosts at once it runs; none for all.
     pub max_running: Option<u32>,
+    /// How long its Results are kept, where it is not as the settings say.
+    pub retention: Option<TaskRetention>,
     /// Whether it is run by schedules.
     pub enabled: bool,
 }
@@ -114,6 +116,8 @@ document! {
         pub flapping: Option<bool>,
         /// On how many hosts at once it runs; the others wait their turn.
         pub max_running: Option<u32>,
+        /// How long its Results are kept, where it is not as the settings `retention.*` say.
+        pub retention: Option<TaskRetention>,
         /// Whether it is run by schedules.
         #[schema(default = true)]
         pub enabled: Option<bool>,
@@ -176,6 +180,9 @@ impl Definition for Task {
         if document.max_running.is_some_and(|most| !(1..=MOST_HOSTS).contains(&most)) {
             faults.add("/max_running", format!("must be from 1 to {MOST_HOSTS}; leave it out for all hosts at once"));
         }
+        if let Some(retention) = &document.retention {
+            retention.check(&mut faults);
+        }
         let task = meta.zip(work).map(|(meta, work)| Self {
             meta,
             work,
@@ -195,6 +202,7 @@ impl Definition for Task {
             // A job's end is news each time; a check's states are one story.
             flapping: document.flapping.unwrap_or(plugin == Plugin::Nagios),
             max_running: document.max_running,
+            retention: document.retention.filter(|own| *own != TaskRetention::default()),
             enabled: document.enabled.unwrap_or(true),
         });
         faults.into_result(task)
@@ -221,6 +229,7 @@ impl Definition for Task {
             retry_interval: Some(self.retry_interval),
             flapping: Some(self.flapping),
             max_running: self.max_running,
+            retention: self.retention,
             enabled: Some(self.enabled),
             ..TaskDocument::with_meta(&self.meta)
         }

@@ -86,10 +86,15 @@ const NAME: &str = "a name: a letter or digit, then up to 127 letters, digits, d
 const WAIT: &str = "text such as 250ms, 90s, 5m or 1h30m, from 1ms to 1h";
 const PLACES: &str = "a whole number from 1 to 100000";
 const HEAD: &str = "a number of bytes, or text such as 512 or 8KiB, from 256 to 64KiB";
+const KEPT: &str = "none, or text such as 12h, 90d or 1d12h, from 1m on";
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn wait(value: &Value) -> Option<()> {
     values::duration(value).filter(|wait| !wait.is_zero() && *wait <= HOUR).map(drop)
+}
+
+fn kept(value: &Value) -> Option<()> {
+    values::limit(value).filter(|kept| kept.is_none_or(|it| it.as_secs() >= 60)).map(drop)
 }
 
 fn count<const FIRST: usize, const LAST: usize>(value: &Value) -> Option<()> {
@@ -367,6 +372,28 @@ pub(super) const KEYS: &[Key] = &[
         default: BuiltIn::Integer(0),
         allowed: "a whole number from 0 (one a core, at most 4) to 256",
         check: count::<0, 256>,
+    },
+    Key { path: "retention.max_age", shape: Shape::Text, default: BuiltIn::Text("90d"), allowed: KEPT, check: kept },
+    Key {
+        path: "retention.keep_problems",
+        shape: Shape::Text,
+        default: BuiltIn::Text("365d"),
+        allowed: KEPT,
+        check: kept,
+    },
+    Key {
+        path: "retention.max_count",
+        shape: Shape::Integer,
+        default: BuiltIn::Absent("as many as there are"),
+        allowed: "a whole number from 1 to 1000000000",
+        check: count::<1, 1_000_000_000>,
+    },
+    Key {
+        path: "retention.max_bytes",
+        shape: Shape::Text,
+        default: BuiltIn::Absent("as large as it gets"),
+        allowed: "a number of bytes, or text such as 512MiB, 20GiB or 1TiB, from 16MiB on",
+        check: |value| values::bytes(value).filter(|bytes| *bytes >= 1 << 24).map(drop),
     },
     Key {
         path: "shutdown.grace",

@@ -43,6 +43,7 @@ pub struct Settings {
     /// None where no server takes e-mail.
     pub email: Option<EmailSettings>,
     pub threads: ThreadsSettings,
+    pub retention: RetentionSettings,
     pub shutdown: ShutdownSettings,
     pub logging: LoggingSettings,
     pub secrets: SecretsSettings,
@@ -203,6 +204,19 @@ pub struct ThreadsSettings {
     pub arbiters: usize,
 }
 
+/// Which Results are kept where tasks say nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Older ones go; none for never.
+    pub max_age: Option<Duration>,
+    /// PROBLEMs stay so long, where that is longer; none for ever.
+    pub keep_problems: Option<Duration>,
+    /// The newest so many of each (host, task) stay; none for all.
+    pub max_count: Option<usize>,
+    /// Beyond so many bytes in the store the oldest go; none for no limit.
+    pub max_bytes: Option<usize>,
+}
+
 /// The ordered end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownSettings {
@@ -308,6 +322,12 @@ impl Merged {
                     0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
                     n => n,
                 },
+            },
+            retention: RetentionSettings {
+                max_age: self.required("retention.max_age", values::limit)?,
+                keep_problems: self.required("retention.keep_problems", values::limit)?,
+                max_count: self.optional("retention.max_count", values::count)?,
+                max_bytes: self.optional("retention.max_bytes", values::bytes)?,
             },
             shutdown: ShutdownSettings { grace: self.required("shutdown.grace", values::duration)? },
             logging: LoggingSettings { file: self.path("logging.file")? },

@@ -138,6 +138,7 @@ pub(super) fn bytes(value: &Value) -> Option<usize> {
         "KiB" => 10,
         "MiB" => 20,
         "GiB" => 30,
+        "TiB" => 40,
         _ => return None,
     };
     number.parse::<usize>().ok()?.checked_mul(1 << shift)

@@ -7,6 +7,7 @@ mod definitions;
 mod once;
 mod pages;
 mod results;
+mod retention;
 pub(super) mod samples;
 mod saves;
 pub(super) mod sources;
@@ -66,6 +67,11 @@ pub async fn run(harness: &impl Harness) {
     pages::filters(&*store).await;
     pages::paging(&*store).await;
     pages::paging_while_written(&*store, &*other).await;
+    retention::old_ones(&*store).await;
+    retention::surplus(&*store).await;
+    retention::removing(&*store).await;
+    retention::sweeping(&*store).await;
+    retention::by_size(&*store).await;
     reopening(harness, store, other).await;
 }
 

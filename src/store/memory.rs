@@ -4,6 +4,7 @@
 
 mod actions;
 mod faults;
+mod old;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +16,8 @@ use faults::Faults;
 use futures_util::future::BoxFuture;
 
 use super::{
-    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OnceRecord, OpenRun, PairRecord, Store, StoreCounts,
-    StoreError, Traced, Write, Written,
+    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OldPage, OldQuery, OnceRecord, OpenRun, PairRecord, Store,
+    StoreCounts, StoreError, SurplusQuery, Traced, Write, Written,
 };
 use crate::model::nagios::Metric;
 use crate::model::{
@@ -262,6 +263,8 @@ impl Inner {
                 self.requests.remove(&key);
                 Written::Done
             }
+            Write::RemoveResults(ids) => self.remove(&ids),
+            Write::ForgetNotifications { before, most } => self.forget_notifications(before, most),
             Write::ForgetRequests { before, most } => {
                 let mut kept: Vec<_> = self.requests.values().filter(|record| record.at >= before).cloned().collect();
                 kept.sort_by_key(|record| std::cmp::Reverse(record.at));
@@ -410,6 +413,14 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(page)))
     }
 
+    fn old_results(&self, query: OldQuery) -> BoxFuture<'_, Result<OldPage, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner().old(&query))))
+    }
+
+    fn surplus_results(&self, query: SurplusQuery) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner().surplus(&query))))
+    }
+
     fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
         let inner = self.inner();
         let all = || inner.audit.values().rev().filter(|entry| query.matches(entry));
@@ -440,7 +451,9 @@ impl Store for MemoryStore {
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>> {
-        let counts = StoreCounts { results: self.inner().results.len() as u64, bytes: None };
+        let inner = self.inner();
+        let oldest = inner.results.keys().next().and_then(|id| Timestamp::from_millis(id.millis()));
+        let counts = StoreCounts { results: inner.results.len() as u64, oldest, ..StoreCounts::default() };
         Box::pin(std::future::ready(Ok(counts)))
     }
 

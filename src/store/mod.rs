@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod error;
 pub mod memory;
 pub mod once;
+pub mod retention;
 pub mod sqlite;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::model::{
 };
 pub use error::StoreError;
 pub use once::{CameTo, ChangedOne, Changes, OnceRecord};
+pub use retention::{OfTasks, OldPage, OldQuery, SurplusQuery, Which};
 
 /// A definition as it is kept: its document as JSON, its secrets apart and sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,6 +219,16 @@ pub enum Write {
     Remember(OnceRecord),
     /// Forgets the request with this key. Answered by `Done`.
     ForgetRequest(ContentHash),
+    /// Removes Results and their traces, not what is known of their pairs; those that are not there are no error.
+    /// Answered by `Removed`.
+    RemoveResults(Vec<RunId>),
+    /// Forgets notifications of before an instant, so many of them, the oldest first. Answered by `Removed`.
+    ForgetNotifications {
+        /// Those of this instant are kept.
+        before: Timestamp,
+        /// So many go.
+        most: u64,
+    },
     /// Forgets requests of before an instant, and of the others the oldest beyond so many. Answered by `Done`.
     ForgetRequests {
         /// Those of this instant are kept.
@@ -235,6 +247,8 @@ pub enum Written {
     Claimed,
     /// The instant was claimed before.
     Taken,
+    /// So many were there, and are gone.
+    Removed(u64),
 }
 
 /// All that a node needs at its start.
@@ -267,6 +281,10 @@ pub struct StoreCounts {
     pub results: u64,
     /// Bytes on disk, where the backend can say.
     pub bytes: Option<u64>,
+    /// Bytes of them in which something is, where the backend can say.
+    pub used: Option<u64>,
+    /// When the oldest Result's id was made.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Where writes wait, for a store that takes them as soon as it has done those before.
@@ -330,6 +348,18 @@ pub trait Store: Send + Sync {
 
     /// Results, newest first by id, without output bodies (their true counts stay).
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>>;
+
+    /// Old Results that a rule of retention looks for, the oldest first by id.
+    fn old_results(&self, query: OldQuery) -> BoxFuture<'_, Result<OldPage, StoreError>>;
+
+    /// Results beyond the newest so many of their pairs, in no order; none only when there are none.
+    fn surplus_results(&self, query: SurplusQuery) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>>;
+
+    /// Gives a little of the room that is not needed any more back to the file system, where that does not go by itself;
+    /// whether there is more to give.
+    fn give_back(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 
     /// Entries of the audit, newest first by id.
     fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>>;

@@ -16,6 +16,7 @@ mod load;
 mod moments;
 mod node;
 mod once;
+mod retention;
 mod rotation;
 mod secrets;
 mod standing;

@@ -16,8 +16,8 @@ use crate::actors::supervision::ActorHealth;
 use crate::app::{self, App, Ended, Parts, Setup};
 use crate::clock::Clock;
 use crate::model::{
-    AnyDefinition, Defaults, Name, Noun, Outcome, Reason, Reference, Rights, RunId, RunResult, State, StatusRow,
-    Trigger,
+    AnyDefinition, Defaults, Name, Noun, Outcome, Reason, Reference, Retention, Rights, RunId, RunResult, State,
+    StatusRow, Trigger,
 };
 use crate::ssh::Connector;
 use crate::ssh::fake::FakeConnector;
@@ -70,6 +70,7 @@ pub(super) struct World {
     pub(super) max_in_flight: usize,
     pub(super) queue: usize,
     pub(super) idle_timeout: Option<Duration>,
+    pub(super) retention: Retention,
     directory: tempfile::TempDir,
 }
 
@@ -94,6 +95,7 @@ impl World {
             max_in_flight: 1000,
             queue: 10_000,
             idle_timeout: None,
+            retention: Retention::ALL,
             directory: tempfile::tempdir().unwrap(),
         }
     }
@@ -119,6 +121,7 @@ impl World {
             handshakes: 50,
             idle_timeout: self.idle_timeout,
             flapping: crate::model::FlapThresholds::default(),
+            retention: self.retention,
             arbiters: 0,
             http: None,
         };

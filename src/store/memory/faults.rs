@@ -66,6 +66,8 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::PinHostKey(_)
         | Write::ForgetHostKey(_)
         | Write::NoteKeyUse { .. }
+        | Write::RemoveResults(_)
+        | Write::ForgetNotifications { .. }
         | Write::Remember(_)
         | Write::ForgetRequest(_)
         | Write::ForgetRequests { .. } => None,

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, named_params, params_from_ite
 use super::fault::Fault;
 use super::read;
 use crate::model::{
-    Evaluated, Event, Name, Notice, NoticeKey, Notification, NotificationPage, NotificationQuery, Parcel, RunId, Trace,
+    Evaluated, Event, Name, Notice, NoticeKey, Notification, NotificationPage, NotificationQuery, Parcel, RunId,
+    Timestamp, Trace,
 };
 use crate::store::Traced;
 
@@ -46,6 +47,20 @@ pub(super) fn evaluated(connection: &Connection, evaluated: &Evaluated) -> Resul
 pub(super) fn delivered(connection: &Connection, parcel: RunId) -> Result<(), Fault> {
     connection.prepare_cached("DELETE FROM parcels WHERE id = ?1")?.execute([parcel.as_bytes()])?;
     Ok(())
+}
+
+/// The trace of a Result goes with it. Must run within a transaction.
+pub(super) fn forget_trace(connection: &Connection, result: RunId) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM traces WHERE result = ?1")?.execute([result.as_bytes()])?;
+    Ok(())
+}
+
+/// Forgets so many notifications of before an instant, the oldest first; how many there were.
+pub(super) fn forget_notifications(connection: &Connection, before: Timestamp, most: u64) -> Result<u64, Fault> {
+    let mut forget = connection.prepare_cached(
+        "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE id < ?1 ORDER BY id LIMIT ?2)",
+    )?;
+    Ok(forget.execute((RunId::earliest(before).as_bytes(), read::to_count(most)))? as u64)
 }
 
 fn set_notice(connection: &Connection, key: &NoticeKey, notice: Option<&Notice>) -> Result<(), Fault> {

@@ -93,6 +93,12 @@ impl<'t> Ledger<'t> {
             Write::NoteKeyUse { key, at: None } => {
                 connection.prepare_cached("DELETE FROM key_uses WHERE key = ?1")?.execute([key.as_str()])?;
             }
+            Write::RemoveResults(ids) => {
+                return Ok(Written::Removed(results::remove(connection, self.known, ids)?));
+            }
+            Write::ForgetNotifications { before, most } => {
+                return Ok(Written::Removed(actions::forget_notifications(connection, *before, *most)?));
+            }
             Write::Remember(record) => once::remember(connection, record)?,
             Write::ForgetRequest(key) => once::forget(connection, key)?,
             Write::ForgetRequests { before, most } => once::forget_old(connection, *before, *most)?,
@@ -108,7 +114,7 @@ impl<'t> Ledger<'t> {
         Ok(Written::Done)
     }
 
-    /// At the end of the transaction: counts the Results that it has added.
+    /// At the end of the transaction: counts the Results that it has added and removed.
     pub(super) fn finish(self) -> Result<(), Fault> {
         self.known.count(self.connection)
     }

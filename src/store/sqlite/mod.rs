@@ -10,6 +10,7 @@ mod definitions;
 mod fault;
 mod ledger;
 mod names;
+mod old;
 mod once;
 mod pairs;
 mod partition;
@@ -34,7 +35,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{DefinitionChange, Loaded, OnceRecord, Source, Store, StoreCounts, StoreError, Traced, Write, Written};
+use super::{
+    DefinitionChange, Loaded, OldPage, OldQuery, OnceRecord, Source, Store, StoreCounts, StoreError, SurplusQuery,
+    Traced, Write, Written,
+};
 use crate::model::{
     AuditPage, AuditQuery, ContentHash, Event, NotificationPage, NotificationQuery, ResultPage, ResultQuery, RunId,
     RunResult,
@@ -49,6 +53,9 @@ pub const FILE: &str = "alf.db";
 
 /// How long reading everything at the start may take.
 const LOAD: Duration = Duration::from_secs(120);
+
+/// How long counting the Results of every pair may take.
+const SURPLUS: Duration = Duration::from_secs(60);
 
 /// So many transactions of one source come one after the other; then it is the turn of who else waits.
 const IN_A_ROW: usize = 8;
@@ -184,6 +191,18 @@ impl Store for SqliteStore {
         self.readers.read(reader::LIMIT, page).boxed()
     }
 
+    fn old_results(&self, query: OldQuery) -> BoxFuture<'_, Result<OldPage, StoreError>> {
+        self.readers.read(reader::LIMIT, move |connection| old::old(connection, &query)).boxed()
+    }
+
+    fn surplus_results(&self, query: SurplusQuery) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        self.readers.read(SURPLUS, move |connection| old::surplus(connection, &query)).boxed()
+    }
+
+    fn give_back(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.call(|desk| desk.alone(old::give_back))
+    }
+
     fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
         self.readers.read(reader::LIMIT, move |connection| audit::page(connection, &query)).boxed()
     }
@@ -210,7 +229,12 @@ impl Store for SqliteStore {
             let results = partition::all(connection)?.iter().map(|day| day.results).sum();
             let mut wal: OsString = file.clone().into();
             wal.push("-wal");
-            Ok(StoreCounts { results, bytes: Some(size(&file) + size(Path::new(&wal))) })
+            Ok(StoreCounts {
+                results,
+                bytes: Some(size(&file) + size(Path::new(&wal))),
+                used: Some(old::used(connection)?),
+                oldest: old::oldest(connection)?.map(read::timestamp).transpose()?,
+            })
         });
         counts.boxed()
     }

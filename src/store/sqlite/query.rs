@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
-use super::partition::{self, Hour, Partition};
+use super::partition::{self, Tally};
 use super::results::{self, Output};
 use super::{names, read};
 use crate::model::{Outcome, ResultPage, ResultQuery, RunResult, State, Trigger};
@@ -63,13 +63,13 @@ pub(super) fn page(connection: &Connection, query: &ResultQuery) -> Result<Resul
     let mut found = ResultPage::default();
     for day in partition::all(connection)? {
         let stretches = search.stretches(&day)?;
-        let table = partition::table(day.day)?;
+        let table = partition::table(day.number)?;
         let matching: u64 = stretches.iter().map(|stretch| search.count(&table, stretch)).sum::<Result<_, _>>()?;
         found.total += matching;
         // One more than asked for tells whether there is a next page.
         let wanted = query.limit.saturating_add(1).saturating_sub(found.items.len());
         if query.limit > 0 && wanted > 0 && matching > 0 {
-            search.rows(&table, day.day, &stretches, wanted, &mut found.items)?;
+            search.rows(&table, day.number, &stretches, wanted, &mut found.items)?;
         }
     }
     if found.items.len() > query.limit {
@@ -124,15 +124,15 @@ fn everywhere(connection: &Connection, query: &ResultQuery) -> Result<Option<Con
 impl Search<'_> {
     /// The Results of a day that can be within the query's bounds of `scheduled_at`, oldest first: the day as one, but
     /// where a bound lies within it, hour by hour.
-    fn stretches(&self, day: &Partition) -> Result<Vec<Stretch>, Fault> {
+    fn stretches(&self, day: &Tally) -> Result<Vec<Stretch>, Fault> {
         let Some(is_within) = self.place(day.first_scheduled, day.last_scheduled) else { return Ok(Vec::new()) };
         if is_within {
             return Ok(vec![Stretch { results: day.results, is_within, keys: None }]);
         }
         let mut stretches: Vec<Stretch> = Vec::new();
-        for hour in partition::hours(self.connection, day.day)? {
+        for hour in partition::hours(self.connection, day.number)? {
             let Some(is_within) = self.place(hour.first_scheduled, hour.last_scheduled) else { continue };
-            let (first, end) = (Hour::first_key(hour.hour), Hour::first_key(hour.hour + 1));
+            let [first, end] = [hour.number, hour.number + 1].map(partition::first_key_of_hour);
             match stretches.last_mut() {
                 Some(Stretch { results, is_within: same, keys: Some((_, last)) })
                     if *same == is_within && *last == first =>
@@ -241,7 +241,7 @@ pub(super) fn plan(connection: &Connection, query: &ResultQuery) -> Result<Vec<S
     let search = Search { connection, query, everywhere };
     let mut plan = Vec::new();
     for day in partition::all(connection)? {
-        let table = partition::table(day.day)?;
+        let table = partition::table(day.number)?;
         for stretch in search.stretches(&day)? {
             let conditions = search.conditions(stretch.keys, stretch.is_within);
             let count = format!("SELECT count(*) FROM {table} WHERE {}", conditions.sql());

@@ -6,8 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params}
 
 use super::fault::Fault;
 use super::names::{Names, Pair};
-use super::partition::{self, Hour};
-use super::read;
+use super::{actions, partition, read};
 use crate::model::nagios::Metric;
 use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 
@@ -16,7 +15,7 @@ use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 pub(super) struct Known {
     pub(super) names: Names,
     days: HashSet<i64>,
-    /// What a transaction has added to each hour, until it is written down at its end.
+    /// What a transaction has added to each hour, or taken from it, until it is written down at its end.
     added: BTreeMap<i64, partition::Added>,
 }
 
@@ -28,11 +27,17 @@ impl Known {
         self.added.clear();
     }
 
-    /// At the end of a transaction: counts the Results that it has added.
+    /// At the end of a transaction: counts the Results that it has added and removed. A day that has none left goes.
     pub(super) fn count(&mut self, connection: &Connection) -> Result<(), Fault> {
-        std::mem::take(&mut self.added)
-            .into_iter()
-            .try_for_each(|(hour, added)| partition::count(connection, hour, added))
+        let mut less = Vec::new();
+        for (hour, added) in std::mem::take(&mut self.added) {
+            partition::count(connection, hour, added)?;
+            less.extend(added.is_less.then_some(hour));
+        }
+        for day in partition::remove_empty(connection, &less)? {
+            self.days.remove(&day);
+        }
+        Ok(())
     }
 
     fn has_day(&mut self, connection: &Connection, day: i64) -> Result<bool, Fault> {
@@ -91,7 +96,7 @@ impl<'t> Inserts<'t> {
             let Some(key) = free_key(self.connection, &into.table, result.id)? else { return Ok(false) };
             into.write(self.connection, names, key, pair, result)?;
         }
-        known.added.entry(Hour::of(result.id)).or_default().add(result.scheduled_at.millis());
+        known.added.entry(partition::hour_of(result.id)).or_default().add(result.scheduled_at.millis());
         Ok(true)
     }
 }
@@ -107,6 +112,30 @@ pub(super) fn note_kill(connection: &Connection, id: RunId, kill: &Kill) -> Resu
     let kill = read::to_json("a kill", kill)?;
     connection.prepare_cached(&update)?.execute((kill, first, partition::last_key(first), id.as_bytes()))?;
     Ok(())
+}
+
+/// Removes Results; how many of them were there.
+pub(super) fn remove(connection: &Connection, known: &mut Known, ids: &[RunId]) -> Result<u64, Fault> {
+    let mut removed = 0;
+    for id in ids {
+        let day = partition::day_of(*id);
+        if !known.has_day(connection, day)? {
+            continue;
+        }
+        let (table, first) = (partition::table(day)?, partition::first_key(*id));
+        let last = partition::last_key(first);
+        let remove = format!("DELETE FROM {table} WHERE key BETWEEN ?1 AND ?2 AND id = ?3 RETURNING key");
+        let mut remove = connection.prepare_cached(&remove)?;
+        let key: Option<i64> = remove.query_row((first, last, id.as_bytes()), |row| row.get(0)).optional()?;
+        let Some(key) = key else { continue };
+        // Twins leave no gap.
+        let move_up = format!("UPDATE {table} SET key = key - 1 WHERE key > ?1 AND key <= ?2");
+        connection.prepare_cached(&move_up)?.execute((key, last))?;
+        actions::forget_trace(connection, *id)?;
+        known.added.entry(partition::hour_of(*id)).or_default().remove();
+        removed += 1;
+    }
+    Ok(removed)
 }
 
 /// The rows whose ids begin with the same time and counter.

@@ -165,7 +165,7 @@ fn index_of_groups(table: &str) -> String {
 fn groups(connection: &Connection) -> Result<(), Fault> {
     connection.execute_batch("ALTER TABLE open_runs ADD COLUMN run_group BLOB")?;
     for day in partition::all(connection)? {
-        let table = partition::table(day.day)?;
+        let table = partition::table(day.number)?;
         connection
             .execute_batch(&format!("ALTER TABLE {table} ADD COLUMN run_group BLOB; {}", index_of_groups(&table)))?;
     }
@@ -175,7 +175,7 @@ fn groups(connection: &Connection) -> Result<(), Fault> {
 /// Version 3: what plugins measured.
 fn perfdata(connection: &Connection) -> Result<(), Fault> {
     for day in partition::all(connection)? {
-        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN perfdata TEXT", partition::table(day.day)?))?;
+        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN perfdata TEXT", partition::table(day.number)?))?;
     }
     Ok(())
 }
@@ -183,14 +183,14 @@ fn perfdata(connection: &Connection) -> Result<(), Fault> {
 /// Version 9: what is in each hour.
 fn hours(connection: &Connection) -> Result<(), Fault> {
     connection.execute_batch(HOURS)?;
-    partition::all(connection)?.iter().try_for_each(|day| partition::count_hours(connection, day.day))
+    partition::all(connection)?.iter().try_for_each(|day| partition::count_hours(connection, day.number))
 }
 
 /// Version 10: runs that an Action started say which, and after what, as JSON.
 fn causes(connection: &Connection) -> Result<(), Fault> {
     connection.execute_batch("ALTER TABLE open_runs ADD COLUMN cause TEXT")?;
     for day in partition::all(connection)? {
-        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN cause TEXT", partition::table(day.day)?))?;
+        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN cause TEXT", partition::table(day.number)?))?;
     }
     Ok(())
 }

@@ -61,9 +61,15 @@ impl Desk {
     /// Brings all that is in the write-ahead log into the database and cuts the log to nothing: pages as they were
     /// before stay in it otherwise, until they are written over. Waits a while for reads to end.
     pub(super) fn empty_log(&mut self) -> Result<(), Fault> {
-        let connection = connected(&mut self.connection, &self.file)?;
-        let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy { Err(Fault::LogInUse) } else { Ok(()) }
+        self.alone(|connection| {
+            let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if busy { Err(Fault::LogInUse) } else { Ok(()) }
+        })
+    }
+
+    /// Works with the connection by itself, in no transaction of its own.
+    pub(super) fn alone<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        work(connected(&mut self.connection, &self.file)?)
     }
 
     fn attempt<T>(&mut self, work: impl FnOnce(&Transaction<'_>, &mut Known) -> Result<T, Fault>) -> Result<T, Fault> {

@@ -185,6 +185,7 @@ fn field(g: &mut Generator, noun: Noun, name: &str) -> Value {
         "expect" => json!({
             "exit_codes": [g.count(4)], "stdout_equals": g.plain(), "stderr_empty": true, "max_duration": "5s",
         }),
+        "retention" => json!({"max_age": g.pick(&["none", "30d"]), "max_count": 1 + g.count(1000)}),
         "overlap" => json!(g.pick(&["skip", "queue", "allow"])),
         "selector" => json!(g.pick(&["*", "role=web,env!=dev", "zone in (a,b),!old", "@name=web1", "a=日本"])),
         "cron" => json!(g.pick(&["@daily", "*/5 0-6 1,15 * mon-fri", "@every 90s", "0 0 12 * * SUN"])),

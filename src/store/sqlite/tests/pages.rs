@@ -69,7 +69,7 @@ async fn the_hours_of_a_day_add_up_to_it() {
     store.close().await;
     let days = partition::all(&before).unwrap();
     let causes =
-        days.iter().map(|day| format!("ALTER TABLE {} DROP COLUMN cause;", partition::table(day.day).unwrap()));
+        days.iter().map(|day| format!("ALTER TABLE {} DROP COLUMN cause;", partition::table(day.number).unwrap()));
     before.execute_batch(&causes.collect::<String>()).unwrap();
     before
         .execute_batch(
