@@ -13,6 +13,7 @@ mod support;
 mod actions;
 mod actions_away;
 mod actions_classic;
+mod actions_more;
 mod actions_once;
 mod actions_told;
 mod actions_webhook;
