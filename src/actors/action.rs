@@ -52,6 +52,11 @@ pub(super) struct WouldDo {
     pub(super) result: Arc<RunResult>,
 }
 
+/// Asks what each Action makes of a Result with which nothing changed.
+#[derive(Message)]
+#[rtype(result = "Vec<TraceItem>")]
+pub(super) struct Retell(pub(super) Arc<RunResult>);
+
 /// Looks at what has happened, and sends what follows.
 pub struct ActionActor {
     parts: Arc<NodeParts>,
@@ -301,7 +306,8 @@ impl Handler<WouldDo> for ActionActor {
     fn handle(&mut self, WouldDo { action, result }: WouldDo, _: &mut Context<Self>) -> Self::Result {
         let parts = Arc::clone(&self.parts);
         let gathered = async move {
-            let event = had_it_come_now(&result);
+            // It is taken for one that changes everything.
+            let event = event_of(&result, PairStanding::default());
             let facts = facts(&parts, event.clone(), Some(Arc::clone(&result))).await;
             facts.unwrap_or(Facts { event, result: Some(result), chain: Vec::new(), found: HashMap::new() })
         };
@@ -312,12 +318,36 @@ impl Handler<WouldDo> for ActionActor {
     }
 }
 
-/// The event that a stored Result is, taken for one that changes everything.
-fn had_it_come_now(result: &RunResult) -> Event {
-    let after =
-        PairStanding { state: result.state, hard: result.hard, attempt: result.attempt, ..PairStanding::default() };
+impl Handler<Retell> for ActionActor {
+    type Result = ResponseActFuture<Self, Vec<TraceItem>>;
+
+    fn handle(&mut self, Retell(result): Retell, _: &mut Context<Self>) -> Self::Result {
+        let parts = Arc::clone(&self.parts);
+        let gathered = async move {
+            let event = event_of(&result, standing(&result));
+            facts(&parts, event, Some(result)).await
+        };
+        let told = gathered.into_actor(self).map(|facts, actor, _| match facts {
+            Ok(facts) => actor.reactions().retell(&actor.parts, &facts),
+            Err(error) => {
+                log::warn!("what led to a result cannot be read: {error}");
+                Vec::new()
+            }
+        });
+        Box::pin(told)
+    }
+}
+
+/// How a pair stands with a Result.
+fn standing(result: &RunResult) -> PairStanding {
+    PairStanding { state: result.state, hard: result.hard, attempt: result.attempt, ..PairStanding::default() }
+}
+
+/// The event that a stored Result is, after this.
+fn event_of(result: &RunResult, before: PairStanding) -> Event {
+    let after = standing(result);
     let change = match &result.task {
-        Some(task) => Change::Pair { task: task.clone(), before: PairStanding::default(), after, host_down: false },
+        Some(task) => Change::Pair { task: task.clone(), before, after, host_down: false },
         None => Change::Host { before: HostStanding::default(), after: HostStanding::default() },
     };
     Event { id: result.id, at: result.finished_at, host: result.host.clone(), has_result: true, change }
@@ -329,13 +359,6 @@ impl Handler<ActionHealth> for ActionActor {
     fn handle(&mut self, _: ActionHealth, _: &mut Context<Self>) -> Self::Result {
         let reactions = self.reactions();
         let mut health = ActorHealth::up("action", "action").with("parcels", reactions.parcels());
-        for (action, counts) in reactions.counts() {
-            let figures = format!(
-                "{} fired, {} held, {} throttled, {} failed, {} queued",
-                counts.fired, counts.held, counts.throttled, counts.failed, counts.queued
-            );
-            health = health.with(action.as_str(), figures);
-        }
         health.queue = reactions.waiting() as u64;
         health.last_error = self.last_error.clone();
         actix::MessageResult(health)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 
-use super::action::{ActionActor, ActionHealth};
+use super::action::ActionActor;
 use super::board::Board;
 use super::catalog::{CatalogActor, Change, Delete, Draft, Precondition, Put, PutProgram};
 use super::doctor::ExamineHost;
@@ -44,6 +44,7 @@ pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::news::{Heard, Listener};
 pub use super::once::{Asked, Once};
 pub use super::order::Order;
+pub use super::reactions::{ActionFigures, ReceiverState, SinkFigures};
 pub use super::refused::RefusedCall;
 pub use super::retention::LastSweep;
 pub use super::start::{Group, What};
@@ -411,24 +412,13 @@ impl AlfHandle {
             }
             _ => children.push(self.0.node.health("node")),
         }
-        children.push(self.action_health().await);
+        children.push(self.action_health(rights).await);
         ActorHealth { children, ..ActorHealth::up("alf", self.0.node_name.as_str()) }
     }
 
     /// One host's branch of the tree.
     pub async fn host_health(&self, host: &Name) -> Result<Option<ActorHealth>, AlfError> {
         Ok(self.0.node.get().send(NodeHealth { host: Some(host.clone()) }).timeout(ANSWER).await?)
-    }
-
-    async fn action_health(&self) -> ActorHealth {
-        let kept = self.0.action.health("action");
-        match self.0.action.get().send(ActionHealth).timeout(ANSWER).await {
-            Ok(health) => {
-                let last_error = health.last_error.or(kept.last_error);
-                ActorHealth { restarts: kept.restarts, last_error, ..health }
-            }
-            Err(_) => kept,
-        }
     }
 
     async fn store_health(&self) -> ActorHealth {

@@ -57,6 +57,7 @@ mod run;
 mod saving;
 mod start;
 mod stats;
+mod told;
 mod turns;
 mod verdict;
 mod watching;

@@ -2,6 +2,7 @@
 
 use super::error::AlfError;
 use super::handle::AlfHandle;
+use super::reactions::ActionFigures;
 use crate::model::{Noun, StatusSummary};
 use crate::store::StoreCounts;
 
@@ -28,8 +29,12 @@ pub struct Stats {
     pub store_is_up: bool,
     /// Transactions that wrote to the ledger.
     pub commits: u64,
+    /// Events that wait to be looked at.
+    pub events_waiting: u64,
+    /// Figures of every Action, by name.
+    pub actions: Vec<ActionFigures>,
     /// How often actors were built anew, by their kind.
-    pub restarts: [(&'static str, u64); 5],
+    pub restarts: [(&'static str, u64); 6],
 }
 
 impl AlfHandle {
@@ -51,10 +56,13 @@ impl AlfHandle {
             store_queue: self.writer.waiting(),
             store_is_up: self.writer.failing().is_none(),
             commits: self.writer.commits(),
+            events_waiting: self.events_waiting(),
+            actions: self.action_figures(),
             restarts: [
                 ("catalog", self.catalog.restarts()),
                 ("node", self.node.restarts()),
                 ("store", self.store_actor.restarts()),
+                ("action", self.action.restarts()),
                 ("host", counts.hosts_restarted.get()),
                 ("task", counts.tasks_restarted.get()),
             ],

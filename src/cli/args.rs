@@ -12,6 +12,7 @@ pub(super) use super::audit::AuditArgs;
 pub(super) use super::completions::CompletionsArgs;
 pub(super) use super::key_args::KeyVerb;
 pub(super) use super::man::ManArgs;
+pub(super) use super::notifications::NotificationsArgs;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::secret_args::SecretVerb;
 use super::trust_args::TrustVerb;
@@ -138,9 +139,16 @@ pub enum ClientCommand {
     /// What became of runs, newest first
     #[command(after_help = "Examples:\n  alf results --host web1 --since 2h\n  alf results -f --outcome PROBLEM")]
     Results(Box<ResultsArgs>),
-    /// One Result with its output
-    #[command(after_help = "Example:\n  alf result 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77 --stdout | less")]
+    /// One Result with its output, or what Actions came to for it
+    #[command(
+        after_help = "Examples:\n  alf result 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77 --stdout | less\n  alf result 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77 --trace"
+    )]
     Result(ResultArgs),
+    /// Who was told what by Actions, and what was not told, and why, newest first
+    #[command(
+        after_help = "Examples:\n  alf notifications --since 12h\n  alf notifications --contact anna --outcome held\n  alf notifications -f"
+    )]
+    Notifications(Box<NotificationsArgs>),
     /// What is running or queued
     #[command(after_help = "Examples:\n  alf runs\n  alf runs -w")]
     Runs(RunsArgs),

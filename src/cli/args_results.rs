@@ -49,6 +49,9 @@ pub struct ResultArgs {
     /// Write its standard error, byte for byte, and nothing else
     #[arg(long, conflicts_with = "output")]
     pub stderr: bool,
+    /// Show what every Action came to for it: whether it is for it, why not, and what it fired
+    #[arg(long, conflicts_with_all = ["stdout", "stderr"])]
+    pub trace: bool,
 }
 
 /// What `runs` takes.

@@ -1,15 +1,12 @@
 //! `alf audit`: who changed or started what, when, from where.
 
-use awc::http::Method;
 use clap::Args;
 
-use super::args::Format;
-use super::client::{API, Accept, Body};
-use super::columns::AUDIT_ROWS;
+use super::client::API;
+use super::columns::{AUDIT_ROWS, field};
 use super::error::{CliError, Exit};
-use super::results::{PAGE, instant, newest};
+use super::results::{Listed, instant, show_newest};
 use super::session::Session;
-use super::show;
 
 use crate::model::{Name, Noun};
 
@@ -55,17 +52,13 @@ pub(super) async fn run(args: AuditArgs, session: &mut Session) -> Result<Exit, 
         ("until", time("--until", &args.until)?),
     ];
     let filters: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let mut query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let (client, path) = (session.client().await?, format!("{API}/audit"));
-    if session.format() == Format::Xml {
-        let wanted = limit.min(PAGE).to_string();
-        query.push(("limit", &wanted));
-        let answer = client.send(Method::GET, &path, &query, &Body::Empty, Accept::Xml).await?;
-        show::write_xml(&mut session.output, &answer.body)?;
-        return Ok(Exit::Ok);
-    }
-    let entries = newest(&client, &path, &query, limit).await?;
-    show::items(session, &entries, &AUDIT_ROWS, "the audit holds nothing of it")?;
-    Ok(Exit::Ok)
+    let list = Listed {
+        path: format!("{API}/audit"),
+        view: &AUDIT_ROWS,
+        nothing: "the audit holds nothing of it",
+        key: |entry| field(entry, "id"),
+    };
+    show_newest(&list, &query, limit, session).await
 }

@@ -342,6 +342,22 @@ static AUDIT: [Column; 11] = [
     field!(wide "ID", "id"),
 ];
 
+static NOTIFICATIONS: [Column; 13] = [
+    field!(time "AT", "at"),
+    field!("TYPE", "type"),
+    field!("HOST", "host"),
+    field!("TASK", "task"),
+    field!("STATE", "state"),
+    field!("CONTACT", "contact"),
+    field!("ACTION", "action"),
+    field!("OUTCOME", "outcome"),
+    field!(wide "REASON", "reason"),
+    field!(wide "RESULT", "result"),
+    field!(wide "RUN", "run"),
+    field!(wide "ID", "id"),
+    field!("DETAIL", "detail"),
+];
+
 /// How the definitions of a noun are shown.
 pub(super) fn definitions(noun: Noun) -> View {
     let columns: &'static [Column] = match noun {
@@ -370,6 +386,9 @@ pub(super) const RESULT_ROWS: View = View { columns: &RESULTS, name: |doc| field
 
 /// How runs are shown.
 pub(super) const RUN_ROWS: View = View { columns: &RUNS, name: |doc| field(doc, "id") };
+
+/// How notifications are shown.
+pub(super) const NOTIFICATION_ROWS: View = View { columns: &NOTIFICATIONS, name: |doc| field(doc, "id") };
 
 /// How entries of the audit are shown.
 pub(super) const AUDIT_ROWS: View = View { columns: &AUDIT, name: |doc| field(doc, "id") };

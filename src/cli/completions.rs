@@ -95,6 +95,8 @@ fn kind(argument: &str, verb: &str, of: Option<Noun>) -> Option<Kind> {
         ("name" | "names", verb) if OF_WHAT_IS.contains(&verb) => of.map(Kind::Definitions),
         ("host" | "on" | "jump", _) => Some(Kind::Definitions(Noun::Host)),
         ("task", _) => Some(Kind::Definitions(Noun::Task)),
+        ("contact", _) => Some(Kind::Definitions(Noun::Contact)),
+        ("action", _) => Some(Kind::Definitions(Noun::Action)),
         ("program", _) => Some(Kind::Definitions(Noun::Program)),
         ("credential", _) => Some(Kind::Definitions(Noun::Credential)),
         _ => None,

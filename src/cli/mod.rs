@@ -36,6 +36,7 @@ mod key_create;
 mod live;
 mod man;
 mod many;
+mod notifications;
 mod nouns;
 mod once;
 mod output;
@@ -65,6 +66,7 @@ mod testing;
 mod tests;
 mod text;
 mod tls;
+mod trace;
 mod trust_args;
 mod watch;
 mod xml_bundle;
@@ -147,6 +149,7 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::Pause => return tend::pause(true, session).await,
         ClientCommand::Resume => return tend::pause(false, session).await,
         ClientCommand::Results(args) => return results::run(args, session).await,
+        ClientCommand::Notifications(args) => return notifications::run(args, session).await,
         ClientCommand::Result(args) => return result::run(args, session).await,
         ClientCommand::Cancel(args) => return cancel::run(args, session).await,
         ClientCommand::Runs(args) => return runs::run(args, session).await,

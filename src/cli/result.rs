@@ -12,10 +12,14 @@ use super::session::Session;
 use super::show;
 use super::table::Table;
 use super::text::{Times, escaped_block};
+use super::trace;
 
 pub(super) async fn run(args: ResultArgs, session: &mut Session) -> Result<Exit, CliError> {
     let client = session.client().await?;
     let path = format!("{API}/results/{}", args.id);
+    if args.trace {
+        return trace::run(&client, &path, session).await;
+    }
     if args.stdout || args.stderr {
         let stream = if args.stdout { "stdout" } else { "stderr" };
         client.stream(&format!("{path}/{stream}"), &mut session.output).await?;

@@ -12,12 +12,12 @@ use super::columns::{RESULT_ROWS, field};
 use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::session::Session;
-use super::show;
+use super::show::{self, View};
 
 use crate::model::{Name, Span};
 
 /// The largest page that the service gives.
-pub(super) const PAGE: usize = 1000;
+const PAGE: usize = 1000;
 /// How many of the newest are looked at for new ones: ids are given at a run's start, so that a Result may come to
 /// stand below newer ids.
 const WINDOW: usize = 500;
@@ -28,25 +28,50 @@ pub(super) async fn run(args: Box<ResultsArgs>, session: &mut Session) -> Result
     let filters = filters(&args, session.now)?;
     let query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let client = session.client().await?;
+    let list = Listed {
+        path: format!("{API}/results"),
+        view: &RESULT_ROWS,
+        nothing: "no Result matches",
+        key: |result| field(result, "id"),
+    };
     if args.follow {
-        return follow(&client, &query, limit, session).await;
+        follow(&list, &query, limit, session).await
+    } else {
+        show_newest(&list, &query, limit, session).await
     }
+}
+
+/// A list that the service gives newest first.
+pub(super) struct Listed<'a> {
+    /// Where it is.
+    pub(super) path: String,
+    /// How it is shown.
+    pub(super) view: &'a View,
+    /// What is said where there is nothing.
+    pub(super) nothing: &'a str,
+    /// By which an item that is followed is known: it is shown again where that is another.
+    pub(super) key: fn(&Doc) -> String,
+}
+
+/// Shows the newest that match.
+pub(super) async fn show_newest(
+    list: &Listed<'_>,
+    query: &[(&str, &str)],
+    limit: usize,
+    session: &mut Session,
+) -> Result<Exit, CliError> {
+    let client = session.client().await?;
     if session.format() == Format::Xml {
         let wanted = limit.min(PAGE).to_string();
-        let mut query = query;
+        let mut query = query.to_vec();
         query.push(("limit", &wanted));
-        let answer = client.send(Method::GET, &path(), &query, &Body::Empty, Accept::Xml).await?;
+        let answer = client.send(Method::GET, &list.path, &query, &Body::Empty, Accept::Xml).await?;
         show::write_xml(&mut session.output, &answer.body)?;
         return Ok(Exit::Ok);
     }
-    let results = newest(&client, &path(), &query, limit).await?;
-    show::items(session, &results, &RESULT_ROWS, "no Result matches")?;
+    let items = newest(&client, &list.path, query, limit).await?;
+    show::items(session, &items, list.view, list.nothing)?;
     Ok(Exit::Ok)
-}
-
-fn path() -> String {
-    format!("{API}/results")
 }
 
 fn filters(args: &ResultsArgs, now: DateTime<Utc>) -> Result<Vec<(&'static str, String)>, CliError> {
@@ -105,8 +130,8 @@ pub(super) async fn newest(client: &Client, path: &str, query: &[(&str, &str)], 
 }
 
 /// The last ones, oldest first, and then each new one until nobody reads any more.
-async fn follow(
-    client: &Client,
+pub(super) async fn follow(
+    list: &Listed<'_>,
     query: &[(&str, &str)],
     limit: usize,
     session: &mut Session,
@@ -114,18 +139,19 @@ async fn follow(
     if session.format() == Format::Xml {
         return Err(CliError::Usage("-f writes no XML: a stream of documents is none; use -o json".to_owned()));
     }
+    let client = session.client().await?;
     let mut seen: HashSet<String> = HashSet::new();
     let mut widths = None;
     let mut first = true;
     while !session.output.is_closed() {
-        let page = newest(client, &path(), query, WINDOW.max(if first { limit } else { 0 })).await?;
-        let new: Vec<&Doc> = page.list("items").iter().filter(|result| !seen.contains(&field(result, "id"))).collect();
+        let page = newest(&client, &list.path, query, WINDOW.max(if first { limit } else { 0 })).await?;
+        let new: Vec<&Doc> = page.list("items").iter().filter(|item| !seen.contains(&(list.key)(item))).collect();
         let shown = if first { limit } else { new.len() };
         let new: Vec<Doc> = new.into_iter().take(shown).rev().cloned().collect();
-        show::more(session, &new, &RESULT_ROWS, &mut widths)?;
+        show::more(session, &new, list.view, &mut widths)?;
         session.output.flush()?;
         // Those that left the window cannot come back into it.
-        seen = page.list("items").iter().map(|result| field(result, "id")).collect();
+        seen = page.list("items").iter().map(list.key).collect();
         first = false;
         tokio::time::sleep(PERIOD).await;
     }

@@ -1,5 +1,5 @@
 //! `GET /metrics`: figures for Prometheus. Base units (seconds, bytes), counters since the start of the process, and no
-//! label whose values grow with what is defined: no host, no task, no run.
+//! label whose values grow with the fleet: no host, no task, no run. Actions are few.
 
 use actix_web::http::StatusCode;
 
@@ -8,7 +8,7 @@ use super::call::Call;
 use super::exposition::{Exposition, TEXT};
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::actors::handle::Stats;
+use crate::actors::handle::{ActionFigures, ReceiverState, SinkFigures, Stats};
 use crate::model::{Outcome, StatusSummary, Timestamp};
 
 /// The figures.
@@ -21,6 +21,7 @@ pub async fn show(call: Call) -> Result<Reply, Problem> {
     connections(&mut out, &call, &stats);
     store(&mut out, &call, &stats).await;
     retention(&mut out, &call);
+    actions(&mut out, &stats);
     requests(&mut out, call.state());
     Ok(Reply::new(StatusCode::OK, TEXT, out.into_text()))
 }
@@ -130,6 +131,59 @@ fn retention(out: &mut Exposition, call: &Call) {
 
 fn seconds(at: Timestamp) -> f64 {
     at.millis() as f64 / 1000.0
+}
+
+fn actions(out: &mut Exposition, stats: &Stats) {
+    out.gauge("alf_events_waiting", "Events that Actions are not looked at for yet.").is(stats.events_waiting);
+    type Figure = fn(&ActionFigures) -> u64;
+    let counters: [(_, _, Figure); 4] = [
+        ("alf_action_fired_total", "What Actions sent or started; Results measured.", |of| of.fired),
+        ("alf_action_held_total", "What downtimes, quiet hours and the like kept Actions from telling.", |of| of.held),
+        ("alf_action_throttled_total", "What throttle and limit kept Actions from telling.", |of| of.throttled),
+        ("alf_action_failed_total", "What Actions could not send; measurements that are lost.", |of| of.failed),
+    ];
+    for (name, help, figure) in counters {
+        let mut family = out.counter(name, help);
+        for one in &stats.actions {
+            family.of(&[("action", one.action.as_str())], figure(one));
+        }
+    }
+    let mut queued = out.gauge("alf_action_queued", "What Actions have still to send; measurements that wait.");
+    for one in &stats.actions {
+        queued.of(&[("action", one.action.as_str())], one.queued);
+    }
+    let mut up = out.gauge("alf_action_receiver_up", "Whether the receiver of an Action took what it was sent last.");
+    for one in stats.actions.iter().filter(|one| one.state != ReceiverState::Disabled) {
+        up.of(&[("action", one.action.as_str())], u8::from(one.state == ReceiverState::Up));
+    }
+    sinks(out, stats);
+}
+
+fn sinks(out: &mut Exposition, stats: &Stats) {
+    let sinks = || stats.actions.iter().filter_map(|one| Some((one.action.as_str(), one.sink?)));
+    type Figure = fn(&SinkFigures) -> u64;
+    let counters: [(_, _, Figure); 3] = [
+        ("alf_sink_points_sent_total", "Points that receivers of measurements were sent.", |sink| sink.sent),
+        ("alf_sink_points_refused_total", "Points that receivers of measurements refused.", |sink| sink.failed),
+        ("alf_sink_points_dropped_total", "Points that were too many, or too old.", |sink| sink.dropped),
+    ];
+    for (name, help, figure) in counters {
+        let mut family = out.counter(name, help);
+        for (action, sink) in sinks() {
+            family.of(&[("action", action)], figure(&sink));
+        }
+    }
+    let gauges: [(_, _, Figure); 3] = [
+        ("alf_sink_queue_points", "Points that wait in memory.", |sink| sink.queue),
+        ("alf_sink_spool_points", "Points that wait on disk.", |sink| sink.spooled),
+        ("alf_sink_spool_bytes", "What points take that wait on disk.", |sink| sink.spooled_bytes),
+    ];
+    for (name, help, figure) in gauges {
+        let mut family = out.gauge(name, help);
+        for (action, sink) in sinks() {
+            family.of(&[("action", action)], figure(&sink));
+        }
+    }
 }
 
 fn requests(out: &mut Exposition, state: &State) {

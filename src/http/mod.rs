@@ -11,6 +11,7 @@
 //! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
 //! * `once.rs`         what is done once, however often it is asked for
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
+//! * `notifications.rs`   who was told what; `trace.rs` what Actions came to for a Result
 //! * `audit.rs`      who changed or started what
 //! * `metrics.rs`      figures for Prometheus; `exposition.rs` in its format; `traffic.rs` those of requests
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
@@ -48,6 +49,7 @@ pub mod live;
 pub mod merge_patch;
 pub mod metrics;
 pub mod negotiate;
+pub mod notifications;
 pub mod nouns;
 pub mod once;
 pub mod openapi;
@@ -69,6 +71,7 @@ pub mod start;
 pub mod stats;
 pub mod status;
 pub mod tls;
+pub mod trace;
 pub mod traffic;
 
 use std::sync::Arc;
@@ -133,6 +136,8 @@ impl State {
 pub fn routes() -> Vec<At> {
     const RESULTS: &[&str] =
         &["host", "task", "outcome", "state", "reason", "trigger", "group", "since", "until", LIMIT, CURSOR];
+    const NOTIFICATIONS: &[&str] =
+        &["contact", "action", "host", "task", "outcome", "type", "state", "since", "until", LIMIT, CURSOR];
     const AUDIT: &[&str] = &["by", "noun", "name", "verb", "since", "until", LIMIT, CURSOR];
     const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "unhandled", "n", LIMIT, CURSOR];
     vec![
@@ -181,6 +186,8 @@ pub fn routes() -> Vec<At> {
         at("/results/{id}").get(&[], within(results::get)),
         at("/results/{id}/stdout").on(Method::GET, Download, &[], within(results::stdout)),
         at("/results/{id}/stderr").on(Method::GET, Download, &[], within(results::stderr)),
+        at("/results/{id}/trace").get(&[], within(trace::show)),
+        at("/notifications").get(NOTIFICATIONS, within(notifications::list)),
         at("/status").get(STATUS, within(status::list)),
         at("/status/summary").get(&[], within(status::summary)),
         at("/status/{host}").get(&[], the_host(status::host)),

@@ -70,7 +70,8 @@ pub async fn stderr(call: Call, rights: Rights) -> Result<Reply, Problem> {
     Ok(raw(result.id, "stderr", result.stderr.bytes))
 }
 
-async fn find(call: &Call, rights: &Rights) -> Result<RunResult, Problem> {
+/// The Result in the path, if it is there and may be read.
+pub async fn find(call: &Call, rights: &Rights) -> Result<RunResult, Problem> {
     let id = id(call)?;
     if let Some(result) = call.handle().result(id).await? {
         rights.check(&result.host, &call.handle().catalog())?;

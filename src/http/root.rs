@@ -33,6 +33,7 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("exec", "/api/v1/exec"),
         ("runs", "/api/v1/runs"),
         ("results", "/api/v1/results"),
+        ("notifications", "/api/v1/notifications"),
         ("status", "/api/v1/status"),
         ("status_summary", "/api/v1/status/summary"),
         ("events", "/api/v1/events"),

@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::actors::handle::ActionFigures;
 use crate::model::{Noun, Timestamp};
 
 #[derive(Serialize, ToSchema)]
@@ -25,6 +26,12 @@ pub(super) struct Stats {
     store_bytes: Option<u64>,
     oldest_result_at: Option<Timestamp>,
     retention: Retained,
+    /// What Actions sent or started since the start.
+    actions_fired: u64,
+    /// Events that Actions are not looked at for yet.
+    events_waiting: u64,
+    /// Each Action, by name.
+    actions: Vec<ActionFigures>,
 }
 
 /// How the removal of old Results goes on.
@@ -113,6 +120,9 @@ pub async fn stats(call: Call) -> Result<Reply, Problem> {
             last_ms: last.map(|last| u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX)),
             last_removed: last.map(|last| last.swept.all()),
         },
+        actions_fired: stats.actions.iter().map(|action| action.fired).sum(),
+        events_waiting: stats.events_waiting,
+        actions: stats.actions,
     };
     call.document("stats", &shown)
 }

@@ -24,6 +24,12 @@ pub enum NotificationOutcome {
     Failed,
 }
 
+impl std::fmt::Display for NotificationOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Something that was told, or was not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notification {
@@ -77,8 +83,18 @@ pub struct NotificationQuery {
     pub host: Option<Name>,
     /// Of these hosts.
     pub among: Option<Vec<Name>>,
+    /// Of this task.
+    pub task: Option<Name>,
+    /// Of which this became.
+    pub outcome: Option<NotificationOutcome>,
+    /// That tell this.
+    pub kind: Option<NoticeKind>,
+    /// Of this state.
+    pub state: Option<AnyState>,
     /// At or after this.
     pub since: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
     /// Only those before this one: where the page before ended.
     pub before: Option<RunId>,
     /// At most so many.
@@ -92,7 +108,12 @@ impl NotificationQuery {
             && self.action.as_ref().is_none_or(|action| one.action == *action)
             && self.host.as_ref().is_none_or(|host| one.host == *host)
             && self.among.as_ref().is_none_or(|among| among.contains(&one.host))
+            && self.task.as_ref().is_none_or(|task| one.task.as_ref() == Some(task))
+            && self.outcome.is_none_or(|outcome| one.outcome == outcome)
+            && self.kind.is_none_or(|kind| one.kind == kind)
+            && self.state.is_none_or(|state| one.state == Some(state))
             && self.since.is_none_or(|since| one.at >= since)
+            && self.until.is_none_or(|until| one.at < until)
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) mod samples;
 mod saves;
 pub(super) mod sources;
 mod standing;
+mod told;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub async fn run(harness: &impl Harness) {
     once::remembering(&*store).await;
     once::with_definitions(&*store).await;
     once::forgetting(&*store).await;
+    told::filters(&*store).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
     pages::filters(&*store).await;

@@ -15,6 +15,7 @@ mod actions_away;
 mod actions_classic;
 mod actions_more;
 mod actions_once;
+mod actions_seen;
 mod actions_told;
 mod actions_webhook;
 mod api;

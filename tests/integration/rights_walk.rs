@@ -195,10 +195,17 @@ fn foreign(method: &str, path: &str) -> Foreign {
         ("GET", "/events") => Foreign::Stream,
         ("GET", "/runs" | "/results" | "/status" | "/status/summary" | "/health/actors") => Foreign::Filtered,
         ("GET" | "DELETE", "/runs/{id}")
-        | ("GET", "/runs/{id}/output" | "/results/{id}" | "/results/{id}/stdout" | "/results/{id}/stderr")
+        | (
+            "GET",
+            "/runs/{id}/output"
+            | "/results/{id}"
+            | "/results/{id}/stdout"
+            | "/results/{id}/stderr"
+            | "/results/{id}/trace",
+        )
         | (
             "GET" | "PUT" | "PATCH" | "DELETE",
-            "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}" | "/downtimes/{name}",
+            "/hosts/{name}" | "/host-tasks/{name}" | "/task-schedules/{name}" | "/downtimes/{name}" | "/actions/{name}",
         ) => Foreign::Refused(json!({})),
         ("POST", "/hosts") => Foreign::Refused(json!({"name": "db9", "labels": {"role": "db"}})),
         ("POST", "/host-tasks") => Foreign::Refused(json!({"name": "l", "task": "t", "host": "db1"})),
@@ -207,6 +214,9 @@ fn foreign(method: &str, path: &str) -> Foreign {
         }
         ("POST", "/downtimes") => {
             Foreign::Refused(json!({"name": "l", "host": "db1", "cron": "@daily", "duration": "1h"}))
+        }
+        ("POST", "/actions") => {
+            Foreign::Refused(json!({"name": "a", "when": {"hosts": ["db1"]}, "then": {"run": "t"}}))
         }
         ("POST", "/tasks/{task}/run") => Foreign::Refused(json!({"selector": "role=db"})),
         ("POST", "/apply") => Foreign::Refused(json!({"hosts": [{"name": "db1", "port": 23}]})),
@@ -230,6 +240,7 @@ fn a_key_for_some_hosts_reaches_no_other_one_by_any_operation() {
             "host-tasks" => "t@db1",
             "task-schedules" => "daily-db1",
             "downtimes" => "nightly-db1",
+            "actions" => "repair-db1",
             "tasks" => "t",
             "credentials" => "c",
             "keys" => "admin",

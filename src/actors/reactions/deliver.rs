@@ -146,6 +146,11 @@ impl Reactions {
             }
             what => what,
         };
+        match &what {
+            Delivered::Done(_) => state.arrived(&parcel.action),
+            Delivered::NotYet(why, _) => state.trouble(&parcel.action, why, false, now),
+            Delivered::Failed(why) => state.trouble(&parcel.action, why, true, now),
+        }
         let counts = state.counts.entry(parcel.action.clone()).or_default();
         let many = parcel.tidings.len() as u64;
         let (outcome, detail) = match what {

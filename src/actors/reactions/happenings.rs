@@ -83,6 +83,12 @@ impl Happenings {
         self.inner().known.remove(&id);
     }
 
+    /// Whether it is still to come, or to be looked at, as far as is known here.
+    pub(super) fn awaits(&self, id: RunId) -> bool {
+        let inner = self.inner();
+        inner.behind || inner.known.contains(&id)
+    }
+
     /// Waits until there may be something to do.
     pub(super) async fn wait(&self) {
         self.news.notified().await;

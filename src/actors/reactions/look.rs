@@ -10,8 +10,8 @@ use super::surroundings::{Surroundings, terms};
 use crate::actors::parts::NodeParts;
 use crate::model::action::{Moment, On, Then};
 use crate::model::{
-    Action, Catalog, Change, Evaluated, Event, Fit, Host, Name, NoticeKey, NoticeKind, RunResult, Scene, Stands, State,
-    Task, Tells, Trace, TraceItem,
+    Action, Catalog, Change, Evaluated, Event, Fit, Host, Name, NoticeKey, NoticeKind, NotificationOutcome, Recipient,
+    RunResult, Scene, Stands, State, Task, Tells, Trace, TraceItem,
 };
 
 /// So many Actions may follow from one another.
@@ -99,6 +99,7 @@ impl Reactions {
         }
         state.sent.retain(|action, _| catalog.actions.contains_key(action));
         state.counts.retain(|action, _| catalog.actions.contains_key(action));
+        state.troubles.retain(|action, _| catalog.actions.contains_key(action));
         out
     }
 
@@ -120,6 +121,23 @@ impl Reactions {
         }
         item
     }
+
+    /// What each Action that was there makes of a Result with which nothing changed; what it was told of before is left aside.
+    pub(in crate::actors) fn retell(&self, parts: &NodeParts, facts: &Facts) -> Vec<TraceItem> {
+        let catalog = parts.published.get();
+        let around = Surroundings { catalog: &catalog, board: &parts.board, now: parts.clock.now().into() };
+        let Some(host) = catalog.hosts.get(&facts.event.host) else { return Vec::new() };
+        let was_there =
+            |action: &&Arc<Action>| action.enabled && action.meta.created_at.is_none_or(|at| at <= facts.event.at);
+        let mut items: Vec<TraceItem> = Vec::new();
+        for action in catalog.actions.values().filter(was_there) {
+            let (mut state, mut out) = (super::State::default(), Evaluated::default());
+            let mut desk = Desk { action, around: &around, ids: &parts.ids, state: &mut state, out: &mut out };
+            items.push(look(&mut desk, &|_, _, _| {}, facts, host));
+        }
+        items.sort_by(|one, other| one.action.cmp(&other.action));
+        items
+    }
 }
 
 /// Whether nothing has changed and all is well, so that no Action had anything to say: there are many such Results, and what
@@ -131,7 +149,7 @@ fn is_plain(event: &Event, items: &[TraceItem], catalog: &Catalog) -> bool {
         Change::Pair { before, after, .. } => before == after && after.state == Some(State::Ok),
         Change::Unlinked { .. } | Change::Host { .. } => false,
     };
-    same && items.iter().all(|item| item.told.is_empty() && (!item.matched || measures(item)))
+    same && items.iter().all(|item| measures(item) || (item.told.is_empty() && !item.matched))
 }
 
 /// Takes what a run has measured.
@@ -144,6 +162,18 @@ fn item(action: &Action) -> TraceItem {
         matched: false,
         why: None,
         told: Vec::new(),
+    }
+}
+
+/// A sink of measurements has been given its own: it tells nobody.
+fn measured(action: &Action) -> Recipient {
+    Recipient {
+        contact: None,
+        kind: None,
+        outcome: Some(NotificationOutcome::Sent),
+        detail: format!("its measurements, into the queue to {}", action.then.kind()),
+        notification: None,
+        run: None,
     }
 }
 
@@ -166,6 +196,8 @@ fn look(desk: &mut Desk<'_>, measure: Measure<'_>, facts: &Facts, host: &Host) -
             (Ok(_), Some(result)) => {
                 item.matched = true;
                 measure(action, host, result);
+                desk.state.counts.entry(action.meta.name.clone()).or_default().fired += 1;
+                item.told.push(measured(action));
             }
             (Ok(_), None) => item.why = Some("there is no Result to measure".to_owned()),
             (Err(why), _) => item.why = Some(why),

@@ -6,6 +6,7 @@
 
 mod deliver;
 mod desk;
+mod figures;
 mod happenings;
 mod look;
 mod payload;
@@ -16,28 +17,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use deliver::{Courier, Handed, Message};
 pub(super) use deliver::{Deed, Delivered, Start, deed, not_started};
+use figures::Trouble;
+pub use figures::{ActionCounts, ActionFigures, ReceiverState, SinkFigures};
 use happenings::Happenings;
 pub(super) use happenings::{Happened, Next};
 pub(super) use look::Facts;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::model::{Event, Name, Notice, NoticeKey, Parcel, RunId, Timestamp};
-
-/// What an Action has done since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ActionCounts {
-    /// What was sent or started.
-    pub fired: u64,
-    /// What a hold keeps back, or kept back.
-    pub held: u64,
-    /// What a throttle or limit keeps back, or kept back.
-    pub throttled: u64,
-    /// What could not be sent.
-    pub failed: u64,
-    /// What is still to be sent.
-    pub queued: u64,
-}
 
 /// What follows from what happens.
 #[derive(Debug, Default)]
@@ -55,6 +41,8 @@ struct State {
     /// When each Action that has a limit told something.
     sent: HashMap<Name, VecDeque<Timestamp>>,
     counts: BTreeMap<Name, ActionCounts>,
+    /// What went wrong last, by the Action.
+    troubles: BTreeMap<Name, Trouble>,
     /// The event that is being looked at.
     in_hand: Option<RunId>,
 }
@@ -94,6 +82,11 @@ impl Reactions {
         self.happenings.forget(event);
     }
 
+    /// Whether an event is on its way to be looked at, or may be: it may stand in the store among others.
+    pub(super) fn awaits(&self, event: RunId) -> bool {
+        self.happenings.awaits(event)
+    }
+
     /// Waits until there may be something to look at.
     pub(super) async fn wait(&self) {
         self.happenings.wait().await;
@@ -107,16 +100,6 @@ impl Reactions {
     /// How many parcels wait or are being delivered.
     pub fn parcels(&self) -> usize {
         self.state().parcels.len()
-    }
-
-    /// What each Action has done since the start.
-    pub fn counts(&self) -> BTreeMap<Name, ActionCounts> {
-        let state = self.state();
-        let mut counts = state.counts.clone();
-        for parcel in state.parcels.values() {
-            counts.entry(parcel.action.clone()).or_default().queued += 1;
-        }
-        counts
     }
 
     /// A life of the actor has begun: what the one before had in hand is read again.

@@ -196,14 +196,18 @@ async fn a_message_that_is_not_taken_is_tried_again_and_failure_is_seen() {
     let pending = alf.notifications().await;
     assert_eq!(pending[0].outcome, NotificationOutcome::Pending);
     assert!(pending[0].detail.contains("the server is away"), "{pending:?}");
+    let health = alf.health(&["action", "oncall"]).await;
+    assert_eq!((health.state.as_str(), health.queue), ("away", 1), "{health:?}");
     alf.seen(3).await;
     assert_eq!(alf.told(), ["PROBLEM web1/check CRITICAL -> anna"]);
     alf.world.courier.answer(Handed::Failed("no such address".to_owned()));
     alf.seen(5).await;
     let failed = alf.notifications().await.pop().unwrap();
     assert_eq!((failed.outcome, failed.detail.as_str()), (NotificationOutcome::Failed, "no such address"));
-    let health = alf.health(&["action"]).await;
-    assert!(format!("{health:?}").contains("1 failed"), "{health:?}");
+    let health = alf.health(&["action", "oncall"]).await;
+    assert_eq!((health.state.as_str(), health.last_error.as_deref()), ("failing", Some("no such address")));
+    assert_eq!((health.details["fired"].as_str(), health.details["failed"].as_str()), ("1", "1"));
+    assert!(health.details.contains_key("away_since"), "{health:?}");
     alf.end().await;
 }
 

@@ -18,12 +18,13 @@ use super::super::root::Api;
 use super::super::rotate_key::Rotated;
 use super::super::start::{Started, StartedOnMany};
 use super::super::stats::Stats;
+use super::super::trace::TraceDocument;
 use super::about::{About, delete, get, get_at_root, patch, post, put};
 use super::bodies::{AdHoc, AdHocOnMany, Definitions, NewKey, RunOnMany};
 use crate::actors::handle::{Health as ActorHealth, HostKeyView, TrustedKey};
 use crate::model::{
     AckDocument, Action, AuditEntry, Contact, Credential, Downtime, GivenDocument, Host, HostStatus, HostTask, Key,
-    Program, ResultDocument, RunRow, Schedule, Secret, StatusRow, StatusSummary, Task, TaskSchedule,
+    Notification, Program, ResultDocument, RunRow, Schedule, Secret, StatusRow, StatusSummary, Task, TaskSchedule,
 };
 
 const CREATED: &[&str] = &["Location", "ETag"];
@@ -111,6 +112,11 @@ pub fn calls() -> Vec<About> {
         get("/results/{id}", "One whole Result").shows::<ResultDocument>("result"),
         get("/results/{id}/stdout", "The bytes a run wrote to its standard output").sends(FILE, "ok\n"),
         get("/results/{id}/stderr", "The bytes a run wrote to its standard error").sends(FILE, "ok\n"),
+        get("/results/{id}/trace", "What every Action came to for a Result, and what it fired")
+            .more("Where there is nothing, why says why not.")
+            .shows::<TraceDocument>("trace"),
+        get("/notifications", "Who was told what, and what was not told, and why, newest first")
+            .lists::<Notification>("notifications", "notification"),
         get("/status", "How each task on each host stands").lists::<StatusRow>("statuses", "status"),
         get("/status/summary", "How many stand how").shows::<StatusSummary>("status"),
         get("/status/{host}", "How a host stands").shows::<HostStatus>("status"),

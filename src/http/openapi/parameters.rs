@@ -10,6 +10,7 @@ use crate::model::{LAST_KEPT, Noun};
 /// A query parameter as it is for a call; none if nothing is known of it.
 pub fn query(name: &str, path: &str) -> Option<Value> {
     let of_status = path.ends_with("/status");
+    let of_notifications = path.ends_with("/notifications");
     let (tells, schema) = match name {
         FORMAT => ("The form of the answer; beats Accept.", json!({"type": "string", "enum": ["json", "xml"]})),
         "limit" => {
@@ -29,12 +30,17 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
         "wait" => ("How long the answer may wait for the end of the run, at most 10m.", reference("Span")),
         "host" => ("On this host.", reference("Name")),
         "task" => ("Of this task.", reference("Name")),
+        "outcome" if of_notifications => ("That came to this.", reference("NotificationOutcome")),
         "outcome" => ("With this outcome.", reference("Outcome")),
         "state" if of_status => (
             "In this state; PENDING: never run.",
             json!({"type": "string", "enum": ["OK", "WARNING", "CRITICAL", "UNKNOWN", "PENDING"]}),
         ),
+        "state" if of_notifications => ("That tell of this state.", reference("AnyState")),
         "state" => ("In this state.", reference("State")),
+        "type" => ("That tell this.", reference("NoticeKind")),
+        "contact" => ("To this contact.", reference("Name")),
+        "action" => ("By this Action.", reference("Name")),
         "reason" => ("For this reason.", reference("Reason")),
         "trigger" => ("Started by this.", reference("Trigger")),
         "group" => ("Asked for together.", reference("RunId")),
@@ -42,8 +48,10 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
         "noun" => ("To this kind of definition, such as host or host_task.", json!({"type": "string"})),
         "name" => ("To the definition of this name.", reference("Name")),
         "verb" => ("That did this.", reference("Verb")),
-        "since" if path.ends_with("/audit") => ("At this instant or later.", reference("Timestamp")),
-        "until" if path.ends_with("/audit") => ("Before this instant.", reference("Timestamp")),
+        "since" if of_notifications || path.ends_with("/audit") => {
+            ("At this instant or later.", reference("Timestamp"))
+        }
+        "until" if of_notifications || path.ends_with("/audit") => ("Before this instant.", reference("Timestamp")),
         "since" => ("Due at this instant or later.", reference("Timestamp")),
         "until" => ("Due before this instant.", reference("Timestamp")),
         "unhandled" => {

@@ -109,7 +109,12 @@ pub(super) fn page(connection: &Connection, query: &NotificationQuery) -> Result
         ("action = ?", name(&query.action)),
         ("host = ?", name(&query.host)),
         ("host IN (SELECT value FROM json_each(?))", among),
+        ("notification ->> 'task' = ?", name(&query.task)),
+        ("notification ->> 'outcome' = ?", query.outcome.map(|outcome| Value::from(outcome.to_string()))),
+        ("notification ->> 'type' = ?", query.kind.map(|kind| Value::from(kind.to_string()))),
+        ("notification ->> 'state' = ?", query.state.map(|state| Value::from(state.to_string()))),
         ("at >= ?", query.since.map(|since| Value::from(since.millis()))),
+        ("at < ?", query.until.map(|until| Value::from(until.millis()))),
     ];
     let (mut terms, mut values): (Vec<_>, Vec<_>) =
         conditions.into_iter().filter_map(|(term, value)| Some((term, value?))).unzip();
