@@ -29,7 +29,7 @@ Result:  {{ item.result.id }}
 {% else %}At:      {{ item.at }}
 {% endif %}Action:  {{ item.action }}{% if item.number > 1 %}, message {{ item.number }}{% endif %}
 {% if item.result and item.result.stdout %}
-{{ item.result.stdout[:4000] }}
+{% if item.result.stdout_encoding == 'utf-8' %}{{ item.result.stdout[:4000] }}{% else %}(its output is no text){% endif %}
 {% endif %}{% endfor %}";
 
 impl Office {
@@ -108,6 +108,7 @@ impl Office {
         secrets.extend(secret.clone());
         let request = WebhookRequest {
             id: message.id.clone(),
+            fields: message.fields(),
             method: webhook.method,
             url,
             headers,
@@ -133,12 +134,11 @@ impl Office {
         let usual = |text: &str| Template::parse(text).map_err(Unsent::Never);
         let subject = email.subject.clone().map_or_else(|| usual(SUBJECT), Ok)?;
         let body = email.body.clone().map_or_else(|| usual(BODY), Ok)?;
-        let text = |field: &str| message.payload.get(field).and_then(Value::as_str).unwrap_or_default();
-        let mut fields = vec![("Action", message.action.meta.name.to_string()), ("Type", text("type").to_owned())];
-        for (field, name) in [("host", "Host"), ("task", "Task"), ("state", "State")] {
-            fields.extend(message.payload.get(field).and_then(Value::as_str).map(|text| (name, text.to_owned())));
-        }
-        let at = text("at").parse::<Timestamp>().map_err(|error| Unsent::Never(error.to_string()))?;
+        let at = message
+            .text("at")
+            .unwrap_or_default()
+            .parse::<Timestamp>()
+            .map_err(|error| Unsent::Never(error.to_string()))?;
         let mail = Mail {
             id: message.id.clone(),
             threads: message.threads.clone(),
@@ -146,13 +146,26 @@ impl Office {
             to,
             subject: filled("subject", &subject, Syntax::Plain, &message.payload)?,
             body: filled("body", &body, Syntax::Plain, &message.payload)?,
-            fields,
+            fields: message.fields(),
             at,
         };
         let server = mail_server(settings).await?;
         Mailer::new(&server, &self.trust).map_err(Unsent::Never)?.send(&mail).await.map_err(Unsent::Refused)?;
         let to: Vec<&str> = mail.to.iter().map(crate::model::Mailbox::as_str).collect();
         Ok(format!("e-mail to {}", to.join(", ")))
+    }
+}
+
+impl Message {
+    fn text(&self, field: &str) -> Option<&str> {
+        self.payload.get(field)?.as_str()
+    }
+
+    /// What programs sort it by.
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let of = |(name, field): (&'static str, &str)| Some((name, self.text(field)?.to_owned()));
+        let fields = [("Action", "action"), ("Type", "type"), ("Host", "host"), ("Task", "task"), ("State", "state")];
+        fields.into_iter().filter_map(of).collect()
     }
 }
 
@@ -173,7 +186,12 @@ fn filled(what: &str, template: &Template, syntax: Syntax, payload: &Value) -> R
 /// The Result as JSON, or the host's status; a list of them where more than one may be joined.
 fn usual_body(message: &Message) -> Value {
     let one = |item: &Value| match item.get("result") {
-        Some(Value::Null) | None => item.get("host_status").cloned().unwrap_or_default(),
+        Some(Value::Null) | None => {
+            let mut status = item.get("host_status").cloned().unwrap_or_default();
+            // None: so it is told from a Result.
+            status["task"] = Value::Null;
+            status
+        }
         Some(result) => result.clone(),
     };
     if message.action.digest.is_none() {

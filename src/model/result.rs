@@ -151,6 +151,21 @@ impl Captured {
         Self { bytes: Vec::new(), kept, total }
     }
 
+    /// The same with at most so many bytes: the first and the last half, cut at a character's edge.
+    pub fn bounded(mut self, most: usize) -> Self {
+        let half = most / 2;
+        if self.bytes.len() > most {
+            let inside = |at: &usize| self.bytes[*at] & 0xc0 == 0x80;
+            // A character has at most four bytes; what is none has no edges.
+            let first = (half.saturating_sub(3)..=half).rev().find(|at| !inside(at)).unwrap_or(half);
+            let last = self.bytes.len() - half;
+            let last = (last..self.bytes.len().min(last + 4)).find(|at| !inside(at)).unwrap_or(last);
+            self.bytes.drain(first..last);
+            self.kept = self.bytes.len() as u64;
+        }
+        self
+    }
+
     /// Whether the middle was dropped.
     pub fn truncated(&self) -> bool {
         self.total > self.kept
@@ -442,6 +457,18 @@ mod tests {
             assert!(next.as_bytes()[..8] > last.as_bytes()[..8], "{next} after {last}");
             last = next;
         }
+    }
+
+    #[test]
+    fn what_is_bounded_keeps_its_ends_and_no_half_of_a_character() {
+        let bounded = |text: &[u8], most| Captured::new(text.to_vec(), text.len() as u64).bounded(most);
+        assert_eq!(bounded(b"abcdef", 6).bytes, b"abcdef");
+        let cut = bounded(b"abcdefg", 4);
+        assert_eq!((cut.bytes.as_slice(), cut.kept, cut.truncated()), (&b"abfg"[..], 4, true));
+        assert_eq!(bounded("aééééb".as_bytes(), 4).bytes, "ab".as_bytes());
+        assert_eq!(bounded("€€€€".as_bytes(), 8).bytes, "€€".as_bytes());
+        assert_eq!(bounded(&[0x80; 20], 8).bytes.len(), 8);
+        assert_eq!(bounded(b"abc", 0).bytes, b"");
     }
 
     #[test]

@@ -46,6 +46,8 @@ const RESERVED: [&str; 12] = [
 pub struct WebhookRequest {
     /// What is the same in each try.
     pub id: String,
+    /// What programs sort it by: `("type", "PROBLEM")` is `X-Alf-Type: PROBLEM`.
+    pub fields: Vec<(&'static str, String)>,
     /// By which method.
     pub method: Method,
     /// Where to; http or https.
@@ -162,17 +164,18 @@ impl Webhooks {
         for (name, value) in &request.headers {
             headers.push(given_header(name, value.reveal())?);
         }
-        let mut own = vec![("x-alf-delivery", request.id.clone())];
+        let mut own = vec![("x-alf-delivery".to_owned(), request.id.clone())];
+        own.extend(request.fields.iter().map(|(name, value)| (format!("x-alf-{name}"), value.clone())));
         if !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
-            own.push(("content-type", "application/json".to_owned()));
+            own.push(("content-type".to_owned(), "application/json".to_owned()));
         }
         if let Some(secret) = &request.secret {
             let seconds = self.clock.now().timestamp();
-            own.push(("x-alf-timestamp", seconds.to_string()));
-            own.push(("x-alf-signature", format!("sha256={}", signature(secret, seconds, &request.body))));
+            own.push(("x-alf-timestamp".to_owned(), seconds.to_string()));
+            own.push(("x-alf-signature".to_owned(), format!("sha256={}", signature(secret, seconds, &request.body))));
         }
         for (name, value) in own {
-            headers.push(header(name, &value).map_err(|error| DeliveryError::permanent(error.to_string()))?);
+            headers.push(header(&name, &value).map_err(|error| DeliveryError::permanent(error.to_string()))?);
         }
         Ok(headers)
     }

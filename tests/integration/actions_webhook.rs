@@ -47,6 +47,8 @@ fn a_webhook_arrives_once_though_its_receiver_is_away_for_a_while() {
     let last = &requests[2];
     assert_eq!((last.line.as_str(), last.header("content-type")), ("POST /hook", Some("application/json")));
     assert_eq!(last.header("x-team"), Some("web"));
+    let about = ["x-alf-action", "x-alf-type", "x-alf-host", "x-alf-task", "x-alf-state"];
+    assert_eq!(about.map(|name| last.header(name).unwrap()), ["hook", "PROBLEM", "web1", "check", "CRITICAL"]);
     let result = last.json();
     for field in ["id", "host", "task", "state", "message", "stdout", "perfdata"] {
         assert_eq!(result[field], failed[field], "{field}");
@@ -143,6 +145,10 @@ fn a_mebibyte_of_output_arrives_whole() {
         "put-in",
         json!({"url": format!("{}/put-in", hooks.url()), "body": r#"{"out": "{{ result.stdout }}"}"#}),
     );
+    let count = json!({"name": "count", "command": "cat > \"$HOME/input\"; wc -c < \"$HOME/input\""});
+    checked.service.send("POST", "tasks", &count).expect(201);
+    let fire = json!({"name": "fire", "when": {"tasks": ["check"]}, "then": {"run": "count"}});
+    checked.service.send("POST", "actions", &fire).expect(201);
     let text = format!("CRITICAL - long\n{}", "x\"\\<&é\n".repeat(1 << 17));
     let failed = checked.check(2, &text);
     for request in received(&hooks, 2) {
@@ -150,4 +156,7 @@ fn a_mebibyte_of_output_arrives_whole() {
         let out = if request.line.ends_with("whole") { &document["stdout"] } else { &document["out"] };
         assert!(out == &failed["stdout"] && out == &json!(text), "{} {}", request.line, request.body.len());
     }
+    assert_eq!(checked.fired(1)[0]["outcome"], "OK");
+    let input: Value = serde_json::from_slice(&std::fs::read(checked.file("input")).unwrap()).unwrap();
+    assert!(input["stdout"] == json!(text), "a task has all of it too");
 }

@@ -63,6 +63,7 @@ fn webhook(trust: &Trust) -> Webhooks {
 fn request(address: SocketAddr) -> WebhookRequest {
     WebhookRequest {
         id: "1".to_owned(),
+        fields: Vec::new(),
         method: Method::Post,
         url: SecretText::new(format!("https://{address}/")),
         headers: Vec::new(),

@@ -11,6 +11,10 @@ use crate::model::{
     Tiding, Timestamp,
 };
 
+/// Most bytes of either stream that a message holds, of all that it tells together: it is copied more than once. A task
+/// gets all that was kept.
+const MOST_OUTPUT: usize = 4 << 20;
+
 /// What a parcel holds.
 pub(super) struct Payload<'a> {
     parcel: &'a Parcel,
@@ -50,11 +54,17 @@ impl<'a> Payload<'a> {
         let now: Timestamp = parts.clock.now().into();
         let downtimes = catalog.downtimes_at(now);
         let mut items = Vec::with_capacity(parcel.tidings.len());
+        let most = if parcel.on.is_some() { usize::MAX } else { MOST_OUTPUT / parcel.tidings.len().max(1) };
+        let bounded = |result: RunResult| RunResult {
+            stdout: result.stdout.bounded(most),
+            stderr: result.stderr.bounded(most),
+            ..result
+        };
         for tiding in &parcel.tidings {
             // A host that is gone has nothing to tell any more.
             let Some(host) = catalog.hosts.get(&tiding.host).cloned() else { continue };
             let result = match tiding.result {
-                Some(id) => parts.store.result(id).await.map_err(|error| error.to_string())?,
+                Some(id) => parts.store.result(id).await.map_err(|error| error.to_string())?.map(bounded),
                 None => None,
             };
             let task = tiding.task.as_ref().and_then(|task| catalog.tasks.get(task)).cloned();

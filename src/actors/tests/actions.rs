@@ -67,6 +67,12 @@ async fn a_hard_problem_and_its_recovery_are_told_once_to_each_contact() {
     let failed = &alf.results("web1", "check")[1];
     assert_eq!(sent[0].payload["result"]["id"], failed.id.to_string());
     assert_eq!(sent[0].payload["items"].as_array().unwrap().len(), 1);
+    let (_, documented) = include_str!("../../../docs/actions.md").split_once("\n| name | what it is |\n").unwrap();
+    let rows = documented.lines().take_while(|line| line.starts_with('|')).skip(1);
+    let mut documented: Vec<&str> =
+        rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    documented.sort_unstable();
+    assert_eq!(documented, sent[0].payload.as_object().unwrap().keys().collect::<Vec<_>>());
     let notifications = alf.notifications().await;
     assert_eq!(notifications.len(), 4);
     assert!(notifications.iter().all(|one| one.outcome == NotificationOutcome::Sent), "{notifications:?}");

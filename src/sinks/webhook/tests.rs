@@ -109,6 +109,7 @@ fn text(text: &str) -> SecretText {
 
 fn message(url: &str) -> WebhookRequest {
     WebhookRequest {
+        fields: vec![("type", "PROBLEM".to_owned())],
         id: "0193-7".to_owned(),
         method: Method::Post,
         url: text(url),
@@ -132,6 +133,7 @@ async fn a_message_arrives_as_it_was_made_and_signed() {
         ("host", host.as_str()),
         ("authorization", "Bearer t0ken"),
         ("x-team", "ops"),
+        ("x-alf-type", "PROBLEM"),
         ("content-type", "application/json"),
         ("x-alf-delivery", "0193-7"),
         ("x-alf-timestamp", "1795564800"),
