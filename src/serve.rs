@@ -24,10 +24,11 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::http::{HttpConfig, Limits as HttpLimits, Tls, TlsError};
 use crate::logging::LogHandle;
 use crate::model::{Defaults, FlapThresholds, Keep, Limit, Name, Retention, SecretText, Span};
-use crate::settings::{RetentionSettings, Settings, SettingsError, StoreKind, TlsSettings};
+use crate::settings::{RetentionSettings, Settings, SettingsError, StoreKind, StoreUrl, TlsSettings};
 use crate::sinks::Trust;
 use crate::ssh::Limits;
 use crate::ssh::client::RusshConnector;
+use crate::store::mongodb::MongoStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
@@ -38,6 +39,8 @@ const CERTIFICATE: &str = "certificate.pem";
 const LOCKED: Duration = Duration::from_secs(60);
 /// How long until it looks again, beside what SQLite itself waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long until it says again that it waits for a server.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why the service could not start. One line: what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -135,11 +138,15 @@ pub fn serve(settings: Settings, certificates: Certificates, log: &LogHandle) ->
     let connector = Arc::new(RusshConnector::new(limits(&settings), clock.clone()));
     let setup = setup(&settings, tls.clone())?;
     System::new().block_on(async move {
-        let store: Arc<dyn Store> = match settings.store.kind {
-            StoreKind::Sqlite => Arc::new(open(data_dir.path()).await?),
-        };
         // Before anything is started, so that a signal during the start is not lost.
         let mut signals = Signals::new()?;
+        let store = tokio::select! {
+            opened = store(&settings.store.kind, data_dir.path()) => opened?,
+            signal = signals.wait(|| reload(log, tls.as_ref(), &settings, data_dir.path())) => {
+                log::info!(signal; "stopped before there was a store");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
         let spool = data_dir.path().join("spool");
         let courier = Arc::new(Carrier::new(&settings.actions, settings.email.clone(), trust, spool, &clock));
         let app = app::build(setup, Parts { store, connector, courier, vault, clock }).await?;
@@ -173,7 +180,15 @@ pub fn serve(settings: Settings, certificates: Certificates, log: &LogHandle) ->
     })
 }
 
-/// Opens the store. A program that holds the database, a backup say, is waited for; what no waiting mends (a full disk,
+/// Opens the store.
+async fn store(kind: &StoreKind, data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match kind {
+        StoreKind::Sqlite => Arc::new(open(data_dir).await?),
+        StoreKind::Mongodb { url, database } => Arc::new(find(url, database).await?),
+    })
+}
+
+/// Opens the store in the data directory. A program that holds the database, a backup say, is waited for; what no waiting mends (a full disk,
 /// a database of another program) ends the start, and whoever supervises Alf starts it again.
 async fn open(data_dir: &Path) -> Result<SqliteStore, StoreError> {
     let until = Instant::now() + LOCKED;
@@ -182,6 +197,23 @@ async fn open(data_dir: &Path) -> Result<SqliteStore, StoreError> {
             Err(error) if error.is_passing() && Instant::now() < until => {
                 let left = (until - Instant::now()).as_secs();
                 log::warn!(seconds_left = left; "{error}; Alf starts when it is free");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Opens the store on a server. One that is away is waited for: it may be started after Alf, or with it.
+async fn find(url: &StoreUrl, database: &str) -> Result<MongoStore, StoreError> {
+    let mut said = None;
+    loop {
+        match MongoStore::open(url.reveal(), database).await {
+            Err(error) if error.is_passing() => {
+                if said.is_none_or(|said: Instant| said.elapsed() >= SAY_AGAIN) {
+                    log::warn!("{error}; Alf starts when it is there");
+                    said = Some(Instant::now());
+                }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             opened => return opened,

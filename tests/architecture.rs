@@ -48,6 +48,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("awc", &["cli", "sinks"]),
     ("async_ssh2_tokio", &["ssh"]),
     ("russh", &["ssh"]),
+    // The settings check its URLs.
+    ("mongodb", &["store", "settings"]),
     ("rusqlite", &["store"]),
     ("chacha20poly1305", &["vault"]),
     ("clap", &["cli", "main"]),

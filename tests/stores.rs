@@ -1,14 +1,21 @@
 //! Every store passes the one conformance suite, against the real thing.
-#![expect(clippy::expect_used, reason = "this is a test")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is a test")]
+
+#[path = "servers/mongodb.rs"]
+mod server;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use alf::store::Store;
 use alf::store::conformance::{self, Harness};
+use alf::store::mongodb::MongoStore;
 use alf::store::sqlite::SqliteStore;
+use alf::store::{Store, StoreError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use mongodb::bson::{Document, doc};
+use server::MongoServer;
 
 /// A store in a directory.
 struct InDirectory(PathBuf);
@@ -23,4 +30,87 @@ impl Harness for InDirectory {
 async fn sqlite() {
     let directory = tempfile::tempdir().expect("a directory for the store");
     conformance::run(&InDirectory(directory.path().to_owned())).await;
+}
+
+/// A store in a database of a server.
+struct OnServer {
+    url: String,
+    database: String,
+}
+
+impl OnServer {
+    fn new(server: &MongoServer) -> Self {
+        Self { url: server.url().to_owned(), database: server.database() }
+    }
+}
+
+impl Harness for OnServer {
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        let opened = MongoStore::open(&self.url, &self.database);
+        async { Arc::new(opened.await.expect("the store opens")) as Arc<dyn Store> }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn mongodb() {
+    let Some(server) = MongoServer::start() else { return };
+    conformance::run(&OnServer::new(&server)).await;
+}
+
+#[tokio::test]
+async fn mongodb_killed_and_paused() {
+    let Some(mut server) = MongoServer::start_to_be_harmed() else { return };
+    let store = OnServer::new(&server);
+    let harm = async {
+        for n in 0..6 {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            if n % 2 == 0 {
+                server.kill();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                server.restart();
+            } else {
+                server.signal("STOP");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                server.signal("CONT");
+            }
+        }
+    };
+    conformance::harmed(&store, harm).await;
+}
+
+/// Why a store cannot be opened.
+async fn refused(url: &str, database: &str) -> StoreError {
+    MongoStore::open(url, database).await.expect_err("it must not open")
+}
+
+#[tokio::test]
+async fn mongodb_of_others_and_of_newer_ones_is_left_alone() {
+    let Some(server) = MongoServer::start() else { return };
+    let client = mongodb::Client::with_uri_str(server.url()).await.unwrap();
+    let (others, newer) = (server.database(), server.database());
+    client.database(&others).collection::<Document>("things").insert_one(doc! { "a": 1 }).await.unwrap();
+    let said = refused(server.url(), &others).await.to_string();
+    assert!(said.contains(&others) && said.contains("another program's") && said.contains("store.database"), "{said}");
+    assert_eq!(client.database(&others).list_collection_names().await.unwrap(), ["things"]);
+
+    MongoStore::open(server.url(), &newer).await.unwrap().close().await;
+    let meta = client.database(&newer).collection::<Document>("meta");
+    meta.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": 99 } }).await.unwrap();
+    let error = refused(server.url(), &newer).await;
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error:?}");
+    assert!(error.to_string().contains(&newer), "{error}");
+}
+
+#[tokio::test]
+async fn mongodb_that_is_away_says_so_in_time_and_never_tells_the_password() {
+    let nobody = "mongodb://alf:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=300";
+    let error = refused(nobody, "alf").await;
+    let said = error.to_string();
+    assert!(error.is_passing() && said.contains("127.0.0.1:1") && said.contains("does not answer"), "{said}");
+    assert!(!said.contains("s3cret") && !said.contains(char::is_control), "{said}");
+
+    let Some(server) = MongoServer::start() else { return };
+    let wrong = server.url_of("alf:s3cret");
+    let said = refused(&wrong, "alf").await.to_string();
+    assert!(said.contains("user and password") && !said.contains("s3cret"), "{said}");
 }

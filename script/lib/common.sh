@@ -99,10 +99,11 @@ fetch() {
     for deb in "$2"/*.deb; do dpkg-deb -x "$deb" "$2/root" || return 1; done
 }
 
-# in_venv NAME VERSION: a package of PyPI in a virtual environment of its own in the cache, which `venv` then names.
+# in_venv NAME VERSION [MODULE]: a package of PyPI in a virtual environment of its own in the cache, which `venv` then
+# names.
 in_venv() {
     venv=${XDG_CACHE_HOME:-$HOME/.cache}/alf/$1-$2
-    if "$venv/bin/python" -c "import $1" >/dev/null 2>&1; then return; fi
+    if "$venv/bin/python" -c "import ${3:-$1}" >/dev/null 2>&1; then return; fi
     if ! is_there python3; then
         say "Python 3 is missing"
         return 1
@@ -115,6 +116,27 @@ in_venv() {
     fi
     rm -rf "$venv"
     return 1
+}
+
+# What stands in for MongoDB in tests, which find it in the cache: SecantusDB, a server under the GPL that is started as a
+# program of its own, never linked or shipped. The one in Python is soon there; with ALF_TEST_MONGODB_SERVER=rust the one
+# in Rust is built instead (5 to 10 minutes, once), which may also be killed and paused.
+stand_in_for_mongodb() {
+    local root=${XDG_CACHE_HOME:-$HOME/.cache}/alf/secantus-mdb
+    if is_there secantusd-rs || [ -x "$root/bin/secantusd-rs" ]; then return; fi
+    if [ "${ALF_TEST_MONGODB_SERVER:-}" != rust ]; then
+        is_there secantusd-py || in_venv secantusdb 0.7.0b3 secantus
+        return
+    fi
+    need cmake cmake
+    need ninja ninja-build
+    need swig swig
+    need clang clang
+    need /usr/share/doc/libclang-dev libclang-dev
+    say "building secantusd-rs; the result goes to $root"
+    CARGO_TARGET_DIR=$root/target CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install secantus-mdb --version 0.5.3-beta.193 --locked --ignore-rust-version --root "$root" --quiet
+    rm -rf "$root/target"
 }
 
 # What rustc links with, and what compiles the C inside (SQLite, cryptography).

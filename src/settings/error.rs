@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use figment::value::Value;
 
-use super::{keys, values};
+use super::{keys, store};
 
 /// Why there are no settings. Displays as one line; the process exits with 64.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,11 @@ pub enum SettingsError {
     NoHome { key: &'static str, path: String, origin: String },
     #[error("{set} is set in {origin} and {missing} is not: allowed is both, or neither")]
     Alone { set: &'static str, origin: String, missing: &'static str },
+    #[error(
+        "store.kind is mongodb in {origin} and store.url is not set: allowed is mongodb://HOST:PORT or mongodb+srv://HOST, in \
+         the settings file or as ALF_STORE__URL"
+    )]
+    NoUrl { origin: String },
     #[error("bad value \"{path}\" for {key} in {origin}: it {reason}; allowed is {allowed}")]
     BadFile { key: &'static str, path: String, origin: String, reason: String, allowed: &'static str },
     #[error("{key} has no value; set it in the settings file or as {}", variable(.key))]
@@ -61,7 +66,7 @@ impl SettingsError {
             Some(key) => key.allowed.to_owned(),
             None => format!("a table of {}", keys::in_group(key).join(", ")),
         };
-        Self::BadValue { key: key.to_owned(), value: values::shown(value), origin, allowed }
+        Self::BadValue { key: key.to_owned(), value: store::shown(key, value), origin, allowed }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use figment::value::Value;
 
-use super::values;
+use super::{store, values};
 
 /// One setting.
 pub(super) struct Key {
@@ -207,8 +207,23 @@ pub(super) const KEYS: &[Key] = &[
         path: "store.kind",
         shape: Shape::Text,
         default: BuiltIn::Text("sqlite"),
-        allowed: "sqlite",
-        check: |value| values::store_kind(value).map(drop),
+        allowed: "sqlite or mongodb",
+        check: |value| store::kind(value).map(drop),
+    },
+    Key {
+        path: "store.url",
+        shape: Shape::Text,
+        default: BuiltIn::Absent("needed for mongodb"),
+        allowed: "mongodb://[USER:PASSWORD@]HOST[:PORT][,…]/[?OPTIONS] or mongodb+srv://[USER:PASSWORD@]HOST/[?OPTIONS], \
+                  user and password percent-encoded",
+        check: |value| store::url(value).map(drop),
+    },
+    Key {
+        path: "store.database",
+        shape: Shape::Text,
+        default: BuiltIn::Text("alf"),
+        allowed: "the name of a database: 1 to 63 letters, digits, hyphens or underscores, and none of MongoDB's own",
+        check: |value| store::database(value).map(drop),
     },
     Key {
         path: "schedule.timezone",

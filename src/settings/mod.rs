@@ -8,6 +8,7 @@ mod actions;
 mod error;
 mod keys;
 mod sources;
+mod store;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -24,6 +25,7 @@ use error::Origin;
 pub use error::SettingsError;
 use sources::{Environment, Layer};
 pub use sources::{Flags, environment};
+pub use store::{StoreKind, StoreSettings, StoreUrl};
 
 /// All settings, checked. Paths have their leading `~/` expanded; relative ones are relative to the working directory.
 #[derive(Debug, Clone)]
@@ -123,28 +125,6 @@ impl FileSetting {
 pub struct MetricsSettings {
     /// Whether `GET /metrics` needs no key.
     pub public: bool,
-}
-
-/// Where definitions and results are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreSettings {
-    pub kind: StoreKind,
-}
-
-/// The backends of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreKind {
-    /// One file in the data directory.
-    Sqlite,
-}
-
-impl StoreKind {
-    /// The name that `store.kind` and the first line on stdout use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-        }
-    }
 }
 
 /// What schedules inherit.
@@ -296,7 +276,7 @@ impl Merged {
             node: NodeSettings { name: self.required("node.name", values::name)? },
             http: self.http()?,
             metrics: MetricsSettings { public: self.required("metrics.public", values::boolean)? },
-            store: StoreSettings { kind: self.required("store.kind", values::store_kind)? },
+            store: self.store()?,
             schedule: ScheduleSettings { timezone: self.required("schedule.timezone", values::timezone)? },
             ssh: SshSettings {
                 user: self.optional("ssh.user", values::user)?,
@@ -444,7 +424,7 @@ impl Merged {
             let origin = self.origin(key.path);
             match self.figment.find_value(key.path) {
                 Ok(value) => {
-                    out.push_str(&format!("{leaf} = {}  # {origin}\n", values::toml(&value)));
+                    out.push_str(&format!("{leaf} = {}  # {origin}\n", values::toml(&store::hidden(key.path, value))));
                 }
                 Err(_) => out.push_str(&format!("# {leaf} is not set: {}\n", key.absent())),
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use figment::value::Value;
 use ipnet::IpNet;
 
-use super::{EmailTls, StoreKind};
+use super::EmailTls;
 
 pub(super) fn text(value: &Value) -> Option<&str> {
     value.as_str()
@@ -25,13 +25,6 @@ pub(super) fn count(value: &Value) -> Option<usize> {
 
 pub(super) fn address(value: &Value) -> Option<SocketAddr> {
     text(value)?.parse().ok()
-}
-
-pub(super) fn store_kind(value: &Value) -> Option<StoreKind> {
-    match text(value)? {
-        "sqlite" => Some(StoreKind::Sqlite),
-        _ => None,
-    }
 }
 
 /// Networks (`10.0.0.0/8`), and single addresses.

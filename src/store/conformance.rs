@@ -1,9 +1,11 @@
 //! The conformance suite: every promise of the `Store` trait, tried out. A backend is done when it passes this against
 //! the real thing. It panics at the first broken promise and says which.
 
+mod actions;
 mod audit;
 mod claims;
 mod definitions;
+mod harmed;
 mod once;
 mod pages;
 mod results;
@@ -63,6 +65,9 @@ pub async fn run(harness: &impl Harness) {
     once::remembering(&*store).await;
     once::with_definitions(&*store).await;
     once::forgetting(&*store).await;
+    actions::events(&*store).await;
+    actions::outcomes(&*store).await;
+    actions::notifications(&*store).await;
     told::filters(&*store).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
@@ -75,6 +80,14 @@ pub async fn run(harness: &impl Harness) {
     retention::sweeping(&*store).await;
     retention::by_size(&*store).await;
     reopening(harness, store, other).await;
+}
+
+/// Tries out that what is acknowledged stays while harm is done to what the store stands on, and that it goes on
+/// afterwards. The store must be empty.
+pub async fn harmed(harness: &impl Harness, harm: impl Future<Output = ()>) {
+    let store = harness.open().await;
+    harmed::writing(&*store, harm).await;
+    store.close().await;
 }
 
 /// What was written is there after the store was closed, and stays as it was.

@@ -14,7 +14,7 @@ pub enum StoreError {
     Unavailable(String),
     /// It was written by a newer Alf.
     #[error(
-        "the store at {place} has schema {found}, written by a newer Alf; this one knows up to {known}: use the newer Alf, or another data directory"
+        "the store at {place} has schema {found}, written by a newer Alf; this one knows up to {known}: use the newer Alf, or another data directory (with MongoDB: another database)"
     )]
     Newer {
         /// Where.
@@ -32,6 +32,9 @@ pub enum StoreError {
         /// Why.
         cause: String,
     },
+    /// It will never take this: it is too large for it, say.
+    #[error("the store does not take this: {0}")]
+    Refused(String),
     /// What is in it cannot be read.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),

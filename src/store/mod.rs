@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod error;
 pub mod memory;
+pub mod mongodb;
 pub mod once;
 pub mod retention;
 pub mod sqlite;
@@ -301,7 +302,7 @@ pub type Traced = (Trace, Vec<Notification>);
 
 /// Keeps everything. Every call is safe to repeat; a call that answers `Ok` is on disk.
 pub trait Store: Send + Sync {
-    /// `sqlite`, …
+    /// `sqlite`, `mongodb`.
     fn kind(&self) -> &'static str;
 
     /// All that a node needs at its start.

@@ -10,6 +10,9 @@
 
 mod support;
 
+#[path = "../servers/mongodb.rs"]
+mod mongo_server;
+
 mod actions;
 mod actions_away;
 mod actions_classic;
@@ -43,6 +46,7 @@ mod life;
 mod limits;
 mod live_output;
 mod metrics;
+mod mongodb_store;
 mod once;
 mod openapi;
 mod plugins;

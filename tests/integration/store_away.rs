@@ -13,14 +13,14 @@ use crate::support::service::{Service, alf, until};
 use crate::support::sshd::Sshd;
 
 /// A task every second that leaves a line with its instant on the host: what really ran.
-struct Ticking {
-    service: Service,
+pub(crate) struct Ticking {
+    pub(crate) service: Service,
     ran: PathBuf,
     sshd: Sshd,
 }
 
 impl Ticking {
-    fn on(service: Service) -> Self {
+    pub(crate) fn on(service: Service) -> Self {
         let sshd = Sshd::start();
         let ran = sshd.dir().join("ran");
         service.add_host(&sshd);
@@ -31,7 +31,7 @@ impl Ticking {
         ticking
     }
 
-    fn results(&self) -> Vec<Value> {
+    pub(crate) fn results(&self) -> Vec<Value> {
         self.service.get("results?task=tick&limit=1000")["items"].as_array().unwrap().clone()
     }
 
@@ -40,18 +40,18 @@ impl Ticking {
         std::fs::read_to_string(&self.ran).unwrap().lines().map(str::to_owned).collect()
     }
 
-    fn ready(&self) -> Answer {
+    pub(crate) fn ready(&self) -> Answer {
         request(&self.service.address, "GET", "/health/ready", &[], None)
     }
 
     /// Waits until it is not ready because of this.
-    fn away(&self, cause: &str) {
+    pub(crate) fn away(&self, cause: &str) {
         let said = until("it is not ready", || Some(self.ready()).filter(|ready| ready.status == 503)).text();
         assert!(said.contains(cause), "{said}");
     }
 
     /// Lets some instants pass.
-    fn instants_pass(&self) {
+    pub(crate) fn instants_pass(&self) {
         let end = Instant::now() + Duration::from_secs(4);
         until("time passes", || (Instant::now() > end).then_some(()));
     }
@@ -77,7 +77,7 @@ impl Ticking {
     }
 
     /// It goes on by itself, and every instant since the first has one Result that is true to what the host saw.
-    fn goes_on_with_nothing_lost(&self, before: &[Value]) {
+    pub(crate) fn goes_on_with_nothing_lost(&self, before: &[Value]) {
         until("it is ready", || (self.ready().status == 200).then_some(()));
         let now = chrono::Utc::now();
         let at =

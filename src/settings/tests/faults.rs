@@ -1,6 +1,6 @@
 //! Each fault stops the start with one line that names the key, where it was set, and what is allowed.
 
-use super::super::{Flags, Settings, SettingsError};
+use super::super::{Flags, Settings, SettingsError, StoreKind};
 use super::{load, with_file};
 
 /// The one line that the fault is reported with; it must hold all of `parts`.
@@ -57,7 +57,9 @@ fn a_bad_value_names_key_source_and_what_is_allowed() {
         ("[http]\nworkers = '2'", ["\"2\" for http.workers", "whole number"]),
         ("[http]\nbody_limit = '1MB'", ["http.body_limit", "1MiB"]),
         ("[http]\nbody_limit = 2000000000", ["http.body_limit", "1GiB"]),
-        ("[store]\nkind = 'mongodb'", ["\"mongodb\" for store.kind", "allowed is sqlite"]),
+        ("[store]\nkind = 'mysql'", ["\"mysql\" for store.kind", "allowed is sqlite or mongodb"]),
+        ("[store]\nkind = 'mongodb'", ["store.url is not set", "mongodb://HOST:PORT"]),
+        ("[store]\ndatabase = 'a.b'", ["\"a.b\" for store.database", "1 to 63 letters"]),
         ("[schedule]\ntimezone = 'Mars'", ["schedule.timezone", "IANA"]),
         ("[ssh]\nlogin_timeout = '0s'", ["ssh.login_timeout", "1ms"]),
         ("[ssh]\nlogin_timeout = '1s1m'", ["ssh.login_timeout", "1h30m"]),
@@ -66,6 +68,32 @@ fn a_bad_value_names_key_source_and_what_is_allowed() {
         ("[shutdown]\ngrace = 10", ["10 for shutdown.grace", "90s"]),
     ] {
         assert_file_refused("a.toml", text, &parts);
+    }
+}
+
+#[test]
+fn a_password_in_a_url_is_never_shown() {
+    let url = "mongodb://alf:s3cret@db1,db2/?replicaSet=rs0";
+    let variables = [("ALF_STORE__KIND", "mongodb"), ("ALF_STORE__URL", url)];
+    let settings = load(&Flags::default(), &variables).unwrap();
+    let StoreKind::Mongodb { url: kept, database } = &settings.store.kind else { panic!("{settings:?}") };
+    assert_eq!((kept.reveal(), database.as_str()), (url, "alf"));
+    let shown = "url = \"mongodb://alf:***@db1,db2/?replicaSet=rs0\"  # environment variable ALF_STORE__URL";
+    assert!(settings.effective().contains(shown), "{}", settings.effective());
+    assert!(!settings.effective().contains("s3cret") && !format!("{settings:?}").contains("s3cret"));
+    for url in [
+        "alf:s3cret@db1",
+        "mongodb://alf:s3cret@db1:port",
+        "mongodb://alf:s3cret@db1/?nosuchoption=s3cret",
+        "postgres://alf:s3cret@db1",
+        "",
+    ] {
+        let fault = load(&Flags::default(), &[("ALF_STORE__URL", url)]).unwrap_err().to_string();
+        assert!(
+            fault.contains("for store.url in environment variable ALF_STORE__URL: allowed is mongodb://"),
+            "{fault}"
+        );
+        assert!(!fault.contains("s3c") && !fault.contains("et@"), "{fault}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Things to store.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::must;
 use crate::model::nagios::{Metric, perfdata};
@@ -58,6 +58,11 @@ pub(in crate::store) fn claim(host: &Name, task: &Name, until: Option<Timestamp>
 
 pub(in crate::store) fn save(result: RunResult) -> Write {
     Write::Save { result: Box::new(result), status: None, until: None }
+}
+
+/// The same with the pair's status, and the instant that it settles.
+pub(in crate::store) fn save_with(result: RunResult, status: PairStatus, until: Option<Timestamp>) -> Write {
+    Write::Save { result: Box::new(result), status: Some(Arc::new(status)), until }
 }
 
 /// A Result of a run that went well and said nothing.

@@ -1,15 +1,9 @@
 //! Saving Results: what it settles, and that it can be repeated.
 
-use std::sync::Arc;
-
-use super::samples::{DAY, MINUTE, at, claim, full_status, id, name, result, save};
+use super::samples::{DAY, MINUTE, at, claim, full_status, id, name, result, save, save_with};
 use super::{commit, commit_one, load, must, pair};
-use crate::model::{Kill, PairStatus, PublicKey, ResultQuery, RunResult, State, Timestamp};
+use crate::model::{Kill, PairStatus, PublicKey, ResultQuery, RunResult, State};
 use crate::store::{HostKeyRecord, Store, Write, Written};
-
-fn save_with(result: RunResult, status: PairStatus, until: Option<Timestamp>) -> Write {
-    Write::Save { result: Box::new(result), status: Some(Arc::new(status)), until }
-}
 
 async fn total(store: &dyn Store, result: &RunResult) -> u64 {
     let query = ResultQuery { host: Some(result.host.clone()), task: result.task.clone(), ..ResultQuery::default() };

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::disk::SmallDisk;
 use super::http::{Answer, request};
 use super::sshd::{Sshd, pause};
+use crate::mongo_server::forget;
 
 /// Longest wait for anything that works.
 const LONG: Duration = Duration::from_secs(30);
@@ -63,8 +64,11 @@ impl Service {
 
     /// Starts it in a directory whose `data` may hold something already.
     pub(crate) fn start_in(dir: TempDir, disk: Option<SmallDisk>, environment: &[(&str, &str)]) -> Self {
-        let environment: Vec<(String, String)> =
+        let mut environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if environment.iter().all(|(name, _)| !name.starts_with("ALF_STORE__")) {
+            environment.extend(elsewhere(dir.path()));
+        }
         let (child, first_line, address) = launch(&dir.path().join("data"), &environment);
         let key = std::fs::read_to_string(dir.path().join("data/admin.key")).unwrap().trim().to_owned();
         Self { disk, dir, environment, child, address, key, first_line }
@@ -104,7 +108,7 @@ impl Service {
         }
     }
 
-    /// Starts it again on the same data, after [`Self::end`].
+    /// Starts it again on the same data and store, after [`Self::end`].
     pub(crate) fn restart(&mut self) {
         (self.child, self.first_line, self.address) = launch(&self.data_dir(), &self.environment);
     }
@@ -172,13 +176,28 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let [.., (_, url), (_, database)] = elsewhere(self.dir.path()).as_slice() {
+            forget(url, [database.clone()]);
+        }
     }
+}
+
+/// Settings for a store on the server that `ALF_TEST_MONGODB` names, where `ALF_TEST_STORE` is `mongodb`: so all tests of
+/// the service can be run on it. The database is named like the test's directory.
+fn elsewhere(dir: &Path) -> Vec<(String, String)> {
+    if std::env::var("ALF_TEST_STORE").is_ok_and(|store| store == "mongodb") {
+        let url = std::env::var("ALF_TEST_MONGODB").expect("ALF_TEST_MONGODB names a server");
+        let name = dir.file_name().unwrap().to_string_lossy().replace('.', "");
+        let settings = [("KIND", "mongodb".to_owned()), ("URL", url), ("DATABASE", format!("alf-test-{name}"))];
+        return settings.map(|(key, value)| (format!("ALF_STORE__{key}"), value)).into();
+    }
+    Vec::new()
 }
 
 fn launch(data_dir: &Path, environment: &[(String, String)]) -> (Child, String, String) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(data_dir.with_extension("log")).unwrap();
-    let elsewhere = environment.iter().find(|(name, _)| name == "ALF_HTTP__LISTEN");
-    let listen = elsewhere.map_or("127.0.0.1:0", |(_, address)| address);
+    let chosen = environment.iter().find(|(name, _)| *name == "ALF_HTTP__LISTEN");
+    let listen = chosen.map_or("127.0.0.1:0", |(_, address)| address);
     let mut child = alf(data_dir)
         .args(["serve", "--listen", listen])
         .envs(environment.iter().map(|(name, value)| (name, value)))

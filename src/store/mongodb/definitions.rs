@@ -1,0 +1,123 @@
+//! The definitions and the catalog's revision.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use mongodb::Database;
+use mongodb::bson::{Binary, DateTime, doc};
+use serde::Deserialize;
+
+use super::changes::{Change, Changes};
+use super::connect::Link;
+use super::fault::Fault;
+use super::schema::{BLOBS, CATALOG, DEFINITIONS};
+use super::writer::{self, Step};
+use super::{audit, chunks, once, read};
+use crate::model::{ContentHash, Name, Noun, Reference};
+use crate::store::{DefinitionChange, DefinitionRow};
+
+#[derive(Deserialize)]
+struct Row {
+    noun: String,
+    name: Name,
+    version: i64,
+    created_at: DateTime,
+    updated_at: DateTime,
+    body: String,
+    sealed: Option<Binary>,
+}
+
+#[derive(Deserialize)]
+struct Catalog {
+    revision: i64,
+}
+
+/// The catalog's revision.
+pub(super) async fn revision(database: &Database) -> Result<u64, Fault> {
+    let found = database.collection::<Catalog>(CATALOG).find_one(doc! { "_id": CATALOG }).await?;
+    read::count(found.ok_or_else(|| Fault::Unreadable("the catalog is not there".to_owned()))?.revision)
+}
+
+/// Changes definitions if the catalog is at this revision; the new revision.
+pub(super) async fn change(link: &Link, at: u64, all: &[DefinitionChange]) -> Result<u64, Fault> {
+    let mut attempts = 0;
+    loop {
+        let current = revision(&link.database).await?;
+        if current != at {
+            return Err(Fault::Conflict(current));
+        }
+        let mut changes = Changes::default();
+        all.iter().try_for_each(|change| add(&mut changes, change))?;
+        let next = doc! { "$set": { "revision": read::to_count(at + 1) } };
+        changes.set(CATALOG, CATALOG, Change::AmendIf(doc! { "revision": read::to_count(at) }, next));
+        match writer::write(link, vec![Step::Changes(changes)]).await {
+            Ok(()) => return Ok(at + 1),
+            Err(fault) => writer::stand_back(&mut attempts, fault).await?,
+        }
+    }
+}
+
+fn add(changes: &mut Changes, change: &DefinitionChange) -> Result<(), Fault> {
+    match change {
+        DefinitionChange::Put(row) => {
+            let which = Reference { noun: row.noun, name: row.name.clone() };
+            changes.set(DEFINITIONS, key(&which).as_str(), Change::Put(document(row)));
+        }
+        DefinitionChange::Remove(which) => changes.set(DEFINITIONS, key(which).as_str(), Change::Remove),
+        DefinitionChange::PutBlob(blob) => chunks::add(changes, BLOBS, blob.sha256.as_str(), &blob.bytes),
+        DefinitionChange::RemoveBlob(sha256) => chunks::remove(changes, BLOBS, sha256.as_str()),
+        DefinitionChange::Audit(entry) => audit::add(changes, entry)?,
+        DefinitionChange::Remember(record) => once::remember(changes, record)?,
+    }
+    Ok(())
+}
+
+fn key(which: &Reference) -> String {
+    format!("{}/{}", which.noun.singular(), which.name)
+}
+
+fn document(row: &DefinitionRow) -> mongodb::bson::Document {
+    let mut document = doc! {
+        "noun": row.noun.singular(),
+        "name": row.name.as_str(),
+        "version": read::to_count(row.version),
+        "created_at": read::to_date(row.created_at),
+        "updated_at": read::to_date(row.updated_at),
+        "body": &row.body,
+    };
+    document.extend(row.sealed.as_ref().map(|sealed| ("sealed".to_owned(), read::to_bytes(sealed).into())));
+    document
+}
+
+/// The bytes with this hash.
+pub(super) async fn blob(database: &Database, sha256: &ContentHash) -> Result<Option<Bytes>, Fault> {
+    Ok(chunks::get(database, BLOBS, sha256.as_str()).await?.map(Bytes::from))
+}
+
+/// All definitions, and the revision at which they are.
+pub(super) async fn load(database: &Database) -> Result<(u64, Vec<DefinitionRow>), Fault> {
+    loop {
+        let before = revision(database).await?;
+        let mut found = database.collection::<Row>(DEFINITIONS).find(doc! {}).await?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.try_next().await? {
+            rows.push(definition(row)?);
+        }
+        // Who changes them moves the revision on with them.
+        if revision(database).await? == before {
+            return Ok((before, rows));
+        }
+    }
+}
+
+fn definition(row: Row) -> Result<DefinitionRow, Fault> {
+    Ok(DefinitionRow {
+        noun: Noun::parse(&row.noun)
+            .ok_or_else(|| Fault::Unreadable(format!("\"{}\" is no kind of definition", row.noun.escape_default())))?,
+        name: row.name,
+        version: read::count(row.version)?,
+        created_at: read::timestamp(row.created_at)?,
+        updated_at: read::timestamp(row.updated_at)?,
+        body: row.body,
+        sealed: row.sealed.map(|sealed| sealed.bytes),
+    })
+}

@@ -1,0 +1,303 @@
+//! The MongoDB store: a database of a replica set (of one member if need be), for one node or for many.
+//!
+//! Writes of a commit go into one transaction (`writer`), which holds only if nobody has changed meanwhile what they
+//! build on (`ledger`, `pairs`). All work is done on threads of its own, so that it goes on whatever becomes of who
+//! asked for it, and wherever that is.
+
+mod actions;
+mod audit;
+mod changes;
+mod chunks;
+mod connect;
+mod definitions;
+mod fault;
+mod learnt;
+mod ledger;
+mod old;
+mod once;
+mod pages;
+mod pairs;
+mod query;
+mod read;
+mod results;
+mod schema;
+mod standing;
+mod tallies;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use mongodb::bson::doc;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Mutex;
+
+use super::{DefinitionChange, Loaded, OnceRecord, Source, Store, StoreCounts, StoreError, Traced, Write, Written};
+use super::{OldPage, OldQuery, SurplusQuery};
+use crate::model::{
+    AuditPage, AuditQuery, ContentHash, Event, NotificationPage, NotificationQuery, ResultPage, ResultQuery, RunId,
+    RunResult,
+};
+use connect::Link;
+use fault::Fault;
+
+/// How long a read may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a transaction may take, those included that were tried before it.
+const COMMIT: Duration = Duration::from_secs(30);
+/// How long reading everything at the start may take, and making indexes.
+const LOAD: Duration = Duration::from_secs(120);
+/// How long it may take to see whether writes go through.
+const CHECK: Duration = Duration::from_secs(5);
+/// How long a commit may still take when the store is closed.
+const CLOSE: Duration = Duration::from_secs(5);
+/// Threads that speak to the server.
+const THREADS: usize = 2;
+
+/// A store in a MongoDB database.
+#[derive(Debug)]
+pub struct MongoStore {
+    inner: Arc<Inner>,
+    threads: Threads,
+}
+
+#[derive(Debug)]
+struct Inner {
+    link: Link,
+    /// Commits come one after the other, in the order in which they were asked for.
+    committing: Mutex<()>,
+    closed: AtomicBool,
+}
+
+/// The threads that do the work.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> std::io::Result<Self> {
+        let mut threads = Builder::new_multi_thread();
+        threads.worker_threads(THREADS).thread_name("alf-mongodb").enable_all();
+        threads.build().map(|runtime| Self(Some(runtime)))
+    }
+
+    /// Has something done within a time. It is begun when this returns, and goes on even if the future is dropped.
+    fn call<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Fault>> {
+        let Some(runtime) = &self.0 else { return ready(Err(Fault::Closed)).boxed() };
+        let task = runtime.spawn(tokio::time::timeout(limit, work));
+        async move {
+            match task.await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(Fault::GivenUp(limit.as_secs())),
+                Err(_) => Err(Fault::Died("a call")),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl MongoStore {
+    /// Opens or creates the store in a database of the server at a URL (`mongodb://…` or `mongodb+srv://…`). A server
+    /// that is away is `Unavailable`: it may come.
+    pub async fn open(url: &str, database: &str) -> Result<Self, StoreError> {
+        let nowhere = |fault: Fault| fault.at(&format!("MongoDB, database {database}"));
+        let failed = |cause: std::io::Error| StoreError::Open { place: "MongoDB".to_owned(), cause: cause.to_string() };
+        let threads = Threads::start().map_err(failed)?;
+        let (url, name) = (url.to_owned(), database.to_owned());
+        let link = threads.call(LIMIT, async move { Ok(connect::link(&url, &name).await) }).await;
+        let link = link.map_err(nowhere)??;
+        let (database, place) = (link.database.clone(), link.place.clone());
+        let prepared = threads.call(LOAD, async move { schema::prepare(&database).await }).await;
+        prepared.map_err(|fault| fault.at_opening(&place))?;
+        let inner = Inner { link, committing: Mutex::default(), closed: AtomicBool::new(false) };
+        Ok(Self { inner: Arc::new(inner), threads })
+    }
+
+    /// Has something done by the threads.
+    fn call<T: Send + 'static, F: Future<Output = Result<T, Fault>> + Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(Arc<Inner>) -> F,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        let place = &self.inner.link.place;
+        if self.inner.closed.load(Ordering::Relaxed) {
+            return ready(Err(Fault::Closed.at(place))).boxed();
+        }
+        let answer = self.threads.call(limit, work(Arc::clone(&self.inner)));
+        async move { answer.await.map_err(|fault| fault.at(place)) }.boxed()
+    }
+}
+
+impl Inner {
+    /// Commits within its time, after those that were asked for before.
+    async fn commit(&self, batch: &[Arc<[Write]>]) -> Result<Vec<Written>, Fault> {
+        match tokio::time::timeout(COMMIT, ledger::commit(&self.link, batch)).await {
+            Ok(written) => written,
+            Err(_) => Err(Fault::GivenUp(COMMIT.as_secs())),
+        }
+    }
+
+    async fn load(&self) -> Result<Loaded, Fault> {
+        let database = &self.link.database;
+        let (revision, definitions) = definitions::load(database).await?;
+        Ok(Loaded {
+            revision,
+            definitions,
+            pairs: pairs::all(database).await?,
+            host_keys: learnt::host_keys(database).await?,
+            key_uses: learnt::key_uses(database).await?,
+            hosts: standing::hosts(database).await?,
+            pause: standing::pause(database).await?,
+            notices: actions::notices(database).await?,
+            parcels: actions::parcels(database).await?,
+        })
+    }
+
+    async fn counts(&self) -> Result<StoreCounts, Fault> {
+        let days = tallies::days(&self.link.database).await?;
+        let said = self.link.database.run_command(doc! { "dbStats": 1 }).await?;
+        let number = |key: &str| {
+            let value = said.get(key)?;
+            // Servers answer in the type that fits.
+            #[expect(clippy::cast_possible_truncation, reason = "no store has so many bytes that they do not fit")]
+            value
+                .as_i64()
+                .or_else(|| value.as_i32().map(i64::from))
+                .or_else(|| value.as_f64().map(|bytes| bytes as i64))
+        };
+        // What is in it, before it is packed.
+        let used = number("dataSize").zip(number("indexSize")).map(|(data, indexes)| data + indexes);
+        let bytes = number("storageSize").zip(number("indexSize")).map(|(data, indexes)| data + indexes);
+        Ok(StoreCounts {
+            results: days.iter().map(|day| day.results).sum(),
+            bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+            used: used.and_then(|used| u64::try_from(used).ok()),
+            oldest: old::oldest(&self.link.database).await?,
+        })
+    }
+}
+
+/// No work of the store's own takes longer than its steps, each of which has its limit.
+const UNBOUNDED: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Store for MongoStore {
+    fn kind(&self) -> &'static str {
+        "mongodb"
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>> {
+        self.call(LOAD, |inner| async move { inner.load().await })
+    }
+
+    fn change_definitions(
+        &self,
+        revision: u64,
+        changes: Vec<DefinitionChange>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.call(COMMIT, move |inner| async move { definitions::change(&inner.link, revision, &changes).await })
+    }
+
+    fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
+        self.call(LIMIT, move |inner| async move { definitions::blob(&inner.link.database, &sha256).await })
+    }
+
+    fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
+        self.call(LIMIT, move |inner| async move { once::one(&inner.link.database, &key).await })
+    }
+
+    fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
+        self.call(UNBOUNDED, move |inner| async move {
+            let _turn = inner.committing.lock().await;
+            inner.commit(&batch).await
+        })
+    }
+
+    fn commit_from(&self, source: Arc<dyn Source>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.call(UNBOUNDED, move |inner| async move {
+            let _turn = inner.committing.lock().await;
+            loop {
+                let batch = source.next();
+                if batch.is_empty() {
+                    return Ok(());
+                }
+                source.done(inner.commit(&batch).await?);
+            }
+        })
+    }
+
+    fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>> {
+        self.call(LIMIT, move |inner| async move { results::one(&inner.link.database, id).await })
+    }
+
+    fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
+        self.call(LIMIT, move |inner| async move { query::page(&inner.link.database, &query).await })
+    }
+
+    fn old_results(&self, query: OldQuery) -> BoxFuture<'_, Result<OldPage, StoreError>> {
+        self.call(LIMIT, move |inner| async move { old::old(&inner.link.database, &query).await })
+    }
+
+    fn surplus_results(&self, query: SurplusQuery) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
+        self.call(old::COUNTING, move |inner| async move { old::surplus(&inner.link.database, &query).await })
+    }
+
+    /// The server uses again what is free, and gives it back in its own time; what was counted off goes.
+    fn give_back(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.call(COMMIT, |inner| async move { tallies::forget_empty(&inner.link).await.map(|()| false) })
+    }
+
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
+        self.call(LIMIT, move |inner| async move { audit::page(&inner.link.database, &query).await })
+    }
+
+    fn events_due(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.call(LIMIT, move |inner| async move { actions::events(&inner.link.database, limit).await })
+    }
+
+    fn notifications(&self, query: NotificationQuery) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
+        self.call(LIMIT, move |inner| async move { actions::page(&inner.link.database, &query).await })
+    }
+
+    fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<Traced>, StoreError>> {
+        self.call(LIMIT, move |inner| async move { actions::trace(&inner.link.database, result).await })
+    }
+
+    /// The server's own business: it writes over what was, in its own time. What is kept of a secret is sealed.
+    fn scrub(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.check()
+    }
+
+    fn counts(&self) -> BoxFuture<'_, Result<StoreCounts, StoreError>> {
+        self.call(LIMIT, |inner| async move { inner.counts().await })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.call(CHECK, |inner| async move { schema::check(&inner.link.database).await })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.closed.store(true, Ordering::Relaxed);
+        let inner = Arc::clone(&self.inner);
+        let closed = self.threads.call(CLOSE * 2, async move {
+            let _turn = tokio::time::timeout(CLOSE, inner.committing.lock()).await;
+            inner.link.client.clone().shutdown().immediate(true).await;
+            Ok(())
+        });
+        closed.map(|_| ()).boxed()
+    }
+}

@@ -1,0 +1,176 @@
+//! The collections, their indexes, and the version of it all.
+
+use futures_util::TryStreamExt as _;
+use mongodb::bson::{Document, doc};
+use mongodb::error::ErrorKind;
+use mongodb::options::IndexOptions;
+use mongodb::{Database, IndexModel};
+
+use super::fault::Fault;
+
+/// The newest version this Alf knows.
+pub(super) const NEWEST: u32 = 1;
+
+/// Whose database it is, with which schema; and what is written to see whether writes go through.
+pub(super) const META: &str = "meta";
+/// The catalog's revision: one document.
+pub(super) const CATALOG: &str = "catalog";
+/// A document a definition, `NOUN/NAME`.
+pub(super) const DEFINITIONS: &str = "definitions";
+/// The bytes of programs, by their SHA-256, in chunks.
+pub(super) const BLOBS: &str = "blobs";
+/// A document a (host, task), `HOST/TASK`.
+pub(super) const PAIRS: &str = "pairs";
+/// A document a Result, by its id, which sorts by time.
+pub(super) const RESULTS: &str = "results";
+/// What runs have written where that is too much for the Result's own document, in chunks.
+pub(super) const OUTPUTS: &str = "outputs";
+/// How many Results there are of each day and hour.
+pub(super) const TALLIES: &str = "tallies";
+/// How hosts stand.
+pub(super) const HOSTS: &str = "hosts";
+/// What holds for all hosts.
+pub(super) const SWITCHES: &str = "switches";
+/// The keys learnt from hosts.
+pub(super) const HOST_KEYS: &str = "host_keys";
+/// When each key of the API was last shown.
+pub(super) const KEY_USES: &str = "key_uses";
+/// The audit.
+pub(super) const AUDIT: &str = "audit";
+/// Requests that are done once.
+pub(super) const REQUESTS: &str = "requests";
+/// Events that are not evaluated yet.
+pub(super) const EVENTS_DUE: &str = "events_due";
+/// What Actions have told and owe, `ACTION/HOST/TASK/CONTACT`.
+pub(super) const NOTICES: &str = "notices";
+/// Notifications, by their ids, which sort by time.
+pub(super) const NOTIFICATIONS: &str = "notifications";
+/// What is still to be sent.
+pub(super) const PARCELS: &str = "parcels";
+/// What Actions came to, by the id of the Result.
+pub(super) const TRACES: &str = "traces";
+
+const COLLECTIONS: [&str; 19] = [
+    META,
+    CATALOG,
+    DEFINITIONS,
+    BLOBS,
+    PAIRS,
+    RESULTS,
+    OUTPUTS,
+    TALLIES,
+    HOSTS,
+    SWITCHES,
+    HOST_KEYS,
+    KEY_USES,
+    AUDIT,
+    REQUESTS,
+    EVENTS_DUE,
+    NOTICES,
+    NOTIFICATIONS,
+    PARCELS,
+    TRACES,
+];
+
+/// In place of what is said of an existing collection.
+const NAMESPACE_EXISTS: i32 = 48;
+
+/// An index, and which documents are in it if not all: those that are rare and looked for. The id at the end of most
+/// gives them in the order of time. A condition must be such that MongoDB sees of a query that it keeps within it.
+fn indexes() -> Vec<(&'static str, Document, Option<Document>)> {
+    vec![
+        (RESULTS, doc! { "host": 1, "_id": 1 }, None),
+        (RESULTS, doc! { "host": 1, "task": 1, "_id": 1 }, None),
+        (RESULTS, doc! { "outcome": 1, "_id": 1 }, Some(doc! { "outcome": { "$gt": "OK" } })),
+        (RESULTS, doc! { "state": 1, "_id": 1 }, Some(doc! { "state": { "$gt": 0 } })),
+        (RESULTS, doc! { "reason": 1, "_id": 1 }, Some(doc! { "reason": { "$exists": true } })),
+        // All others come before it in the alphabet.
+        (RESULTS, doc! { "trigger": 1, "_id": 1 }, Some(doc! { "trigger": { "$lt": "schedule" } })),
+        (RESULTS, doc! { "group": 1, "_id": 1 }, Some(doc! { "group": { "$exists": true } })),
+        (AUDIT, doc! { "name": 1, "_id": 1 }, Some(doc! { "name": { "$exists": true } })),
+        (REQUESTS, doc! { "at": 1 }, None),
+        (NOTIFICATIONS, doc! { "host": 1, "_id": 1 }, None),
+        (NOTIFICATIONS, doc! { "contact": 1, "_id": 1 }, Some(doc! { "contact": { "$exists": true } })),
+    ]
+}
+
+/// Sees whose database it is, and makes what is missing. Safe to do by several at once, and again after it broke off.
+pub(super) async fn prepare(database: &Database) -> Result<(), Fault> {
+    let hello = database.run_command(doc! { "hello": 1 }).await?;
+    let has_transactions = hello.contains_key("setName") || matches!(hello.get_str("msg"), Ok("isdbgrid"));
+    if !has_transactions {
+        return Err(Fault::Standalone);
+    }
+    let there: Vec<String> = database.list_collection_names().await?;
+    let meta = database.collection::<Document>(META);
+    let found = meta.find_one(doc! { "_id": "schema" }).await?;
+    match found.as_ref().map(|found| (found.get_str("application"), version(found))) {
+        Some((Ok("alf"), Some(version))) if version > NEWEST => return Err(Fault::Newer(version)),
+        Some((Ok("alf"), Some(_))) => {}
+        Some(_) => return Err(Fault::Foreign),
+        None if there.iter().any(|name| !name.starts_with("system.")) => return Err(Fault::Foreign),
+        // First of all, so that what breaks off here is known for ours.
+        None => add(database, META, doc! { "_id": "schema", "application": "alf", "version": NEWEST }).await?,
+    }
+    for collection in COLLECTIONS {
+        if there.iter().all(|name| name != collection) {
+            make(database, collection).await?;
+        }
+    }
+    add(database, CATALOG, doc! { "_id": "catalog", "revision": 0_i64 }).await?;
+    for (collection, keys, only) in indexes() {
+        let options = IndexOptions::builder().partial_filter_expression(only).build();
+        let index = IndexModel::builder().keys(keys).options(options).build();
+        database.collection::<Document>(collection).create_index(index).await?;
+    }
+    Ok(())
+}
+
+fn version(schema: &Document) -> Option<u32> {
+    schema.get("version").and_then(|version| {
+        let version = version.as_i64().or_else(|| version.as_i32().map(i64::from))?;
+        Some(u32::try_from(version).unwrap_or(u32::MAX))
+    })
+}
+
+async fn make(database: &Database, collection: &str) -> Result<(), Fault> {
+    match database.create_collection(collection).await {
+        Err(error) if !matches!(&*error.kind, ErrorKind::Command(error) if error.code == NAMESPACE_EXISTS) => {
+            Err(error.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A document that is there afterwards; one that is there stays as it is.
+async fn add(database: &Database, to: &str, mut document: Document) -> Result<(), Fault> {
+    let id = document.remove("_id").unwrap_or_default();
+    let to = database.collection::<Document>(to);
+    let add = to.update_one(doc! { "_id": id }, doc! { "$setOnInsert": document });
+    match add.upsert(true).await.map_err(Fault::from) {
+        // Somebody else has added it at the same time.
+        Err(fault) if fault.is_race() => Ok(()),
+        added => added.map(drop),
+    }
+}
+
+/// All documents of a collection, one after the other.
+pub(super) async fn each<T: Send + Sync + serde::de::DeserializeOwned + Unpin, V>(
+    database: &Database,
+    collection: &str,
+    read: impl Fn(T) -> Result<V, Fault>,
+) -> Result<Vec<V>, Fault> {
+    let mut rows = database.collection::<T>(collection).find(doc! {}).await?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}
+
+/// Writes something, to see whether writes go through.
+pub(super) async fn check(database: &Database) -> Result<(), Fault> {
+    let meta = database.collection::<Document>(META);
+    meta.update_one(doc! { "_id": "check" }, doc! { "$inc": { "done": 1_i64 } }).upsert(true).await?;
+    Ok(())
+}
