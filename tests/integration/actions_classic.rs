@@ -81,6 +81,10 @@ fn the_classic_set_up_works_from_its_file() {
     assert_eq!(subjects, ["PROBLEM app1/check_disk is CRITICAL", "RECOVERY app1/check_disk is OK"]);
     assert!(mails.iter().all(|mail| mail.to == ["carla@example.org"]), "{mails:?}");
     assert_eq!(mails[1].header("In-Reply-To"), mails[0].header("Message-ID"));
+    let slept = within(LONG, "what was held back and is over", || {
+        service.get("notifications?contact=dave&outcome=dropped")["items"].as_array()?.first().cloned()
+    });
+    assert_eq!((&slept["reason"], &slept["host"]), (&"quiet_hours".into(), &"app1".into()), "{slept}");
 
     // All that was measured is in Graphite, of all three.
     for host in ["app1", "app2", "app3"] {

@@ -108,10 +108,8 @@ fn what_a_downtime_holds_back_is_told_when_it_ends_and_what_falls_due_together_i
         assert_eq!(service.run(task)["state"], "CRITICAL");
     }
     checked.check(2, "CRITICAL - bad");
-    until("three that are held back", || {
-        let health = service.call("GET", "/health/actors", &[], None).expect(200).text();
-        health.contains("0 fired, 3 held").then_some(())
-    });
+    let total = |query: &str| service.get(&format!("notifications?{query}"))["total"].as_u64().unwrap();
+    until("three that are held back", || (total("outcome=held") == 3).then_some(()));
     // It is over before the downtime is: of that nobody hears.
     checked.check(0, "OK - good");
     service.call("DELETE", "/api/v1/downtimes/work", &[], None).expect(204);
@@ -124,5 +122,8 @@ fn what_a_downtime_holds_back_is_told_when_it_ends_and_what_falls_due_together_i
         assert!(mail.text.contains(part), "{part} is not in {}", mail.text);
     }
     assert!(!mail.text.contains("check"), "{}", mail.text);
+    until("what became of all", || (total("outcome=sent") == 2 && total("outcome=dropped") == 1).then_some(()));
+    let dropped = &service.get("notifications?outcome=dropped")["items"][0];
+    assert_eq!((&dropped["task"], &dropped["reason"]), (&json!("check"), &json!("downtime")), "{dropped}");
     assert_eq!(server.mails().len(), 1);
 }

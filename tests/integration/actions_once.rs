@@ -70,6 +70,9 @@ fn each_failing_result_fires_one_run_though_alf_is_killed_again_and_again() {
     assert_eq!(told, fired(&service), "none more comes");
     assert!(told.values().all(|count| *count == 1), "{told:?}");
     assert_eq!(told.len(), failed.len(), "and none for what was cut off");
+    let count = |query: &str| service.get(&format!("notifications?action=tell{query}"))["total"].as_u64().unwrap();
+    until("an end of all notifications", || (count("&outcome=sent") == failed.len() as u64).then_some(()));
+    assert_eq!(count(""), failed.len() as u64, "each is told once");
 
     // What the runs themselves have written down on the host.
     let lines = std::fs::read_to_string(&log).unwrap();

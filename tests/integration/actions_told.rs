@@ -168,6 +168,10 @@ fn mail_goes_to_who_wants_to_hear_of_it_and_its_end_to_who_heard_of_it() {
     let headers = ["X-Alf-Action", "X-Alf-Host", "X-Alf-Task", "X-Alf-State", "X-Alf-Type"];
     assert_eq!(headers.map(|name| problem.header(name).unwrap()), ["mail", "web1", "check", "CRITICAL", "PROBLEM"]);
 
+    let held = &service.get("notifications?contact=night")["items"][0];
+    assert_eq!((&held["outcome"], &held["reason"]), (&json!("held"), &json!("quiet_hours")), "{held}");
+    assert_eq!(service.get("notifications?contact=warn")["total"], 0);
+
     checked.check(0, "OK - all is well");
     let recovery = mails(2).remove(1);
     assert_eq!(recovery.to, ["anna@example.org"], "nobody else was told");
@@ -175,6 +179,9 @@ fn mail_goes_to_who_wants_to_hear_of_it_and_its_end_to_who_heard_of_it() {
     assert!(recovery.text.contains("OK - all is well"), "{}", recovery.text);
     assert_eq!(recovery.header("In-Reply-To"), problem.header("Message-ID"), "it belongs to that one");
     assert_eq!(recovery.header("References"), problem.header("Message-ID"));
+    until("an end of what was held back", || {
+        (service.get("notifications?contact=night&outcome=dropped")["total"] == 1).then_some(())
+    });
 
     checked.check(1, "WARNING - it begins again");
     let warning = mails(4).split_off(2);

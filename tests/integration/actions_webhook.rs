@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::checked::Checked;
 use crate::support::hooks::{Hooks, Received, Reply};
-use crate::support::service::within;
+use crate::support::service::{until, within};
 
 /// A retry comes after 5 s, the next one after 10 s.
 const RETRIES: Duration = Duration::from_secs(90);
@@ -94,6 +94,18 @@ fn what_a_receiver_refuses_is_given_up_and_where_it_sends_on_is_looked_at() {
     assert_eq!(moved.header("authorization"), None, "that is for the other one alone");
     elsewhere.set_nonblocking(true).unwrap();
     assert!(elsewhere.accept().is_err(), "127.0.0.2 is not allowed");
+    for (name, outcome, detail) in [
+        ("refused", "failed", "400 Bad Request"),
+        ("moved", "sent", "HTTP 204"),
+        ("inside", "failed", "127.0.0.2 is no public address"),
+        ("open", "failed", "http or https"),
+    ] {
+        let told = until(name, || {
+            let told = checked.service.get(&format!("notifications?action={name}&outcome={outcome}"));
+            told["items"][0]["detail"].as_str().map(str::to_owned)
+        });
+        assert!(told.contains(detail), "{name}: {told}");
+    }
     // What was refused for good is not tried again; the others' next ones come.
     checked.check(1, "WARNING - better");
     let lines: Vec<String> = received(&hooks, 8).into_iter().map(|request| request.line).collect();

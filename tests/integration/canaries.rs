@@ -17,7 +17,7 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const XML: (&str, &str) = ("Content-Type", "application/xml");
 
 /// Every path that answers with a document of a definition, a run, or how things stand.
-const READ: [&str; 31] = [
+const READ: [&str; 32] = [
     "/api/v1",
     "/api/v1/secrets",
     "/api/v1/credentials",
@@ -43,6 +43,7 @@ const READ: [&str; 31] = [
     "/api/v1/status/web1",
     "/api/v1/stats",
     "/api/v1/audit",
+    "/api/v1/notifications?limit=1000",
     "/api/v1/export",
     "/health/live",
     "/health/ready",
@@ -94,7 +95,9 @@ impl Cage {
 
     /// Who has let a canary out; in the clear or in base64.
     fn found_in(&self, place: &str, bytes: &[u8]) -> Vec<String> {
-        let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        // What is no text is no canary either.
+        let searched = String::from_utf8_lossy(bytes);
+        let holds = |text: &str| searched.contains(text);
         let out =
             self.out.iter().filter(|canary| holds(canary) || holds(STANDARD.encode(canary).trim_end_matches('=')));
         out.map(|canary| format!("{canary} in {place}")).collect()
@@ -287,6 +290,8 @@ fn no_secret_is_found_in_logs_answers_or_files() {
     for result in cage.service.get("results?limit=1000")["items"].as_array().unwrap() {
         let whole = cage.service.get(&format!("results/{}", result["id"].as_str().unwrap()));
         cage.answers.push_str(&whole.to_string());
+        cage.answers
+            .push_str(&cage.service.get(&format!("results/{}/trace", result["id"].as_str().unwrap())).to_string());
     }
 
     // While it runs: with what the database has not yet moved out of its log.
