@@ -8,6 +8,7 @@ use crate::support::mail::Mail;
 use crate::support::receivers::{Smtp, SmtpServer};
 use crate::support::service::until;
 use crate::support::sshd::Sshd;
+use crate::support::tls::Authority;
 
 /// What a script wrote between two lines of its output.
 fn part<'a>(output: &'a str, begin: &str, end: &str) -> &'a str {
@@ -218,4 +219,39 @@ fn nothing_that_a_task_writes_is_more_than_text_in_a_mail() {
     );
     checked.check(0, "OK - and nothing is stuck");
     until("the end by e-mail", || (server.messages().len() == 2).then_some(()));
+}
+
+#[test]
+fn mail_goes_encrypted_and_a_password_that_is_put_right_counts_at_once() {
+    let authority = Authority::new();
+    let (certificate, key) = (authority.certificate(), authority.key());
+    let Some(server) = SmtpServer::start(Smtp::StartTls, Some([&certificate, &key])) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    std::fs::write(&password, "wrong\n").unwrap();
+    let mut settings = server.settings().to_vec();
+    settings.extend([
+        ("ALF_EMAIL__TLS", "required".to_owned()),
+        ("ALF_EMAIL__USER", "alf".to_owned()),
+        ("ALF_EMAIL__PASSWORD_FILE", password.display().to_string()),
+        ("ALF_ACTIONS__CA_FILE", authority.ca().display().to_string()),
+    ]);
+    let checked = Checked::start(&settings);
+    let email = json!({"to": ["Anna <anna@example.org>"], "from": "Ops <ops@example.org>"});
+    let action = json!({"name": "mail", "when": {"tasks": ["check"]}, "then": {"email": email}});
+    checked.service.send("POST", "actions", &action).expect(201);
+    checked.check(2, "CRITICAL - bad");
+    until("a login that is refused", || {
+        let told = &checked.service.get("notifications?outcome=pending")["items"][0]["detail"];
+        told.as_str().filter(|told| told.contains("535") && !told.contains("wrong")).map(drop)
+    });
+    std::fs::write(&password, "pass w0rd\nand a line that is not of it\n").unwrap();
+    let message = until("a mail", || server.messages().pop());
+    assert_eq!((&message["tls"], &message["authenticated"]), (&json!(true), &json!(true)));
+    let mail = Mail::of(&message);
+    assert_eq!(
+        (mail.header("From"), mail.header("To")),
+        (Some("Ops <ops@example.org>"), Some("Anna <anna@example.org>"))
+    );
+    until("its end", || (checked.service.get("notifications?outcome=sent")["total"] == 1).then_some(()));
 }
