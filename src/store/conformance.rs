@@ -6,6 +6,7 @@ mod audit;
 mod claims;
 mod definitions;
 mod harmed;
+mod leases;
 mod once;
 mod pages;
 mod results;
@@ -69,6 +70,10 @@ pub async fn run(harness: &impl Harness) {
     actions::outcomes(&*store).await;
     actions::notifications(&*store).await;
     told::filters(&*store).await;
+    leases::turns(&*store, &*other).await;
+    leases::race(&*store, &*other).await;
+    leases::fences(&*store, &*other).await;
+    leases::news(&*store, &*other).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
     pages::filters(&*store).await;

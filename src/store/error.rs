@@ -9,6 +9,12 @@ pub enum StoreError {
         /// The revision that is there.
         current: u64,
     },
+    /// Another node has this bucket of hosts by now.
+    #[error("another node has bucket {bucket} of the hosts by now: what it was written under is over")]
+    Fenced {
+        /// Which.
+        bucket: u32,
+    },
     /// It cannot be reached or written now (locked, disk full, server away): try again.
     #[error("the store is not available: {0}")]
     Unavailable(String),

@@ -4,7 +4,9 @@
 
 mod actions;
 mod faults;
+mod leases;
 mod old;
+mod pages;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +18,12 @@ use faults::Faults;
 use futures_util::future::BoxFuture;
 
 use super::{
-    DefinitionChange, DefinitionRow, HostKeyRecord, Loaded, OldPage, OldQuery, OnceRecord, OpenRun, PairRecord, Store,
-    StoreCounts, StoreError, SurplusQuery, Traced, Write, Written,
+    DefinitionChange, DefinitionRow, Definitions, HostKeyRecord, Lease, Loaded, OldPage, OldQuery, OnceRecord, OpenRun,
+    PairRecord, Store, StoreCounts, StoreError, SurplusQuery, Traced, Write, Written,
 };
-use crate::model::nagios::Metric;
 use crate::model::{
-    AuditEntry, AuditPage, AuditQuery, Captured, ContentHash, Event, HostRecord, Name, NotificationPage,
-    NotificationQuery, Noun, PAGE_PERFDATA, PairStatus, Pause, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
+    AuditEntry, AuditPage, AuditQuery, ContentHash, Event, HostRecord, Name, NotificationPage, NotificationQuery, Noun,
+    PairStatus, Pause, ResultPage, ResultQuery, RunId, RunResult, Timestamp,
 };
 
 /// Keeps everything in memory. Clones share it, each as if it had been opened anew: closing one leaves the others open,
@@ -55,6 +56,7 @@ struct Inner {
     results: BTreeMap<RunId, RunResult>,
     /// Ids in the order in which they were saved.
     saved: Vec<RunId>,
+    leases: leases::Leases,
     faults: Faults,
     counters: MemoryCounters,
 }
@@ -153,6 +155,11 @@ impl Inner {
         if let Some(error) = self.faults.of(&writes) {
             self.counters.failed += 1;
             return Err(error);
+        }
+        for write in &writes {
+            if let Write::Under(lease) = write {
+                self.leases.check(*lease)?;
+            }
         }
         self.counters.commits += 1;
         self.counters.writes += writes.len() as u64;
@@ -263,6 +270,7 @@ impl Inner {
                 self.requests.remove(&key);
                 Written::Done
             }
+            Write::Under(_) => Written::Done,
             Write::RemoveResults(ids) => self.remove(&ids),
             Write::ForgetNotifications { before, most } => self.forget_notifications(before, most),
             Write::ForgetRequests { before, most } => {
@@ -302,29 +310,6 @@ async fn pass(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
     }
-}
-
-/// Without its output bodies.
-fn counted(result: &RunResult) -> RunResult {
-    let counted = |captured: &Captured| Captured::counted(captured.kept, captured.total);
-    // What cannot be written is small: it is what the tests would see.
-    let fits =
-        |metrics: &Vec<Metric>| serde_json::to_string(metrics).is_ok_and(|json| json.len() as u64 <= PAGE_PERFDATA);
-    let perfdata = result.perfdata.clone().filter(fits);
-    RunResult { stdout: counted(&result.stdout), stderr: counted(&result.stderr), perfdata, ..result.clone() }
-}
-
-fn matches(query: &ResultQuery, result: &RunResult) -> bool {
-    query.host.as_ref().is_none_or(|host| *host == result.host)
-        && query.among.as_ref().is_none_or(|among| among.contains(&result.host))
-        && query.task.as_ref().is_none_or(|task| result.task.as_ref() == Some(task))
-        && query.outcome.is_none_or(|outcome| outcome == result.outcome)
-        && query.state.is_none_or(|state| Some(state) == result.state)
-        && query.reason.is_none_or(|reason| Some(reason) == result.reason)
-        && query.trigger.is_none_or(|trigger| trigger == result.trigger)
-        && query.group.is_none_or(|group| Some(group) == result.group)
-        && query.since.is_none_or(|since| result.scheduled_at >= since)
-        && query.until.is_none_or(|until| result.scheduled_at < until)
 }
 
 impl Store for MemoryStore {
@@ -376,6 +361,30 @@ impl Store for MemoryStore {
         })
     }
 
+    fn definitions_since(&self, revision: u64) -> BoxFuture<'_, Result<Option<Definitions>, StoreError>> {
+        let inner = self.inner();
+        let now = (inner.revision != revision).then(|| (inner.revision, inner.definitions.values().cloned().collect()));
+        Box::pin(std::future::ready(Ok(now)))
+    }
+
+    fn take_lease(
+        &self,
+        bucket: u32,
+        holder: String,
+        time: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner().leases.take(bucket, &holder, time))))
+    }
+
+    fn renew_lease(&self, lease: Lease, time: Duration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.inner().leases.renew(lease, time))))
+    }
+
+    fn release_lease(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner().leases.release(lease);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
         let found = self.inner().blobs.get(&sha256).cloned();
         Box::pin(std::future::ready(Ok(found)))
@@ -402,14 +411,7 @@ impl Store for MemoryStore {
     }
 
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
-        let inner = self.inner();
-        let all = || inner.results.values().rev().filter(|result| matches(&query, result));
-        let older = |result: &&RunResult| query.before.is_none_or(|before| result.id < before);
-        let mut items: Vec<_> = all().filter(older).take(query.limit.saturating_add(1)).map(counted).collect();
-        let more = items.len() > query.limit;
-        items.truncate(query.limit);
-        let next = items.last().map(|last| last.id).filter(|_| more);
-        let page = ResultPage { next, total: all().count() as u64, items };
+        let page = self.inner().page(&query);
         Box::pin(std::future::ready(Ok(page)))
     }
 

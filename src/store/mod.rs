@@ -4,6 +4,7 @@
 
 pub mod conformance;
 pub mod error;
+pub mod leases;
 pub mod memory;
 pub mod mongodb;
 pub mod once;
@@ -12,6 +13,7 @@ pub mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -23,6 +25,7 @@ use crate::model::{
     ResultPage, ResultQuery, RunId, RunResult, Timestamp, Trace, Trigger,
 };
 pub use error::StoreError;
+pub use leases::Lease;
 pub use once::{CameTo, ChangedOne, Changes, OnceRecord};
 pub use retention::{OfTasks, OldPage, OldQuery, SurplusQuery, Which};
 
@@ -230,6 +233,9 @@ pub enum Write {
         /// So many go.
         most: u64,
     },
+    /// What is in the same commit is only done while this bucket is held as it says: else all of it is refused, for good,
+    /// by `StoreError::Fenced`. Answered by `Done`.
+    Under(Lease),
     /// Forgets requests of before an instant, and of the others the oldest beyond so many. Answered by `Done`.
     ForgetRequests {
         /// Those of this instant are kept.
@@ -297,6 +303,9 @@ pub trait Source: Send + Sync {
     fn done(&self, written: Vec<Written>);
 }
 
+/// The catalog's revision, and all definitions at it, in no order.
+pub type Definitions = (u64, Vec<DefinitionRow>);
+
 /// What every Action came to for a Result, and the notifications that it names as they are now.
 pub type Traced = (Trace, Vec<Notification>);
 
@@ -315,6 +324,24 @@ pub trait Store: Send + Sync {
         revision: u64,
         changes: Vec<DefinitionChange>,
     ) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// All definitions and the catalog's revision, if that is another one: what others have changed.
+    fn definitions_since(&self, revision: u64) -> BoxFuture<'_, Result<Option<Definitions>, StoreError>>;
+
+    /// Takes a bucket of hosts for a time, by the store's own clock, if nobody has it, or this very holder; none if
+    /// somebody else has. What was written `Write::Under` an earlier lease of it is refused from now on.
+    fn take_lease(
+        &self,
+        bucket: u32,
+        holder: String,
+        time: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, StoreError>>;
+
+    /// Has it for that time from now on; false if it is over, or somebody else's.
+    fn renew_lease(&self, lease: Lease, time: Duration) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Gives it back; what is somebody else's by now stays so.
+    fn release_lease(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The bytes with this hash, as they were put; none if they are not kept.
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;

@@ -68,6 +68,7 @@ fn task_of(write: &Write) -> Option<&Name> {
         | Write::NoteKeyUse { .. }
         | Write::RemoveResults(_)
         | Write::ForgetNotifications { .. }
+        | Write::Under(_)
         | Write::Remember(_)
         | Write::ForgetRequest(_)
         | Write::ForgetRequests { .. } => None,

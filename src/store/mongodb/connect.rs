@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// How long a server may take to be found, and to let Alf connect, where the URL says nothing else: whoever reads is to
 /// hear in good time that it is away.
-const SELECTION: Duration = Duration::from_secs(5);
+const SELECTION: Duration = Duration::from_secs(3);
 /// How long the members of a replica set may take to have a write on their disks.
 const REPLICATION: Duration = Duration::from_secs(20);
 

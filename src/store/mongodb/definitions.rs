@@ -13,7 +13,7 @@ use super::schema::{BLOBS, CATALOG, DEFINITIONS};
 use super::writer::{self, Step};
 use super::{audit, chunks, once, read};
 use crate::model::{ContentHash, Name, Noun, Reference};
-use crate::store::{DefinitionChange, DefinitionRow};
+use crate::store::{DefinitionChange, DefinitionRow, Definitions};
 
 #[derive(Deserialize)]
 struct Row {
@@ -94,7 +94,7 @@ pub(super) async fn blob(database: &Database, sha256: &ContentHash) -> Result<Op
 }
 
 /// All definitions, and the revision at which they are.
-pub(super) async fn load(database: &Database) -> Result<(u64, Vec<DefinitionRow>), Fault> {
+pub(super) async fn load(database: &Database) -> Result<Definitions, Fault> {
     loop {
         let before = revision(database).await?;
         let mut found = database.collection::<Row>(DEFINITIONS).find(doc! {}).await?;
@@ -107,6 +107,11 @@ pub(super) async fn load(database: &Database) -> Result<(u64, Vec<DefinitionRow>
             return Ok((before, rows));
         }
     }
+}
+
+/// The same, if the catalog is at another revision.
+pub(super) async fn since(database: &Database, at: u64) -> Result<Option<Definitions>, Fault> {
+    if revision(database).await? == at { Ok(None) } else { load(database).await.map(Some) }
 }
 
 fn definition(row: Row) -> Result<DefinitionRow, Fault> {

@@ -42,6 +42,9 @@ pub(super) enum Fault {
     /// The catalog is at another revision.
     #[error("the catalog is at revision {0}")]
     Conflict(u64),
+    /// Another node has this bucket of hosts by now.
+    #[error("bucket {0} is another node's")]
+    Fenced(u32),
     /// Somebody else changed a document that was to be changed: look again.
     #[error("others write to the same documents all the time: try again")]
     Stale,
@@ -92,6 +95,7 @@ impl Fault {
     pub(super) fn at(self, place: &str) -> StoreError {
         match self {
             Self::Conflict(current) => StoreError::Conflict { current },
+            Self::Fenced(bucket) => StoreError::Fenced { bucket },
             Self::Newer(found) => StoreError::Newer { place: place.to_owned(), found, known: schema::NEWEST },
             Self::Unreadable(_) | Self::Foreign => StoreError::Corrupt(format!("{place}: {self}")),
             Self::Unwritable(_) => StoreError::Refused(format!("{place}: {self}")),

@@ -17,9 +17,9 @@ use super::pairs::{self, Pair};
 use super::schema::{PAIRS, RESULTS};
 use super::tallies::Added;
 use super::writer::{self, Step};
-use super::{actions, audit, learnt, old, once, read, results, standing};
+use super::{actions, audit, learnt, leases, old, once, read, results, standing};
 use crate::model::{Name, RunId, Timestamp};
-use crate::store::{OpenRun, Write, Written};
+use crate::store::{Lease, OpenRun, Write, Written};
 
 /// Commits writes of many, in order: all of them or none.
 pub(super) async fn commit(link: &Link, batch: &[Arc<[Write]>]) -> Result<Vec<Written>, Fault> {
@@ -58,6 +58,7 @@ struct About {
     runs: HashSet<RunId>,
     /// Up to when, and how many, notifications go.
     notifications: Vec<(Timestamp, u64)>,
+    leases: Vec<Lease>,
 }
 
 impl About {
@@ -74,6 +75,7 @@ impl About {
             Write::Watch { host, task, .. }
             | Write::SetStatus { host, task, .. }
             | Write::ForgetPair { host, task } => drop(self.pairs.insert(pairs::key(host, Some(task)))),
+            Write::Under(lease) => self.leases.push(*lease),
             Write::RemoveResults(ids) => self.runs.extend(ids),
             Write::ForgetNotifications { before, most } => self.notifications.push((*before, *most)),
             _ => {}
@@ -89,6 +91,7 @@ impl Ledger {
         let keys = about.pairs.iter().map(String::as_str).collect();
         let (pairs, ended) = try_join(Pair::find(database, keys), ended(database, &about.runs)).await?;
         let pairs = pairs.into_iter().map(|pair| (pair.key(), pair)).collect();
+        leases::check(database, &about.leases).await?;
         let mut old = HashSet::new();
         for (before, most) in about.notifications {
             old.extend(old::notifications(database, before, most).await?);
@@ -132,6 +135,7 @@ impl Ledger {
             Write::Due(event) => actions::due(changes, event)?,
             Write::Evaluated(evaluated) => actions::evaluated(changes, evaluated)?,
             Write::Delivered(parcel) => actions::delivered(changes, *parcel),
+            Write::Under(lease) => leases::touch(changes, *lease),
             Write::RemoveResults(ids) => return Ok(Written::Removed(self.remove(ids))),
             Write::ForgetNotifications { before, most } => {
                 let mut gone: Vec<RunId> =

@@ -12,6 +12,7 @@ mod connect;
 mod definitions;
 mod fault;
 mod learnt;
+mod leases;
 mod ledger;
 mod old;
 mod once;
@@ -36,8 +37,10 @@ use mongodb::bson::doc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
 
-use super::{DefinitionChange, Loaded, OnceRecord, Source, Store, StoreCounts, StoreError, Traced, Write, Written};
-use super::{OldPage, OldQuery, SurplusQuery};
+use super::{
+    DefinitionChange, Definitions, Lease, Loaded, OldPage, OldQuery, OnceRecord, Source, Store, StoreCounts,
+    StoreError, SurplusQuery, Traced, Write, Written,
+};
 use crate::model::{
     AuditPage, AuditQuery, ContentHash, Event, NotificationPage, NotificationQuery, ResultPage, ResultQuery, RunId,
     RunResult,
@@ -51,8 +54,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const COMMIT: Duration = Duration::from_secs(30);
 /// How long reading everything at the start may take, and making indexes.
 const LOAD: Duration = Duration::from_secs(120);
-/// How long it may take to see whether writes go through.
-const CHECK: Duration = Duration::from_secs(5);
+/// How long it may take to see whether writes go through: longer than to look for a server, and once more.
+const CHECK: Duration = Duration::from_secs(8);
 /// How long a commit may still take when the store is closed.
 const CLOSE: Duration = Duration::from_secs(5);
 /// Threads that speak to the server.
@@ -210,6 +213,27 @@ impl Store for MongoStore {
         changes: Vec<DefinitionChange>,
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.call(COMMIT, move |inner| async move { definitions::change(&inner.link, revision, &changes).await })
+    }
+
+    fn definitions_since(&self, revision: u64) -> BoxFuture<'_, Result<Option<Definitions>, StoreError>> {
+        self.call(LOAD, move |inner| async move { definitions::since(&inner.link.database, revision).await })
+    }
+
+    fn take_lease(
+        &self,
+        bucket: u32,
+        holder: String,
+        time: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, StoreError>> {
+        self.call(LIMIT, move |inner| async move { leases::take(&inner.link, bucket, &holder, time).await })
+    }
+
+    fn renew_lease(&self, lease: Lease, time: Duration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.call(LIMIT, move |inner| async move { leases::renew(&inner.link, lease, time).await })
+    }
+
+    fn release_lease(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.call(LIMIT, move |inner| async move { leases::release(&inner.link, lease).await })
     }
 
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {

@@ -37,6 +37,8 @@ pub(super) const HOST_KEYS: &str = "host_keys";
 pub(super) const KEY_USES: &str = "key_uses";
 /// The audit.
 pub(super) const AUDIT: &str = "audit";
+/// Which node has which bucket of hosts.
+pub(super) const LEASES: &str = "leases";
 /// Requests that are done once.
 pub(super) const REQUESTS: &str = "requests";
 /// Events that are not evaluated yet.
@@ -50,7 +52,7 @@ pub(super) const PARCELS: &str = "parcels";
 /// What Actions came to, by the id of the Result.
 pub(super) const TRACES: &str = "traces";
 
-const COLLECTIONS: [&str; 19] = [
+const COLLECTIONS: [&str; 20] = [
     META,
     CATALOG,
     DEFINITIONS,
@@ -70,6 +72,7 @@ const COLLECTIONS: [&str; 19] = [
     NOTIFICATIONS,
     PARCELS,
     TRACES,
+    LEASES,
 ];
 
 /// In place of what is said of an existing collection.

@@ -19,6 +19,9 @@ pub(super) enum Fault {
     /// The catalog is at another revision.
     #[error("the catalog is at revision {0}")]
     Conflict(u64),
+    /// Somebody else has this bucket of hosts by now.
+    #[error("bucket {0} is another node's")]
+    Fenced(u32),
     /// A newer Alf's, with this schema.
     #[error("its schema is {0}, of a newer Alf")]
     Newer(u32),
@@ -48,6 +51,7 @@ impl Fault {
         let place = file.display();
         match self {
             Self::Conflict(current) => StoreError::Conflict { current },
+            Self::Fenced(bucket) => StoreError::Fenced { bucket },
             Self::Newer(found) => StoreError::Newer { place: place.to_string(), found, known: schema::NEWEST },
             Self::Foreign => StoreError::Corrupt(format!("{place}: {self}")),
             Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),

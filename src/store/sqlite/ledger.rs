@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::fault::Fault;
 use super::names::Pair;
 use super::results::{self, Known};
-use super::{actions, audit, once, read, standing, status};
+use super::{actions, audit, leases, once, read, standing, status};
 use crate::model::{Name, PairStatus, RunId, Timestamp};
 use crate::store::{HostKeyRecord, OpenRun, Write, Written};
 
@@ -93,6 +93,7 @@ impl<'t> Ledger<'t> {
             Write::NoteKeyUse { key, at: None } => {
                 connection.prepare_cached("DELETE FROM key_uses WHERE key = ?1")?.execute([key.as_str()])?;
             }
+            Write::Under(lease) => leases::check(connection, *lease)?,
             Write::RemoveResults(ids) => {
                 return Ok(Written::Removed(results::remove(connection, self.known, ids)?));
             }

@@ -8,6 +8,7 @@ mod audit;
 mod connect;
 mod definitions;
 mod fault;
+mod leases;
 mod ledger;
 mod names;
 mod old;
@@ -36,8 +37,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{
-    DefinitionChange, Loaded, OldPage, OldQuery, OnceRecord, Source, Store, StoreCounts, StoreError, SurplusQuery,
-    Traced, Write, Written,
+    DefinitionChange, Definitions, Lease, Loaded, OldPage, OldQuery, OnceRecord, Source, Store, StoreCounts,
+    StoreError, SurplusQuery, Traced, Write, Written,
 };
 use crate::model::{
     AuditPage, AuditQuery, ContentHash, Event, NotificationPage, NotificationQuery, ResultPage, ResultQuery, RunId,
@@ -154,6 +155,32 @@ impl Store for SqliteStore {
         self.writer.call(move |desk| {
             desk.transaction(|transaction, _| definitions::change_for_good(transaction, revision, changes))
         })
+    }
+
+    fn definitions_since(&self, revision: u64) -> BoxFuture<'_, Result<Option<Definitions>, StoreError>> {
+        let since = move |connection: &_| {
+            let now = definitions::revision(connection)?;
+            if now == revision { Ok(None) } else { Ok(Some((now, definitions::load(connection)?))) }
+        };
+        self.readers.read(LOAD, since).boxed()
+    }
+
+    fn take_lease(
+        &self,
+        bucket: u32,
+        holder: String,
+        time: Duration,
+    ) -> BoxFuture<'_, Result<Option<Lease>, StoreError>> {
+        self.writer
+            .call(move |desk| desk.transaction(|transaction, _| leases::take(transaction, bucket, &holder, time)))
+    }
+
+    fn renew_lease(&self, lease: Lease, time: Duration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.call(move |desk| desk.transaction(|transaction, _| leases::renew(transaction, lease, time)))
+    }
+
+    fn release_lease(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.call(move |desk| desk.transaction(|transaction, _| leases::release(transaction, lease)))
     }
 
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fault::Fault;
-use super::{actions, partition};
+use super::{actions, leases, partition};
 
 /// In the file's header (`PRAGMA application_id`), so that `file(1)` and Alf know whose database it is: "Alf" and 1.
 const APPLICATION: i32 = 0x416C_6601;
@@ -12,7 +12,7 @@ const APPLICATION: i32 = 0x416C_6601;
 type Migration = fn(&Connection) -> Result<(), Fault>;
 
 /// One for each version.
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 12] = [
     |connection| Ok(connection.execute_batch(VERSION_1)?),
     |connection| Ok(connection.execute_batch(VERSION_2)?),
     groups,
@@ -24,6 +24,7 @@ const MIGRATIONS: [Migration; 11] = [
     hours,
     causes,
     |connection| Ok(connection.execute_batch(actions::SCHEMA)?),
+    |connection| Ok(connection.execute_batch(leases::SCHEMA)?),
 ];
 
 /// The newest version this Alf knows.

@@ -160,7 +160,7 @@ async fn a_damaged_file_is_reported() {
     store.close().await;
     let file = directory.path().join(FILE);
     let mut bytes = fs::read(&file).unwrap();
-    for page in bytes.chunks_mut(4096).skip(40) {
+    for page in bytes.chunks_mut(4096).skip(60) {
         page.fill(0xA5);
     }
     fs::write(&file, bytes).unwrap();

@@ -117,7 +117,7 @@ fn later(table: &str) -> String {
 fn causes(table: &str) -> String {
     format!(
         "ALTER TABLE {table} DROP COLUMN cause; ALTER TABLE open_runs DROP COLUMN cause; DROP TABLE events_due;
-         DROP TABLE notices; DROP TABLE notifications; DROP TABLE parcels; DROP TABLE traces;"
+         DROP TABLE notices; DROP TABLE notifications; DROP TABLE parcels; DROP TABLE traces; DROP TABLE leases;"
     )
 }
 

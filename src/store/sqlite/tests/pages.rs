@@ -74,7 +74,7 @@ async fn the_hours_of_a_day_add_up_to_it() {
     before
         .execute_batch(
             "ALTER TABLE open_runs DROP COLUMN cause; DROP TABLE events_due; DROP TABLE notices; DROP TABLE notifications;
-             DROP TABLE parcels; DROP TABLE traces; DROP TABLE hours; PRAGMA user_version = 8;",
+             DROP TABLE parcels; DROP TABLE traces; DROP TABLE hours; DROP TABLE leases; PRAGMA user_version = 8;",
         )
         .unwrap();
     let store = SqliteStore::open(directory.path()).unwrap();
