@@ -7,21 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, StreamHandler,
-    WrapFuture as _,
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, ResponseFuture,
+    StreamHandler, WrapFuture as _,
 };
 
 use super::error::AlfError;
 use super::handle::ANSWER;
 use super::host::RunTask;
+use super::news::Draft;
 use super::node::{FindHost, NodeActor};
 use super::order::Order;
 use super::parts::NodeParts;
-use super::reactions::{Courier, Deed, Delivered, Facts, Handed, Happened, Next, Reactions, Start, deed, not_started};
+use super::reactions::{
+    Courier, Deed, Delivered, Facts, Handed, Happened, Next, Reactions, Start, Would, deed, not_started, shown,
+};
 use super::supervision::{ActorHealth, Obituary, Slot, supervised};
 use crate::model::{
-    Action, Change, Evaluated, Event, HostStanding, Name, PairStanding, Parcel, RunId, RunResult, Scene, Search,
-    TraceItem, Trigger,
+    Action, Change, Evaluated, Event, HostStanding, Name, NotificationOutcome, PairStanding, Parcel, RunId, RunResult,
+    Scene, Search, TraceItem, Trigger,
 };
 use crate::store::Write;
 
@@ -44,9 +47,9 @@ struct News;
 #[rtype(result = "ActorHealth")]
 pub struct ActionHealth;
 
-/// Asks what an Action would do about a Result; nothing is done.
+/// Asks what an Action would do about a Result, had it come just now; nothing is done.
 #[derive(Message)]
-#[rtype(result = "TraceItem")]
+#[rtype(result = "Would")]
 pub(super) struct WouldDo {
     pub(super) action: Arc<Action>,
     pub(super) result: Arc<RunResult>,
@@ -141,10 +144,13 @@ impl ActionActor {
             return;
         }
         let event = out.event;
+        let decided = out.notifications.iter().filter(|one| one.outcome != NotificationOutcome::Pending);
+        let news: Vec<Draft> = decided.map(Draft::notification).collect();
         let written = self.parts.writer.write(vec![Write::Evaluated(Box::new(out))]);
         ctx.spawn(written.into_actor(self).map(move |written, actor, ctx| {
-            if let Err(error) = &written {
-                log::error!("what follows from something could not be stored: {error}");
+            match &written {
+                Ok(_) => news.into_iter().for_each(|draft| actor.parts.journal.tell(draft)),
+                Err(error) => log::error!("what follows from something could not be stored: {error}"),
             }
             if let Some(event) = event {
                 actor.reactions().forget(event);
@@ -301,20 +307,18 @@ impl StreamHandler<News> for ActionActor {
 }
 
 impl Handler<WouldDo> for ActionActor {
-    type Result = ResponseActFuture<Self, TraceItem>;
+    type Result = ResponseFuture<Would>;
 
     fn handle(&mut self, WouldDo { action, result }: WouldDo, _: &mut Context<Self>) -> Self::Result {
-        let parts = Arc::clone(&self.parts);
-        let gathered = async move {
+        let (parts, courier) = (Arc::clone(&self.parts), Arc::clone(&self.courier));
+        Box::pin(async move {
             // It is taken for one that changes everything.
             let event = event_of(&result, PairStanding::default());
             let facts = facts(&parts, event.clone(), Some(Arc::clone(&result))).await;
-            facts.unwrap_or(Facts { event, result: Some(result), chain: Vec::new(), found: HashMap::new() })
-        };
-        let would = gathered
-            .into_actor(self)
-            .map(move |facts, actor, _| actor.reactions().would(&actor.parts, &action, &facts));
-        Box::pin(would)
+            let nothing = |_| Facts { event, result: Some(result), chain: Vec::new(), found: HashMap::new() };
+            let tried = parts.reactions.try_out(&parts, &action, &facts.unwrap_or_else(nothing));
+            shown(&parts, &*courier, &action, tried).await
+        })
     }
 }
 

@@ -44,7 +44,7 @@ pub use super::host_key::{HostKeyView, TrustedKey};
 pub use super::news::{Heard, Listener};
 pub use super::once::{Asked, Once};
 pub use super::order::Order;
-pub use super::reactions::{ActionFigures, ReceiverState, SinkFigures};
+pub use super::reactions::{ActionFigures, MessagePreview, ReceiverState, RunPreview, SinkFigures, WouldTell};
 pub use super::refused::RefusedCall;
 pub use super::retention::LastSweep;
 pub use super::start::{Group, What};

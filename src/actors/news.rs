@@ -9,7 +9,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::model::{
-    Bodies, HostRecord, HostState, Name, Outcome, PairStatus, Pause, Reason, RunId, RunResult, State, Timestamp,
+    Bodies, HostRecord, HostState, Name, Notification, Outcome, PairStatus, Pause, Reason, RunId, RunResult, State,
+    Timestamp,
 };
 
 /// How many are kept.
@@ -20,7 +21,7 @@ const KEPT: usize = 1000;
 pub struct News {
     /// +1 for each.
     pub number: u64,
-    /// `result`, `state`, `host` or `pause`.
+    /// `result`, `state`, `host`, `notification` or `pause`.
     pub kind: &'static str,
     /// The host it is of; none for what is of all.
     pub host: Option<Name>,
@@ -112,6 +113,13 @@ impl Draft {
     /// A Result is stored; without its output.
     pub(super) fn result(result: &RunResult) -> Self {
         Self::of("result", Some(&result.host), result.task.as_ref(), &result.document(Bodies::Left))
+    }
+
+    /// Somebody was told something by an Action, or was not; of what is run because of it only that it is.
+    pub(super) fn notification(told: &Notification) -> Self {
+        // Where it runs may be on a host that is not for everybody who hears of this one.
+        let detail = if told.run.is_some() { String::new() } else { told.detail.clone() };
+        Self::of("notification", Some(&told.host), told.task.as_ref(), &Notification { detail, ..told.clone() })
     }
 
     /// A pair is in another state, soft or hard, or flaps or no longer does; none where it stands as before.

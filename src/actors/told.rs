@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::action::{ActionHealth, Retell};
+use super::action::{ActionHealth, Retell, WouldDo};
 use super::error::AlfError;
 use super::handle::{ANSWER, AlfHandle};
-use super::reactions::{ActionFigures, ReceiverState};
+use super::reactions::{ActionFigures, ReceiverState, Would};
 use super::supervision::ActorHealth;
-use crate::model::{NotificationPage, NotificationQuery, Rights, RunResult, State, Trace};
+use crate::model::{Action, NotificationPage, NotificationQuery, Rights, RunResult, State, Trace};
 use crate::store::Traced;
 
 impl AlfHandle {
@@ -41,6 +41,12 @@ impl AlfHandle {
             }
         };
         Ok((Trace { result: result.id, at: None, why: Some(why.to_owned()), items }, Vec::new()))
+    }
+
+    /// What an Action would do about a Result, had it come just now; nothing is done.
+    pub async fn would(&self, action: &Arc<Action>, result: RunResult) -> Result<Would, AlfError> {
+        let would = WouldDo { action: Arc::clone(action), result: Arc::new(result) };
+        Ok(self.action.get().send(would).timeout(ANSWER).await?)
     }
 
     /// Figures of every Action, by name.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use super::action_test::ActionTestArgs;
 pub(super) use super::args_add::{HostAddArgs, ProgramPutArgs, TaskAddArgs};
 pub(super) use super::args_apply::{ApplyArgs, DiffArgs, EditArgs};
 pub(super) use super::args_results::{CancelArgs, ResultArgs, ResultsArgs, RunsArgs};
@@ -155,7 +156,7 @@ pub enum ClientCommand {
     /// Cancel a run: kills its processes on the host
     #[command(after_help = "Example:\n  alf cancel 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77")]
     Cancel(CancelArgs),
-    /// What happens, as it happens: Results, changes of state, hosts that come and go
+    /// What happens, as it happens: Results, changes of state, hosts that come and go, who was told
     #[command(after_help = "Examples:\n  alf events -f\n  alf events --host web1 -o json")]
     Events(EventsArgs),
     /// PROBLEMs that nobody has taken on: not acknowledged, not in a downtime
@@ -233,7 +234,7 @@ pub enum ClientCommand {
     Action {
         /// What to do.
         #[command(subcommand)]
-        verb: NounVerb,
+        verb: ActionVerb,
     },
     /// Credentials: how to log in
     #[command(alias = "credentials", arg_required_else_help = true)]
@@ -326,6 +327,17 @@ pub enum TaskVerb {
         after_help = "Examples:\n  alf task add load --command uptime --on web1 --cron '*/5 * * * *'\n  alf task add backup --command /usr/local/bin/backup -l role=db --cron '30 2 * * *' --timezone Europe/Madrid\n  alf task add disks --script disks.py --interpreter 'python3 -u' --arg /srv --on web1 --cron @hourly"
     )]
     Add(Box<TaskAddArgs>),
+    /// What can be done with every noun.
+    #[command(flatten)]
+    Common(NounVerb),
+}
+
+/// What can be done with Actions.
+#[derive(Debug, Subcommand)]
+pub enum ActionVerb {
+    /// Show what an Action would do about a stored Result; nothing is sent
+    #[command(after_help = "Example:\n  alf action test page-oncall 019ab8c4-5d20-7000-8c3e-2b1f0a9d4e77")]
+    Test(ActionTestArgs),
     /// What can be done with every noun.
     #[command(flatten)]
     Common(NounVerb),

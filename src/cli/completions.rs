@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How many names are offered at most.
 const MOST: &str = "1000";
 /// Verbs of a noun that take names of what there is.
-const OF_WHAT_IS: [&str; 8] = ["get", "edit", "delete", "revoke", "put", "trust", "forget-key", "doctor"];
+const OF_WHAT_IS: [&str; 9] = ["get", "edit", "delete", "revoke", "put", "trust", "forget-key", "doctor", "test"];
 
 /// What `completions` takes.
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ fn with_names(command: Command, of: Option<Noun>, world: &World) -> Command {
 fn kind(argument: &str, verb: &str, of: Option<Noun>) -> Option<Kind> {
     match (argument, verb) {
         ("names", "run") => Some(Kind::HostThenTask),
-        ("id", "result") => Some(Kind::Results),
+        ("id", "result") | ("result", "test") => Some(Kind::Results),
         ("id", _) => Some(Kind::Runs),
         ("name" | "names", verb) if OF_WHAT_IS.contains(&verb) => of.map(Kind::Definitions),
         ("host" | "on" | "jump", _) => Some(Kind::Definitions(Noun::Host)),

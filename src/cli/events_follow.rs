@@ -118,6 +118,14 @@ fn line(kind: &str, data: &Doc, session: &Session) -> String {
             let message = data.text("message").map_or_else(String::new, |message| format!(": {message}"));
             format!("{} host    {of} {was} -> {} ({hard}){message}", at("since"), field(data, "state"))
         }
+        "notification" => {
+            let contact = data.text("contact").map_or_else(String::new, |contact| format!(" to {contact}"));
+            let (kind, state) = (field(data, "type"), field(data, "state"));
+            let told = format!("{kind} {state}{contact} by {}: {}", field(data, "action"), field(data, "outcome"));
+            let detail = data.text("detail").filter(|detail| !detail.is_empty());
+            let detail = detail.map_or_else(String::new, |detail| format!(", {detail}"));
+            format!("{} notify  {of} {told}{detail}", at("at"))
+        }
         "pause" if data.is("paused") => format!("{} pause   by {}", at("since"), field(data, "by")),
         "pause" => "resume".to_owned(),
         "gap" => match data.get("missed") {

@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout and everything else to stderr; how a command ended is told by its exit code, [`Exit`].
 
+mod action_test;
 mod alike;
 mod apply;
 mod args;
@@ -76,7 +77,7 @@ pub use completions::parse;
 pub use error::Exit;
 pub use session::Context;
 
-use args::{CronVerb, HostVerb, KeyVerb, NounVerb, ProgramVerb, TaskVerb};
+use args::{ActionVerb, CronVerb, HostVerb, KeyVerb, NounVerb, ProgramVerb, TaskVerb};
 use error::CliError;
 use secret_args::SecretVerb;
 use session::Session;
@@ -112,7 +113,8 @@ async fn dispatch(command: ClientCommand, session: &mut Session) -> Result<Exit,
         ClientCommand::HostTask { verb } => noun(Noun::HostTask, verb),
         ClientCommand::TaskSchedule { verb } => noun(Noun::TaskSchedule, verb),
         ClientCommand::Contact { verb } => noun(Noun::Contact, verb),
-        ClientCommand::Action { verb } => noun(Noun::Action, verb),
+        ClientCommand::Action { verb: ActionVerb::Common(verb) } => noun(Noun::Action, verb),
+        ClientCommand::Action { verb: ActionVerb::Test(args) } => return action_test::run(args, session).await,
         ClientCommand::Credential { verb } => noun(Noun::Credential, verb),
         ClientCommand::Key { verb: KeyVerb::List(args) } => noun(Noun::Key, NounVerb::List(args)),
         ClientCommand::Key { verb: KeyVerb::Get(args) } => noun(Noun::Key, NounVerb::Get(args)),

@@ -4,6 +4,8 @@ use awc::http::Method;
 
 use super::args::Format;
 use super::client::{API, Accept, Body};
+use super::columns::field;
+use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::session::Session;
 use super::show;
@@ -18,7 +20,10 @@ pub(super) async fn run(session: &mut Session) -> Result<Exit, CliError> {
         }
         Format::Table | Format::Wide | Format::Name => {
             let stats = client.get(&path, &[]).await?;
-            show::fields(&mut session.output, &stats.leaves())?;
+            let mut fields = stats.leaves();
+            fields.retain(|(name, _)| name != "actions");
+            fields.extend(stats.list("actions").iter().map(action));
+            show::fields(&mut session.output, &fields)?;
         }
         format => {
             let stats = client.get(&path, &[]).await?;
@@ -26,4 +31,13 @@ pub(super) async fn run(session: &mut Session) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Ok)
+}
+
+/// An Action in one line.
+fn action(doc: &Doc) -> (String, String) {
+    let figures = ["fired", "held", "throttled", "failed", "queued"].map(|name| format!("{} {name}", field(doc, name)));
+    let away = field(doc, "last_error");
+    let state = field(doc, "state");
+    let ails = if state == "up" || away.is_empty() { String::new() } else { format!(": {away}") };
+    (format!("actions.{}", field(doc, "action")), format!("{}, {state}{ails}", figures.join(", ")))
 }

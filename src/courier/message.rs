@@ -10,6 +10,8 @@ use crate::model::{SecretText, TextValue, Timestamp};
 use crate::settings::{EmailSettings, EmailTls};
 use crate::sinks::{DeliveryError, Mail, MailServer, MailTls, Mailer, WebhookRequest};
 
+/// Why no mail is sent where there is no server.
+pub(super) const NO_SERVER: &str = "the setting email.server is missing";
 /// The usual subject.
 const SUBJECT: &str = "{{ type }} {{ host }}{% if task %}/{{ task }}{% endif %}{% if state %} is {{ state }}{% endif %}\
     {% if count > 1 %} (and {{ count - 1 }} more){% endif %}";
@@ -79,24 +81,7 @@ impl Office {
         for (name, value) in &webhook.headers {
             headers.push((name.clone(), reveal(value)?));
         }
-        let given = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let given = given.map(|(_, kind)| Syntax::of_content_type(kind.reveal()));
-        let body = match (&webhook.body, webhook.method) {
-            (_, Method::Get) => Vec::new(),
-            (Some(template), _) => {
-                let syntax = given.unwrap_or_else(|| template.syntax());
-                if given.is_none() {
-                    let kind = match syntax {
-                        Syntax::Json => "application/json",
-                        Syntax::Xml => "application/xml",
-                        Syntax::Plain => "text/plain; charset=utf-8",
-                    };
-                    headers.push(("Content-Type".to_owned(), SecretText::new(kind.to_owned())));
-                }
-                filled("body", template, syntax, &message.payload)?.into_bytes()
-            }
-            (None, _) => usual_body(message).to_string().into_bytes(),
-        };
+        let body = body_of(webhook, message, &mut headers)?;
         let url = reveal(&webhook.url)?;
         if let (TextValue::Secret(_), Ok(url)) = (&webhook.url, check_url(url.reveal())) {
             // Its server sees no more of it than this.
@@ -123,32 +108,8 @@ impl Office {
 
     async fn mail(&self, email: &Email, message: &Message) -> Result<String, Unsent> {
         let settings = self.email.as_ref();
-        let settings = settings.ok_or_else(|| Unsent::NotYet("the setting email.server is missing".to_owned()))?;
-        let to = match &message.contact {
-            Some(contact) => contact.email.iter().cloned().collect(),
-            None => email.to.clone(),
-        };
-        if to.is_empty() {
-            return Err(Unsent::Never("there is no address".to_owned()));
-        }
-        let usual = |text: &str| Template::parse(text).map_err(Unsent::Never);
-        let subject = email.subject.clone().map_or_else(|| usual(SUBJECT), Ok)?;
-        let body = email.body.clone().map_or_else(|| usual(BODY), Ok)?;
-        let at = message
-            .text("at")
-            .unwrap_or_default()
-            .parse::<Timestamp>()
-            .map_err(|error| Unsent::Never(error.to_string()))?;
-        let mail = Mail {
-            id: message.id.clone(),
-            threads: message.threads.clone(),
-            from: email.from.clone(),
-            to,
-            subject: filled("subject", &subject, Syntax::Plain, &message.payload)?,
-            body: filled("body", &body, Syntax::Plain, &message.payload)?,
-            fields: message.fields(),
-            at,
-        };
+        let settings = settings.ok_or_else(|| Unsent::NotYet(NO_SERVER.to_owned()))?;
+        let mail = mail_of(email, message)?;
         let server = mail_server(settings).await?;
         Mailer::new(&server, &self.trust).map_err(Unsent::Never)?.send(&mail).await.map_err(Unsent::Refused)?;
         let to: Vec<&str> = mail.to.iter().map(crate::model::Mailbox::as_str).collect();
@@ -162,21 +123,83 @@ impl Message {
     }
 
     /// What programs sort it by.
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
         let of = |(name, field): (&'static str, &str)| Some((name, self.text(field)?.to_owned()));
         let fields = [("Action", "action"), ("Type", "type"), ("Host", "host"), ("Task", "task"), ("State", "state")];
         fields.into_iter().filter_map(of).collect()
     }
 }
 
+/// The body of a request; what its headers do not say of it they say then.
+pub(super) fn body_of(
+    webhook: &Webhook,
+    message: &Message,
+    headers: &mut Vec<(String, SecretText)>,
+) -> Result<Vec<u8>, Unsent> {
+    let given = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let given = given.map(|(_, kind)| Syntax::of_content_type(kind.reveal()));
+    match (&webhook.body, webhook.method) {
+        (_, Method::Get) => Ok(Vec::new()),
+        (Some(template), _) => {
+            let syntax = given.unwrap_or_else(|| template.syntax());
+            if given.is_none() {
+                let kind = match syntax {
+                    Syntax::Json => "application/json",
+                    Syntax::Xml => "application/xml",
+                    Syntax::Plain => "text/plain; charset=utf-8",
+                };
+                headers.push(("Content-Type".to_owned(), SecretText::new(kind.to_owned())));
+            }
+            filled("body", template, syntax, &message.payload).map(String::into_bytes)
+        }
+        (None, _) => Ok(usual_body(message).to_string().into_bytes()),
+    }
+}
+
+/// What a message says by e-mail, and to whom.
+pub(super) fn mail_of(email: &Email, message: &Message) -> Result<Mail, Unsent> {
+    let to = match &message.contact {
+        Some(contact) => contact.email.iter().cloned().collect(),
+        None => email.to.clone(),
+    };
+    if to.is_empty() {
+        return Err(Unsent::Never("there is no address".to_owned()));
+    }
+    let usual = |text: &str| Template::parse(text).map_err(Unsent::Never);
+    let subject = email.subject.clone().map_or_else(|| usual(SUBJECT), Ok)?;
+    let body = email.body.clone().map_or_else(|| usual(BODY), Ok)?;
+    let at = message.text("at").unwrap_or_default().parse::<Timestamp>();
+    let at = at.map_err(|error| Unsent::Never(error.to_string()))?;
+    Ok(Mail {
+        id: message.id.clone(),
+        threads: message.threads.clone(),
+        from: email.from.clone(),
+        to,
+        subject: filled("subject", &subject, Syntax::Plain, &message.payload)?,
+        body: filled("body", &body, Syntax::Plain, &message.payload)?,
+        fields: message.fields(),
+        at,
+    })
+}
+
 /// Why a message was not sent.
-enum Unsent {
+pub(super) enum Unsent {
     /// It never will be.
     Never(String),
     /// Something is missing that somebody may mend.
     NotYet(String),
     /// The receiver's own words.
     Refused(DeliveryError),
+}
+
+impl Unsent {
+    /// Why, in words.
+    pub(super) fn into_words(self) -> String {
+        match self {
+            Self::Never(why) | Self::NotYet(why) => why,
+            Self::Refused(error) => error.message,
+        }
+    }
 }
 
 fn filled(what: &str, template: &Template, syntax: Syntax, payload: &Value) -> Result<String, Unsent> {

@@ -4,6 +4,7 @@
 
 mod measures;
 mod message;
+mod preview;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::actors::reactions::{Courier, Handed, Message};
+use crate::actors::reactions::{Courier, Handed, Message, MessagePreview};
 use crate::clock::Clock;
 use crate::model::{Action, Catalog, Host, Name, RunResult};
 use crate::settings::{ActionsSettings, EmailSettings};
@@ -75,6 +76,10 @@ impl Courier for Carrier {
         });
         let stopping = || Handed::NotYet { why: "Alf is stopping".to_owned(), after: None };
         told.map(move |handed| handed.unwrap_or_else(|_| stopping())).boxed()
+    }
+
+    fn preview(&self, message: &Message) -> MessagePreview {
+        self.office.preview(message)
     }
 
     fn sinks(&self) -> BTreeMap<Name, SinkStats> {

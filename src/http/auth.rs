@@ -36,6 +36,8 @@ pub enum Operation {
     Follow,
     /// Runs what is not defined: anything.
     Exec,
+    /// Asks what would be done about something, with what would be sent.
+    Try,
     /// Acknowledges, sets downtimes, pauses.
     Tend,
     /// Reads who did what.
@@ -56,7 +58,7 @@ impl Operation {
         match self {
             Self::Probe | Self::Public | Self::NothingPublic => None,
             Self::Read | Self::Scrape | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
-            Self::Ask | Self::Run | Self::Exec | Self::Tend => Some(Role::Operator),
+            Self::Ask | Self::Run | Self::Exec | Self::Try | Self::Tend => Some(Role::Operator),
             Self::Audit | Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
@@ -65,7 +67,15 @@ impl Operation {
     pub const fn answers_document(self) -> bool {
         matches!(
             self,
-            Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Tend | Self::Audit | Self::Write | Self::Upload
+            Self::Read
+                | Self::Ask
+                | Self::Run
+                | Self::Exec
+                | Self::Try
+                | Self::Tend
+                | Self::Audit
+                | Self::Write
+                | Self::Upload
         )
     }
 }
@@ -157,6 +167,7 @@ mod tests {
             (Operation::Run, Some(Role::Operator)),
             (Operation::Exec, Some(Role::Operator)),
             (Operation::Follow, Some(Role::Viewer)),
+            (Operation::Try, Some(Role::Operator)),
             (Operation::Tend, Some(Role::Operator)),
             (Operation::Audit, Some(Role::Admin)),
             (Operation::Write, Some(Role::Admin)),

@@ -1,4 +1,4 @@
-//! `GET /events`: what happens, as Server-Sent Events: `result`, `state`, `host`, `pause`, and `gap` where some were
+//! `GET /events`: what happens, as Server-Sent Events: `result`, `state`, `host`, `notification`, `pause`, and `gap` where some were
 //! dropped before they could be told.
 
 use actix_web::http::Method;

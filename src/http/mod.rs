@@ -11,7 +11,8 @@
 //! * `start.rs`        starting runs; `live.rs` what they write while they run; `events.rs` what happens everywhere
 //! * `once.rs`         what is done once, however often it is asked for
 //! * `runs.rs`, `results.rs`, `status.rs`, `preview.rs`, `stats.rs`, `health.rs`, `root.rs`   the other calls
-//! * `notifications.rs`   who was told what; `trace.rs` what Actions came to for a Result
+//! * `notifications.rs`   who was told what; `trace.rs` what Actions came to for a Result;
+//!   `action_test.rs` what one would do
 //! * `audit.rs`      who changed or started what
 //! * `metrics.rs`      figures for Prometheus; `exposition.rs` in its format; `traffic.rs` those of requests
 //! * `ack.rs`, `pause.rs`         acknowledging PROBLEMs; stopping all firing
@@ -24,6 +25,7 @@
 
 pub mod access;
 pub mod ack;
+pub mod action_test;
 pub mod admission;
 pub mod apply;
 pub mod audit;
@@ -85,7 +87,7 @@ use crate::model::{
 };
 use admission::Admission;
 use auth::Operation::{
-    self, Ask, Audit, Download, Exec, Follow, NothingPublic, Probe, Public, Run, Scrape, Tend, Upload, Write,
+    self, Ask, Audit, Download, Exec, Follow, NothingPublic, Probe, Public, Run, Scrape, Tend, Try, Upload, Write,
 };
 use bad_keys::BadKeys;
 use definitions as d;
@@ -174,6 +176,7 @@ pub fn routes() -> Vec<At> {
         one::<Contact>(),
         all::<Action>(),
         one::<Action>(),
+        at("/actions/{name}/test").on(Method::POST, Try, &["result"], within(action_test::test)),
         all::<Key>(),
         one::<Key>(),
         at("/apply").on(Method::POST, Upload, &["dry_run", "prune", "documents"], within(apply::apply)),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::action::{Action, RunOn, Then};
+use super::action::{Action, LeadsTo, RunOn, Then};
 use super::{AnyDefinition, Catalog, Catalogued, Host, Hosts, Key, Name, Noun, Reference, Selector};
 
 /// What whoever asks may touch: everything where it is Alf itself, else what a key may.
@@ -158,6 +158,23 @@ impl Rights {
         }
     }
 
+    /// Refuses Actions that lead to an address that was not there before to whom it is not for all hosts: what Alf reaches over
+    /// the network, and in whose name it writes, is not theirs to say.
+    fn check_leads_nowhere_new(&self, before: Option<&AnyDefinition>, after: &AnyDefinition) -> Result<(), Denied> {
+        fn leads_to(definition: &AnyDefinition) -> Option<LeadsTo<'_>> {
+            match definition {
+                AnyDefinition::Action(action) => action.then.leads_to(),
+                _ => None,
+            }
+        }
+        let (before, after) = (before.and_then(leads_to), leads_to(after));
+        if self.limit().is_none() || after.is_none() || before == after {
+            return Ok(());
+        }
+        let Denied(words) = self.denied("an address, which an Action sends something to,");
+        Err(Denied(format!("{words}: its own Actions may run tasks and write to contacts")))
+    }
+
     /// The hosts within reach, and the links that name one.
     fn theirs<'a>(&'a self, catalog: &'a Catalog) -> impl Iterator<Item = AnyDefinition> + 'a {
         let hosts = catalog.hosts.values().cloned().map(AnyDefinition::Host);
@@ -209,6 +226,7 @@ impl Rights {
         }
         if let Some(after) = after {
             self.check_names_secrets(before, after, now)?;
+            self.check_leads_nowhere_new(before, after)?;
         }
         match (before, after) {
             (before, Some(AnyDefinition::Host(host))) => {
@@ -312,6 +330,44 @@ mod tests {
         let task = crate::model::Task::any(make(r#"{"name": "t", "command": "true"}"#));
         assert!(rights.check_change(Some(&task), None, &catalog, &catalog).is_err());
         assert_eq!(Rights::all().check_change(Some(&task), Some(&db), &catalog, &catalog), Ok(()));
+    }
+
+    #[test]
+    fn actions_lead_nowhere_that_was_not_said_by_whom_all_hosts_are() {
+        let catalog = catalog();
+        let action = |then: &str| {
+            let contacts = if then.contains("email") { r#"["anna"]"# } else { "[]" };
+            Action::any(make(&format!(
+                r#"{{"name": "a", "when": {{"hosts": ["web1"]}}, "contacts": {contacts}, "then": {then}}}"#
+            )))
+        };
+        let change = |rights: Rights, before: Option<&str>, after: &str| {
+            let before = before.map(action);
+            rights.check_change(before.as_ref(), Some(&action(after)), &catalog, &catalog).map_err(|it| it.to_string())
+        };
+        let hook = |more: &str| format!(r#"{{"webhook": {{"url": "https://example.org/"{more}}}}}"#);
+        for (then, is_theirs) in [
+            (r#"{"run": "t"}"#.to_owned(), true),
+            (r#"{"email": {"subject": "{{ host }}"}}"#.to_owned(), true),
+            (r#"{"email": {"to": ["x@example.org"]}}"#.to_owned(), false),
+            (r#"{"email": {"from": "x@example.org"}}"#.to_owned(), false),
+            (hook(""), false),
+            (hook(r#", "allow_private": true"#), false),
+            (r#"{"graphite": {"address": "192.0.2.1"}}"#.to_owned(), false),
+            (r#"{"ganglia": {"address": "192.0.2.1"}}"#.to_owned(), false),
+            (r#"{"influx": {"url": "http://192.0.2.1:8086", "database": "d"}}"#.to_owned(), false),
+        ] {
+            let told = change(of_web(), None, &then);
+            assert_eq!(told.is_ok(), is_theirs, "{then}: {told:?}");
+            assert_eq!(change(of_web(), Some(&then), &then), Ok(()), "{then} was there before");
+            assert_eq!(change(Rights::all(), None, &then), Ok(()), "{then}");
+            assert!(told.is_ok() || told.unwrap_err().contains("its own Actions may run tasks and write to contacts"));
+        }
+        let other = hook(r#", "body": "x", "method": "PUT""#);
+        assert_eq!(change(of_web(), Some(&hook("")), &other), Ok(()), "it goes to the same place");
+        assert!(change(of_web(), Some(&hook("")), &hook(r#", "allow_private": true"#)).is_err());
+        let spoof = |of: &str| format!(r#"{{"ganglia": {{"address": "192.0.2.1", "spoof": {of}}}}}"#);
+        assert!(change(of_web(), Some(&spoof("true")), &spoof(r#""192.0.2.9:db1""#)).is_err());
     }
 
     #[test]

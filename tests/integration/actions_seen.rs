@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rights::{call, key};
+use crate::support::events::Stream;
 use crate::support::service::{Service, until};
 use crate::support::sshd::Sshd;
 
@@ -123,6 +124,12 @@ fn notifications_tell_who_was_told_what_by_every_filter_and_in_both_forms() {
     assert_eq!((&first["total"], &second["next"]), (&json!(2), &Value::Null));
     let xml = ask("/api/v1/notifications?action=repair", &[("Accept", "application/xml")]).expect(200).text();
     assert!(xml.contains("<notifications total=\"1\"><notification>") && xml.contains("<type>PROBLEM</type>"), "{xml}");
+
+    // What is decided is told to who listens.
+    let mut stream = Stream::open(&told.service, "events?task=check", Some("0.0"));
+    let event = std::iter::from_fn(|| Some(stream.event())).take(20).find(|(kind, _, _)| kind == "notification");
+    let (_, _, event) = event.expect("nobody is told of notifications");
+    assert_eq!((&event["id"], &event["outcome"], &event["action"]), (&repair["id"], &json!("sent"), &json!("repair")));
 
     let table = told.cli(&["notifications", "--since", "1h", "--utc"]);
     assert!(table.starts_with("AT ") && table.contains("PROBLEM  web1  check  CRITICAL"), "{table}");
@@ -255,4 +262,92 @@ fn a_key_for_some_hosts_sees_their_notifications_and_traces_alone() {
     assert_eq!(shown["items"][2]["fired"][0]["run"], Value::Null, "{shown}");
     let repair = &ask(&web, "notifications?action=repair").expect(200).json()["items"][0];
     assert_eq!((&repair["run"], &repair["detail"]), (&Value::Null, &json!("a task, which may run on other hosts")));
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_sent_without_a_secret_and_sends_nothing() {
+    let told = Told::start();
+    let service = &told.service;
+    service.send("PUT", "secrets/chat-url", &json!({"value": "https://chat.example.org/hunter2"})).expect(201);
+    service.send("PUT", "secrets/token", &json!({"value": "Bearer hunter2"})).expect(201);
+    let chat = json!({
+        "url": {"secret": "chat-url"}, "headers": {"Authorization": {"secret": "token"}},
+        "body": "{\"text\": \"{{ host }}/{{ task }} is {{ state }}: {{ message }}\"}",
+    });
+    let of_check = json!({"tasks": ["check"]});
+    service
+        .send("PUT", "actions/chat", &json!({"then": {"webhook": chat}, "when": of_check, "enabled": false}))
+        .expect(201);
+    let mail = json!({"then": {"email": {}}, "contacts": ["anna"], "when": of_check});
+    service.send("PUT", "actions/mail", &mail).expect(201);
+    let (before, stats) = (told.notifications(""), service.get("stats")["actions"].clone());
+
+    let test = |action: &str| {
+        let path = format!("/api/v1/actions/{action}/test?result={}", told.result);
+        service.call("POST", &path, &[], None).expect(200)
+    };
+    let shown = test("chat");
+    assert!(!shown.text().contains("hunter2"), "{}", shown.text());
+    let chat = shown.json();
+    assert_eq!(
+        (&chat["matched"], &chat["enabled"], &chat["result"]),
+        (&json!(true), &json!(false), &json!(told.result))
+    );
+    let message = &chat["would"][0]["message"];
+    assert_eq!((&message["method"], &message["url"]), (&json!("POST"), &json!("(the secret \"chat-url\")")));
+    assert_eq!(message["headers"]["Authorization"], "(the secret \"token\")");
+    assert_eq!(message["headers"]["Content-Type"], "application/json");
+    let body: Value = serde_json::from_str(message["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["text"], "web1/check is CRITICAL: exit code 2: full");
+
+    let hook = test("hook").json();
+    let [anna, bo] = &hook["would"].as_array().unwrap()[..] else { panic!("{hook}") };
+    assert_eq!((&anna["contact"], &bo["contact"], &bo["outcome"]), (&json!("anna"), &json!("bo"), &Value::Null));
+    let repair = test("repair").json();
+    let run = &repair["would"][0]["run"];
+    assert_eq!((&run["task"], &run["hosts"]), (&json!("mend"), &json!(["web1"])));
+    assert_eq!(run["env"]["NAGIOS_SERVICESTATE"], "CRITICAL");
+    assert!(run["stdin"].as_str().unwrap().contains(&told.result), "{run}");
+    let other = test("other").json();
+    assert!(other["matched"] == false && other["why"].as_str().unwrap().starts_with("tasks"), "{other}");
+    assert_eq!(other["would"], json!([]));
+
+    // What stands in the way is told, and the message shown all the same.
+    let work = json!({"host": "web1", "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2999-01-01T00:00:00Z"});
+    service.send("PUT", "downtimes/work", &work).expect(201);
+    let held = test("mail").json();
+    let held = &held["would"][0];
+    assert_eq!((&held["outcome"], &held["reason"]), (&json!("held"), &json!("downtime")));
+    let message = &held["message"];
+    assert_eq!(
+        (&message["to"], &message["subject"]),
+        (&json!(["anna@example.org"]), &json!("PROBLEM web1/check is CRITICAL"))
+    );
+    assert_eq!(message["fault"], "the setting email.server is missing");
+    assert_eq!(told.notifications(""), before, "nothing was noted");
+    let after = service.get("stats")["actions"].clone();
+    let of = |all: &Value, name: &str| all.as_array().unwrap().iter().find(|one| one["action"] == name).cloned();
+    assert_eq!(of(&after, "repair"), of(&stats, "repair"), "nothing was counted");
+
+    let ask = |path: &str| service.call("POST", path, &[], None);
+    assert_eq!(ask("/api/v1/actions/hook/test").pointers(), ["/result"]);
+    assert_eq!(ask("/api/v1/actions/hook/test?result=x").pointers(), ["/result"]);
+    ask("/api/v1/actions/hook/test?result=01a20867-2305-7000-a80f-36c3e8703ee2").expect(404);
+    ask(&format!("/api/v1/actions/none/test?result={}", told.result)).expect(404);
+    let path = format!("/api/v1/actions/chat/test?result={}", told.result);
+    let xml = service.call("POST", &path, &[("Accept", "application/xml")], None).expect(200).text();
+    assert!(xml.contains("<test><action>chat</action>") && xml.contains("<entry key=\"Content-Type\">"), "{xml}");
+    let viewer = key(service, &json!({"name": "v", "role": "viewer"}));
+    call(service, &viewer, "POST", &path, &json!({})).expect(403);
+    service.send("PUT", "hosts/db1", &json!({"address": "127.0.0.1", "port": 1, "labels": {"role": "db"}})).expect(201);
+    let db = key(service, &json!({"name": "db", "role": "operator", "selector": "role=db"}));
+    call(service, &db, "POST", &path, &json!({})).expect(403);
+
+    let shown = told.cli(&["action", "test", "mail", &told.result]);
+    for part in
+        ["matched  yes", "outcome  held", "subject  PROBLEM web1/check is CRITICAL", "Host:    web1 (127.0.0.1)"]
+    {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    assert!(told.cli(&["action", "test", "chat", &told.result, "-o", "json"]).contains("\"Content-Type\""));
 }

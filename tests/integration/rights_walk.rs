@@ -79,6 +79,7 @@ fn promised(method: &str, path: &str) -> (Option<&'static str>, bool) {
         ("GET", _) => Some("viewer"),
         ("POST", "/hosts/{host}/exec" | "/exec") => return (Some("operator"), true),
         ("POST", "/hosts/{host}/tasks/{task}/run" | "/tasks/{task}/run" | "/pause" | "/resume") => Some("operator"),
+        ("POST", "/actions/{name}/test") => Some("operator"),
         ("DELETE", "/runs/{id}") => Some("operator"),
         ("POST" | "DELETE", "/status/{host}/ack" | "/status/{host}/{task}/ack") => Some("operator"),
         (_, "/downtimes" | "/downtimes/{name}") => Some("operator"),
@@ -215,6 +216,8 @@ fn foreign(method: &str, path: &str) -> Foreign {
         ("POST", "/downtimes") => {
             Foreign::Refused(json!({"name": "l", "host": "db1", "cron": "@daily", "duration": "1h"}))
         }
+        // Of an Action that is for the other host.
+        ("POST", "/actions/{name}/test") => Foreign::Refused(json!({})),
         ("POST", "/actions") => {
             Foreign::Refused(json!({"name": "a", "when": {"hosts": ["db1"]}, "then": {"run": "t"}}))
         }

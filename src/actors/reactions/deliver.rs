@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::payload::Payload;
+use super::would::MessagePreview;
 use super::{Reactions, State};
 use crate::actors::error::AlfError;
 use crate::actors::parts::NodeParts;
@@ -73,6 +74,9 @@ pub trait Courier: Send + Sync {
 
     /// Takes a message to its receiver, in bounded time.
     fn deliver(&self, message: Message) -> BoxFuture<'static, Handed>;
+
+    /// A message as it would be sent; what secrets say is not in it.
+    fn preview(&self, message: &Message) -> MessagePreview;
 
     /// How each sink of metrics stands.
     fn sinks(&self) -> BTreeMap<Name, SinkStats>;
@@ -209,6 +213,12 @@ pub(in crate::actors) async fn deed(parts: &NodeParts, parcel: &Parcel) -> Deed 
     let Some(action) = catalog.actions.get(&parcel.action).filter(|action| action.enabled).cloned() else {
         return Deed::Fail("the Action was deleted or disabled".to_owned());
     };
+    made(parts, action, parcel).await
+}
+
+/// The same for an Action whatever has become of it.
+pub(super) async fn made(parts: &NodeParts, action: Arc<Action>, parcel: &Parcel) -> Deed {
+    let catalog = parts.published.get();
     let contact = match &parcel.contact {
         Some(name) => match catalog.contacts.get(name) {
             Some(contact) => Some(Arc::clone(contact)),

@@ -103,25 +103,6 @@ impl Reactions {
         out
     }
 
-    /// What an Action would do about a Result, had it come just now; nothing is done.
-    pub(in crate::actors) fn would(&self, parts: &NodeParts, action: &Action, facts: &Facts) -> TraceItem {
-        let catalog = parts.published.get();
-        let around = Surroundings { catalog: &catalog, board: &parts.board, now: parts.clock.now().into() };
-        // On a copy: it is thrown away.
-        let mut state = super::State { notices: self.state().notices.clone(), ..super::State::default() };
-        let mut out = Evaluated::default();
-        let mut desk = Desk { action, around: &around, ids: &parts.ids, state: &mut state, out: &mut out };
-        let Some(host) = catalog.hosts.get(&facts.event.host) else {
-            let why = Some(format!("there is no host \"{}\" any more", facts.event.host));
-            return TraceItem { why, ..item(action) };
-        };
-        let mut item = look(&mut desk, &|_, _, _| {}, facts, host);
-        for told in &mut item.told {
-            (told.notification, told.run) = (None, None);
-        }
-        item
-    }
-
     /// What each Action that was there makes of a Result with which nothing changed; what it was told of before is left aside.
     pub(in crate::actors) fn retell(&self, parts: &NodeParts, facts: &Facts) -> Vec<TraceItem> {
         let catalog = parts.published.get();
@@ -155,7 +136,7 @@ fn is_plain(event: &Event, items: &[TraceItem], catalog: &Catalog) -> bool {
 /// Takes what a run has measured.
 type Measure<'a> = &'a dyn Fn(&Action, &Host, &RunResult);
 
-fn item(action: &Action) -> TraceItem {
+pub(super) fn item(action: &Action) -> TraceItem {
     TraceItem {
         action: action.meta.name.clone(),
         version: action.meta.version,
@@ -177,7 +158,7 @@ fn measured(action: &Action) -> Recipient {
     }
 }
 
-fn look(desk: &mut Desk<'_>, measure: Measure<'_>, facts: &Facts, host: &Host) -> TraceItem {
+pub(super) fn look(desk: &mut Desk<'_>, measure: Measure<'_>, facts: &Facts, host: &Host) -> TraceItem {
     let action = desk.action;
     let name = facts.event.task();
     let task = name.and_then(|name| desk.around.catalog.tasks.get(name)).map(Arc::as_ref);

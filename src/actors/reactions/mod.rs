@@ -11,6 +11,7 @@ mod happenings;
 mod look;
 mod payload;
 mod surroundings;
+mod would;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ pub use figures::{ActionCounts, ActionFigures, ReceiverState, SinkFigures};
 use happenings::Happenings;
 pub(super) use happenings::{Happened, Next};
 pub(super) use look::Facts;
+pub(super) use would::shown;
+pub use would::{MessagePreview, RunPreview, Would, WouldTell};
 
 use crate::model::{Event, Name, Notice, NoticeKey, Parcel, RunId, Timestamp};
 

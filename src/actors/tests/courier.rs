@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::actors::reactions::{Courier, Handed, Message};
+use crate::actors::reactions::{Courier, Handed, Message, MessagePreview};
 use crate::model::{Action, Catalog, Host, Name, RunId, RunResult};
 use crate::sinks::SinkStats;
 
@@ -96,6 +96,10 @@ impl Courier for FakeCourier {
             kept.sent.push(Sent { id, action: action.meta.name.clone(), contact, payload });
         }
         std::future::ready(handed).boxed()
+    }
+
+    fn preview(&self, message: &Message) -> MessagePreview {
+        MessagePreview { body: Some(message.payload.to_string()), ..MessagePreview::default() }
     }
 
     fn sinks(&self) -> BTreeMap<Name, SinkStats> {

@@ -3,6 +3,7 @@
 
 use utoipa::ToSchema;
 
+use super::super::action_test::ActionTest;
 use super::super::apply::Answer as Applied;
 use super::super::doctor::Examination;
 use super::super::exposition::TEXT;
@@ -112,6 +113,10 @@ pub fn calls() -> Vec<About> {
         get("/results/{id}", "One whole Result").shows::<ResultDocument>("result"),
         get("/results/{id}/stdout", "The bytes a run wrote to its standard output").sends(FILE, "ok\n"),
         get("/results/{id}/stderr", "The bytes a run wrote to its standard error").sends(FILE, "ok\n"),
+        post("/actions/{name}/test", "What an Action would do about a stored Result, had it come just now")
+            .more("Nothing is sent and nothing counted. Secrets are shown by their names.")
+            .takes_nothing("test")
+            .shows::<ActionTest>("test"),
         get("/results/{id}/trace", "What every Action came to for a Result, and what it fired")
             .more("Where there is nothing, why says why not.")
             .shows::<TraceDocument>("trace"),
@@ -138,7 +143,7 @@ pub fn calls() -> Vec<About> {
         post("/pause", "Stop all firing").takes_nothing("pause").shows::<StatusSummary>("status"),
         post("/resume", "Let firing go on").takes_nothing("resume").shows::<StatusSummary>("status"),
         get("/events", "What happens, as it happens")
-            .more("Server-Sent Events: result, state, host, pause, gap. The last thousand can be gone on with.")
+            .more("Server-Sent Events: result, state, host, notification, pause, gap. The last thousand can be gone on with.")
             .reads(&["Last-Event-ID"])
             .sends(EVENT_STREAM, HAPPENED),
         get("/stats", "Figures of the whole").shows::<Stats>("stats"),

@@ -39,6 +39,7 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
         "state" if of_notifications => ("That tell of this state.", reference("AnyState")),
         "state" => ("In this state.", reference("State")),
         "type" => ("That tell this.", reference("NoticeKind")),
+        "result" => ("The id of a stored Result; has to be given.", reference("RunId")),
         "contact" => ("To this contact.", reference("Name")),
         "action" => ("By this Action.", reference("Name")),
         "reason" => ("For this reason.", reference("Reason")),
@@ -67,7 +68,7 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
         "count" => ("So many instants.", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 5})),
         _ => return None,
     };
-    let required = name == "cron";
+    let required = matches!(name, "cron" | "result");
     Some(json!({"name": name, "in": "query", "required": required, "description": tells, "schema": schema}))
 }
 

@@ -18,7 +18,7 @@ pub use perf::{PerfCondition, PerfMiss};
 pub use rate::{MostOften, Rate};
 pub use sinks::{Ganglia, GangliaDocument, Graphite, GraphiteDocument, GraphiteProtocol, Spoof};
 pub use template::{Syntax, Template};
-pub use then::{FireTask, RunOn, Then, ThenDocument};
+pub use then::{FireTask, LeadsTo, RunOn, Then, ThenDocument};
 pub use webhook::{Method, Webhook, WebhookDocument, check_url};
 pub use when::{Moment, ObjectKind, On, When, WhenDocument};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::super::definition::Secrets;
-use super::super::{Catalog, Fault, Faults, Name, Noun, Reference, SecretField, Selector, TextValue};
+use super::super::{Catalog, Fault, Faults, Mailbox, Name, Noun, Reference, SecretField, Selector, TextValue};
 use super::email::{Email, EmailDocument};
 use super::influx::{Influx, InfluxDocument};
 use super::sinks::{Ganglia, GangliaDocument, Graphite, GraphiteDocument};
@@ -32,6 +32,18 @@ pub enum Then {
     Influx(Box<Influx>),
     /// An e-mail is sent.
     Email(Box<Email>),
+}
+
+/// Where something leads: to a URL, which may be private; to a sink as it is, with whose measurements it says they are; to
+/// addresses, from one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LeadsTo<'a> {
+    /// A request.
+    Url(&'a TextValue, bool),
+    /// Measurements.
+    Sink(&'a Then),
+    /// E-mail beside that to contacts.
+    Mail(&'a [Mailbox], Option<&'a Mailbox>),
 }
 
 /// A task that runs because of an event.
@@ -95,6 +107,17 @@ impl Then {
     /// Whether it is a message, so that what falls due may be joined.
     pub const fn is_message(&self) -> bool {
         matches!(self, Self::Email(_) | Self::Webhook(_))
+    }
+
+    /// Where it sends what it has to say, as far as that stands in it: nowhere where a task runs, or contacts alone get mail.
+    pub fn leads_to(&self) -> Option<LeadsTo<'_>> {
+        match self {
+            Self::Run(_) => None,
+            Self::Webhook(webhook) => Some(LeadsTo::Url(&webhook.url, webhook.allow_private)),
+            Self::Graphite(_) | Self::Ganglia(_) | Self::Influx(_) => Some(LeadsTo::Sink(self)),
+            Self::Email(email) if email.to.is_empty() && email.from.is_none() => None,
+            Self::Email(email) => Some(LeadsTo::Mail(&email.to, email.from.as_ref())),
+        }
     }
 
     /// Whether it is an e-mail.
