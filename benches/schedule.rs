@@ -9,6 +9,8 @@
 
 #[path = "schedule/api.rs"]
 mod api;
+#[path = "schedule/keep.rs"]
+mod keep;
 #[path = "schedule/ledger.rs"]
 mod ledger;
 mod support;
@@ -121,6 +123,12 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         results: usize,
     },
+    /// Start, pages and retention of a store that `prepare` and `fill` have made.
+    Keep {
+        /// The store's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// The API, and a bare route to compare it with, until standard input ends.
     Serve {
         /// The store's directory.
@@ -165,6 +173,7 @@ async fn measure(what: What) -> Result<Value, Failure> {
         }
         What::Start { dir, seconds } => start(&dir, seconds).await,
         What::Fill { dir, hosts, tasks, results } => api::fill(&dir, hosts, tasks, results).await,
+        What::Keep { dir } => keep::measure(&dir).await,
         What::Serve { dir } => api::serve(&dir).await,
         What::Status { dir, requests } => status(&dir, requests).await,
     }

@@ -224,6 +224,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         idle_timeout: setup.idle_timeout,
         flapping: setup.flapping,
         login: setup.login,
+        missed_until: loaded.missed_until,
         stopping: AtomicBool::new(false),
     });
     let (of_node, of_published) = (Arc::clone(&node_parts), published.clone());

@@ -15,4 +15,5 @@ pub mod settings;
 pub mod sinks;
 pub mod ssh;
 pub mod store;
+pub mod upkeep;
 pub mod vault;

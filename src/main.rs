@@ -8,6 +8,7 @@ use alf::clock::Clock;
 use alf::logging::{self, LoggingConfig};
 use alf::serve::{self, serve};
 use alf::settings::{self, Flags, Settings};
+use alf::upkeep;
 
 /// What is wrong with the settings (sysexits.h: `EX_USAGE`).
 const BAD_SETTINGS: u8 = 64;
@@ -17,12 +18,11 @@ fn main() -> ExitCode {
     let Cli { options, command } = cli::parse(data_dir, Clock::Wall.now());
     match command {
         Command::Serve(args) => start(args, options),
-        Command::CheckConfig(args) => match load(args, options) {
-            Ok((settings, ..)) => {
-                ExitCode::from(u8::from(std::io::stdout().write_all(settings.effective().as_bytes()).is_err()))
-            }
-            Err(error) => failed(&error, BAD_SETTINGS),
-        },
+        Command::CheckConfig(args) => load(args, options).map_or_else(
+            |error| failed(&error, BAD_SETTINGS),
+            |(settings, ..)| u8::from(std::io::stdout().write_all(settings.effective().as_bytes()).is_err()).into(),
+        ),
+        Command::Store(args) => upkeep::run(args, options),
         Command::Client(command) => {
             let data_dir = settings::data_dir(options.data_dir.as_deref(), settings::environment()).ok();
             let context = Context::of_process(data_dir, Clock::Wall.now());

@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("courier", &["model", "clock", "settings", "sinks", "actors::reactions"]),
     ("app", &["*"]),
     ("serve", &["*"]),
+    ("upkeep", &["*"]),
     ("main", &["*"]),
 ];
 

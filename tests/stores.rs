@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alf::model::{Name, Timestamp};
 use alf::store::conformance::{self, Harness};
+use alf::store::memory::MemoryStore;
+use alf::store::migrate::migrate;
 use alf::store::mongodb::MongoStore;
 use alf::store::sqlite::SqliteStore;
-use alf::store::{Store, StoreError};
+use alf::store::{Store, StoreError, Write};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mongodb::bson::{Document, doc};
@@ -30,6 +33,39 @@ impl Harness for InDirectory {
 async fn sqlite() {
     let directory = tempfile::tempdir().expect("a directory for the store");
     conformance::run(&InDirectory(directory.path().to_owned())).await;
+    let from = InDirectory(directory.path().to_owned()).open().await;
+    let again = tempfile::tempdir().expect("a directory for the store");
+    moves(from, Arc::new(MemoryStore::new()), InDirectory(again.path().to_owned()).open().await).await;
+}
+
+/// All that the suite has left in a store goes into another one, a second time, as after a cut, and into a third.
+async fn moves(from: Arc<dyn Store>, there: Arc<dyn Store>, back: Arc<dyn Store>) {
+    let of = from.counts().await.expect("counts").results;
+    for _ in 0..2 {
+        let moved = migrate(&*from, &*there, |_| {}).await.expect("it moves");
+        assert_eq!((moved.results, moved.of), (of, of));
+    }
+    let mut told = Vec::new();
+    migrate(&*there, &*back, |moved| told.push(moved.results)).await.expect("it moves back");
+    assert!(told.is_sorted() && told.last() == Some(&of), "{told:?}");
+    let other = MemoryStore::new();
+    other
+        .commit(vec![Write::Watch {
+            host: name("h"),
+            task: name("t"),
+            until: Timestamp::from_millis(0).expect("an instant"),
+        }])
+        .await
+        .expect("it is written");
+    let refused = migrate(&*from, &other, |_| {}).await.expect_err("a store in use is not filled").to_string();
+    assert!(refused.contains("holds something else (a task of host \"h\")"), "{refused}");
+    for store in [from, there, back] {
+        store.close().await;
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect("a name")
 }
 
 /// A store in a database of a server.
@@ -54,7 +90,11 @@ impl Harness for OnServer {
 #[tokio::test]
 async fn mongodb() {
     let Some(server) = MongoServer::start() else { return };
-    conformance::run(&OnServer::new(&server)).await;
+    let full = OnServer::new(&server);
+    conformance::run(&full).await;
+    let directory = tempfile::tempdir().expect("a directory for the store");
+    let there = InDirectory(directory.path().to_owned()).open().await;
+    moves(full.open().await, there, OnServer::new(&server).open().await).await;
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ impl TaskActor {
     /// one.
     pub(super) fn catch_up(&mut self, now: DateTime<Utc>, turn: Option<Arc<Turn>>, ctx: &mut Context<Self>) {
         self.behind = false;
-        let missed = due::missed(self.lines(), self.cursor, now);
+        let missed = due::missed(self.lines(), self.cursor, now, self.parts.missed_until);
         let Some(last) = missed.last() else { return };
         log::debug!(host = self.host.as_str(), task = self.task().as_str(), missed = missed.count();
             "instants passed while Alf was away");

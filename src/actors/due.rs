@@ -78,8 +78,8 @@ impl Missed {
 }
 
 /// The instants that came due after `from`, up to now. Those older than what the pair's lines allow, and all but the
-/// newest hundred (and the one that runs), are folded.
-pub(super) fn missed(lines: Lines<'_>, from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
+/// newest hundred (and the one that runs), are folded; those up to `not_run` are not run.
+pub(super) fn missed(lines: Lines<'_>, from: DateTime<Utc>, now: DateTime<Utc>, not_run: Option<Timestamp>) -> Missed {
     let oldest = lines.all.iter().map(|line| line.rules.missed_max_age.get()).max().unwrap_or_default();
     let most = MOST_TOLD + usize::from(lines.all.iter().any(|line| line.rules.missed == MissedRule::Last));
     let mut missed = Missed { folded: old_of_line(lines, from, now, most), ..Missed::default() };
@@ -105,7 +105,8 @@ pub(super) fn missed(lines: Lines<'_>, from: DateTime<Utc>, now: DateTime<Utc>) 
             fold(oldest);
         }
     }
-    let runs = |due: &Due, rule: MissedRule| due.missed == rule && !is_older(now, due, due.max_age);
+    let may_run = |due: &Due| not_run.is_none_or(|last| last.get() < due.due_at);
+    let runs = |due: &Due, rule: MissedRule| due.missed == rule && !is_older(now, due, due.max_age) && may_run(due);
     let newest = young.iter().rposition(|due| runs(due, MissedRule::Last));
     let fate = |(place, due): (usize, Due)| {
         let runs = Some(place) == newest || runs(&due, MissedRule::All);
@@ -158,6 +159,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    fn missed(lines: Lines<'_>, from: DateTime<Utc>, now: DateTime<Utc>) -> Missed {
+        super::missed(lines, from, now, None)
+    }
     use crate::model::{DueRules, Span, Timezone};
 
     fn of(lines: &[PairLine]) -> Lines<'_> {
@@ -256,7 +261,8 @@ mod tests {
         assert_eq!((ran(&missed), missed.count()), (Vec::new(), 1));
         assert_eq!(missed.last(), Some(at("2026-11-23T08:00:00Z")));
         assert_eq!(
-            super::missed(of(&lines(&["0 8 * * *"])), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z")).count(),
+            super::missed(of(&lines(&["0 8 * * *"])), at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z"), None)
+                .count(),
             0
         );
     }

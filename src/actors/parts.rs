@@ -16,7 +16,7 @@ use super::published::Published;
 use super::reactions::Reactions;
 use super::store::StoreWriter;
 use crate::clock::Clock;
-use crate::model::{FlapThresholds, Name, RunIds};
+use crate::model::{FlapThresholds, Name, RunIds, Timestamp};
 use crate::ssh::Connector;
 use crate::store::Store;
 
@@ -60,6 +60,8 @@ pub struct NodeParts {
     pub flapping: FlapThresholds,
     /// Who logs in where nothing says otherwise.
     pub login: LoginDefaults,
+    /// Up to when instants that nobody dealt with are missed, and not run: the store was restored then.
+    pub missed_until: Option<Timestamp>,
     /// Alf is stopping: no instant is claimed, no run accepted any more, by whichever life of an actor.
     pub stopping: AtomicBool,
 }

@@ -16,6 +16,7 @@ pub(super) use super::man::ManArgs;
 pub(super) use super::notifications::NotificationsArgs;
 pub(super) use super::run_args::{ExecArgs, RunArgs};
 use super::secret_args::SecretVerb;
+use super::store_args::StoreArgs;
 use super::trust_args::TrustVerb;
 use super::watch::WatchArgs;
 use crate::model::{CronLine, Limit, Name, Selector, Timezone};
@@ -87,6 +88,9 @@ pub enum Command {
     /// Check the settings that `serve` would have, and show them
     #[command(after_help = "Example:\n  alf check-config --config /etc/alf/alf.toml")]
     CheckConfig(ServeArgs),
+    /// The store itself: size, retention, backup, another place; on the machine of the service
+    #[command(arg_required_else_help = true)]
+    Store(StoreArgs),
     /// Something asked of a service.
     #[command(flatten)]
     Client(ClientCommand),

@@ -62,6 +62,7 @@ pub async fn run(harness: &impl Harness) {
     standing::statuses(&*store).await;
     standing::hosts(&*store).await;
     standing::pause(&*store).await;
+    standing::missed_until(&*store).await;
     saves::key_uses(&*store).await;
     once::remembering(&*store).await;
     once::with_definitions(&*store).await;

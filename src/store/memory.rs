@@ -49,6 +49,7 @@ struct Inner {
     host_keys: BTreeMap<Name, HostKeyRecord>,
     hosts: BTreeMap<Name, HostRecord>,
     pause: Option<Pause>,
+    missed_until: Option<Timestamp>,
     key_uses: BTreeMap<Name, Timestamp>,
     audit: BTreeMap<RunId, AuditEntry>,
     actions: actions::Kept,
@@ -223,6 +224,10 @@ impl Inner {
                 self.hosts.remove(&host);
                 Written::Done
             }
+            Write::MissUntil(until) => {
+                self.missed_until = Some(until);
+                Written::Done
+            }
             Write::SetPause(pause) => {
                 self.pause = pause;
                 Written::Done
@@ -326,6 +331,7 @@ impl Store for MemoryStore {
             host_keys: inner.host_keys.values().cloned().collect(),
             hosts: inner.hosts.iter().map(|(host, record)| (host.clone(), record.clone())).collect(),
             pause: inner.pause.clone(),
+            missed_until: inner.missed_until,
             key_uses: inner.key_uses.iter().map(|(key, at)| (key.clone(), *at)).collect(),
             notices: inner.actions.notices.iter().map(|(key, notice)| (key.clone(), *notice)).collect(),
             parcels: inner.actions.parcels.values().cloned().collect(),
@@ -391,8 +397,11 @@ impl Store for MemoryStore {
     }
 
     fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
-        let found = self.opened().map(|inner| inner.requests.get(&key).cloned());
-        Box::pin(std::future::ready(found))
+        Box::pin(std::future::ready(self.opened().map(|inner| inner.requests.get(&key).cloned())))
+    }
+
+    fn requests(&self) -> BoxFuture<'_, Result<Vec<OnceRecord>, StoreError>> {
+        Box::pin(std::future::ready(self.opened().map(|inner| inner.requests.values().cloned().collect())))
     }
 
     fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

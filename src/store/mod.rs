@@ -6,8 +6,10 @@ pub mod conformance;
 pub mod error;
 pub mod leases;
 pub mod memory;
+pub mod migrate;
 pub mod mongodb;
 pub mod once;
+pub mod restore;
 pub mod retention;
 pub mod sqlite;
 
@@ -46,6 +48,14 @@ pub struct DefinitionRow {
     pub body: String,
     /// Its secrets, encrypted before they get here.
     pub sealed: Option<Vec<u8>>,
+}
+
+impl DefinitionRow {
+    /// The hash of the bytes that a program's document speaks of. Of the document nothing else is read.
+    pub fn content(&self) -> Option<ContentHash> {
+        let document: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        document.get("sha256").filter(|_| self.noun == Noun::Program)?.as_str()?.parse().ok()
+    }
 }
 
 /// A change to the definitions.
@@ -191,6 +201,9 @@ pub enum Write {
     },
     /// Forgets how a host stands. Answered by `Done`.
     ForgetHost(Name),
+    /// Instants up to this one that were not dealt with are missed, and not run: somebody else may have run them. Answered
+    /// by `Done`.
+    MissUntil(Timestamp),
     /// All firing is stopped, or goes on (none). Answered by `Done`.
     SetPause(Option<Pause>),
     /// Pins what was learnt of a host, replacing what was there. Answered by `Done`.
@@ -273,6 +286,8 @@ pub struct Loaded {
     pub hosts: Vec<(Name, HostRecord)>,
     /// Whether all firing is stopped.
     pub pause: Option<Pause>,
+    /// Up to when instants that were not dealt with are missed, and not run.
+    pub missed_until: Option<Timestamp>,
     /// When each key was last shown.
     pub key_uses: Vec<(Name, Timestamp)>,
     /// What was told by Actions and is owed.
@@ -348,6 +363,9 @@ pub trait Store: Send + Sync {
 
     /// The request that is remembered under this key.
     fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>>;
+
+    /// All requests that are remembered.
+    fn requests(&self) -> BoxFuture<'_, Result<Vec<OnceRecord>, StoreError>>;
 
     /// Commits writes of many in one transaction, in order; one answer for each write. On an error none of them is done.
     fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>>;

@@ -71,5 +71,6 @@ mod ssh_program;
 mod ssh_room;
 mod ssh_sudo;
 mod standing;
+mod store;
 mod store_away;
 mod tls;

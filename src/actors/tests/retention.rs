@@ -1,8 +1,10 @@
 //! Retention in the background: old Results go, what is known of pairs stays, and what goes is told.
 
-use super::support::{Alf, World, name, one, seconds};
-use crate::model::{Keep, Limit, Retention, Span};
+use super::support::{Alf, World, name, one, seconds, start};
+use crate::model::{Keep, Limit, Reason, Retention, RunResult, Span};
+use crate::ssh::fake::FakeExec;
 use crate::store::StoreError;
+use crate::store::restore::over_until;
 
 const HOUR: u64 = 3600;
 
@@ -64,4 +66,33 @@ async fn while_the_store_is_away_nothing_is_lost_and_it_goes_on_afterwards() {
     tokio::time::sleep(seconds(7 * HOUR)).await;
     assert!(alf.handle.sweeper.removed.get() > removed);
     assert!((6..=8).contains(&left(&alf).await.len()), "{:?}", left(&alf).await);
+}
+
+#[actix_rt::test]
+async fn what_was_due_before_a_restore_is_missed_and_not_run() {
+    let alf = World::new().start().await;
+    alf.define(
+        &one("* * * * *")
+            .replace("\"splay\": \"0s\"", "\"splay\": \"0s\", \"missed\": \"all\", \"missed_max_age\": \"1h\""),
+    )
+    .await;
+    alf.world.hosts.on_command("check", FakeExec::exit(1));
+    tokio::time::sleep(seconds(150)).await;
+    let world = alf.end().await;
+    tokio::time::sleep(seconds(300)).await;
+    let restored = world.clock.now();
+    over_until(&world.store, restored.into()).await.unwrap();
+    tokio::time::sleep(seconds(200)).await;
+    let alf = world.start().await;
+    tokio::time::sleep(seconds(60)).await;
+    let results = alf.world.store.results_of("web1", "check");
+    let of = |is_before: bool, reason: Reason| {
+        let of = |one: &&RunResult| (one.due_at.get() <= restored) == is_before && one.reason == Some(reason);
+        results.iter().filter(of).count()
+    };
+    // From 10:01 on, every minute.
+    let due = usize::try_from((restored - start()).num_minutes()).unwrap();
+    assert_eq!((of(true, Reason::ExitCode), of(true, Reason::Missed)), (2, due - 2), "what was due before is not run");
+    assert!(of(false, Reason::ExitCode) >= 3 && of(false, Reason::Missed) == 0, "what came later is caught up with");
+    alf.end().await;
 }

@@ -89,6 +89,10 @@ pub(super) async fn forgetting(store: &dyn Store) {
     for (key, is_there) in [("old", false), ("new", true), ("left", true)] {
         assert_eq!(found(store, key).await.is_some(), is_there, "{key}: the oldest must go first");
     }
+    let mut all = must("requests", store.requests().await);
+    all.sort_by_key(|one| one.at);
+    let kept = [found(store, "new").await, found(store, "left").await];
+    assert_eq!(all.into_iter().map(Some).collect::<Vec<_>>(), kept, "all that is remembered must be listed");
 }
 
 /// What [`forgetting`] has left.

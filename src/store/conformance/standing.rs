@@ -57,3 +57,12 @@ pub(super) async fn pause(store: &dyn Store) {
 fn ack() -> Ack {
     Ack { by: Some(name("somebody")), comment: "known".to_owned(), at: at(3), until: Some(at(9)), sticky: true }
 }
+
+/// Up to when what was due is missed is kept, the last that was said.
+pub(super) async fn missed_until(store: &dyn Store) {
+    assert_eq!(load(store).await.missed_until, None, "nothing is missed that nobody said");
+    for until in [at(7), at(5)] {
+        commit_one(store, Write::MissUntil(until)).await;
+        assert_eq!(load(store).await.missed_until, Some(until));
+    }
+}

@@ -58,6 +58,7 @@ fn task_of(write: &Write) -> Option<&Name> {
         Write::NoteKill { .. }
         | Write::SetHost { .. }
         | Write::ForgetHost(_)
+        | Write::MissUntil(_)
         | Write::SetPause(_)
         | Write::Audit(_)
         | Write::Due(_)

@@ -128,6 +128,7 @@ impl Ledger {
             Write::SetStatus { host, task, status } => self.pair(host, Some(task)).set_status(status),
             Write::SetHost { host, record } => standing::set_host(changes, host, record)?,
             Write::ForgetHost(host) => standing::forget_host(changes, host),
+            Write::MissUntil(until) => standing::miss_until(changes, *until)?,
             Write::SetPause(pause) => standing::set_pause(changes, pause.as_ref())?,
             Write::PinHostKey(record) => learnt::pin(changes, record)?,
             Write::ForgetHostKey(host) => learnt::forget_host_key(changes, host),

@@ -166,6 +166,7 @@ impl Inner {
             key_uses: learnt::key_uses(database).await?,
             hosts: standing::hosts(database).await?,
             pause: standing::pause(database).await?,
+            missed_until: standing::missed_until(database).await?,
             notices: actions::notices(database).await?,
             parcels: actions::parcels(database).await?,
         })
@@ -242,6 +243,10 @@ impl Store for MongoStore {
 
     fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
         self.call(LIMIT, move |inner| async move { once::one(&inner.link.database, &key).await })
+    }
+
+    fn requests(&self) -> BoxFuture<'_, Result<Vec<OnceRecord>, StoreError>> {
+        self.call(LOAD, |inner| async move { once::all(&inner.link.database).await })
     }
 
     fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

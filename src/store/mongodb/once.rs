@@ -8,12 +8,14 @@ use serde::Deserialize;
 use super::changes::{Change, Changes};
 use super::fault::Fault;
 use super::read;
-use super::schema::REQUESTS;
+use super::schema::{REQUESTS, each};
 use crate::model::{ContentHash, Timestamp};
 use crate::store::OnceRecord;
 
 #[derive(Deserialize)]
 struct Row {
+    #[serde(rename = "_id")]
+    key: String,
     request: String,
     at: DateTime,
     came_to: String,
@@ -57,14 +59,20 @@ pub(super) async fn forget_old(
 /// The request that is remembered under this key.
 pub(super) async fn one(database: &Database, key: &ContentHash) -> Result<Option<OnceRecord>, Fault> {
     let found = database.collection::<Row>(REQUESTS).find_one(doc! { "_id": key.as_str() }).await?;
-    found
-        .map(|row| {
-            Ok(OnceRecord {
-                key: key.clone(),
-                request: row.request.parse().map_err(|error| Fault::Unreadable(format!("a request: {error}")))?,
-                at: read::timestamp(row.at)?,
-                came_to: read::json("what a request came to", &row.came_to)?,
-            })
-        })
-        .transpose()
+    found.map(record).transpose()
+}
+
+/// All requests that are remembered.
+pub(super) async fn all(database: &Database) -> Result<Vec<OnceRecord>, Fault> {
+    each(database, REQUESTS, record).await
+}
+
+fn record(row: Row) -> Result<OnceRecord, Fault> {
+    let hash = |text: &str| text.parse().map_err(|error| Fault::Unreadable(format!("a request: {error}")));
+    Ok(OnceRecord {
+        key: hash(&row.key)?,
+        request: hash(&row.request)?,
+        at: read::timestamp(row.at)?,
+        came_to: read::json("what a request came to", &row.came_to)?,
+    })
 }

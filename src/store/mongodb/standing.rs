@@ -8,10 +8,12 @@ use super::changes::{Change, Changes};
 use super::fault::Fault;
 use super::read;
 use super::schema::{HOSTS, SWITCHES, each};
-use crate::model::{HostRecord, Name, Pause};
+use crate::model::{HostRecord, Name, Pause, Timestamp};
 
 /// The switch that stops all firing.
 const PAUSE: &str = "pause";
+/// The instant up to which what was not dealt with is missed.
+const MISSED_UNTIL: &str = "missed-until";
 
 #[derive(Deserialize)]
 struct Row {
@@ -47,8 +49,23 @@ pub(super) fn set_pause(changes: &mut Changes, pause: Option<&Pause>) -> Result<
     Ok(())
 }
 
+/// What was due up to this instant is missed.
+pub(super) fn miss_until(changes: &mut Changes, until: Timestamp) -> Result<(), Fault> {
+    changes.set(SWITCHES, MISSED_UNTIL, Change::Put(doc! { "value": read::to_json("an instant", &until)? }));
+    Ok(())
+}
+
+/// Up to when what was due is missed.
+pub(super) async fn missed_until(database: &Database) -> Result<Option<Timestamp>, Fault> {
+    switch(database, MISSED_UNTIL).await?.map(|value| read::json("an instant", &value)).transpose()
+}
+
 /// Whether all firing is stopped.
 pub(super) async fn pause(database: &Database) -> Result<Option<Pause>, Fault> {
-    let found = database.collection::<Row>(SWITCHES).find_one(doc! { "_id": PAUSE }).await?;
-    found.map(|row| read::json("a pause", &row.value)).transpose()
+    switch(database, PAUSE).await?.map(|value| read::json("a pause", &value)).transpose()
+}
+
+async fn switch(database: &Database, name: &str) -> Result<Option<String>, Fault> {
+    let found = database.collection::<Row>(SWITCHES).find_one(doc! { "_id": name }).await?;
+    Ok(found.map(|row| row.value))
 }

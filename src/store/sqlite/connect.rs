@@ -14,7 +14,7 @@ use super::fault::Fault;
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// What `PRAGMA auto_vacuum` calls it: dropped tables give their room back when they are asked to.
-const INCREMENTAL: i64 = 2;
+pub(super) const INCREMENTAL: i64 = 2;
 
 /// How long SQLite waits for a lock that another program holds.
 const BUSY: Duration = Duration::from_millis(5000);

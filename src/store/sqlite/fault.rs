@@ -25,6 +25,12 @@ pub(super) enum Fault {
     /// A newer Alf's, with this schema.
     #[error("its schema is {0}, of a newer Alf")]
     Newer(u32),
+    /// An older Alf's, and nobody may change it now.
+    #[error("its schema is that of an older Alf: start this one once, it brings it up to date")]
+    Older,
+    /// There is no copy of it as it was before, so it is not changed.
+    #[error("a copy of it cannot be put at {0} before its schema is changed: {1}")]
+    NoCopy(String, String),
     /// Not Alf's.
     #[error("it is another program's database: use another data directory")]
     Foreign,
@@ -53,7 +59,7 @@ impl Fault {
             Self::Conflict(current) => StoreError::Conflict { current },
             Self::Fenced(bucket) => StoreError::Fenced { bucket },
             Self::Newer(found) => StoreError::Newer { place: place.to_string(), found, known: schema::NEWEST },
-            Self::Foreign => StoreError::Corrupt(format!("{place}: {self}")),
+            Self::Foreign | Self::Older | Self::NoCopy(..) => StoreError::Corrupt(format!("{place}: {self}")),
             Self::Unreadable(what) => StoreError::Corrupt(format!("{place}: {what}")),
             Self::GivenUp | Self::Closed | Self::Died(_) | Self::LogInUse | Self::QueueFull(_) => {
                 StoreError::Unavailable(format!("{place}: {self}"))

@@ -76,6 +76,7 @@ impl<'t> Ledger<'t> {
             }
             Write::SetHost { host, record } => standing::set_host(connection, host, record)?,
             Write::ForgetHost(host) => standing::forget_host(connection, host)?,
+            Write::MissUntil(until) => standing::miss_until(connection, *until)?,
             Write::SetPause(pause) => standing::set_pause(connection, pause.as_ref())?,
             Write::PinHostKey(record) => pin(connection, record)?,
             Write::ForgetHostKey(host) => {

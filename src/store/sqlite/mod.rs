@@ -24,6 +24,7 @@ mod standing;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod upkeep;
 mod writer;
 
 use std::ffi::OsString;
@@ -84,10 +85,23 @@ impl SqliteStore {
                 schema::Owner::Foreign => return Err(Fault::Foreign),
             }
             connect::set_up(&connection)?;
-            schema::migrate(&mut connection)?;
+            schema::migrate(&mut connection, &file)?;
             Ok(connection)
         });
         let connection = connection.map_err(|fault| fault.at_opening(&file))?;
+        let writer = Writer::start(&file, connection).map_err(|error| failed(cause(&error)))?;
+        Ok(Self { writer, readers: Readers::new(&file), file })
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store of a data directory beside an Alf that has it open: to be read alone, and only where its schema is
+    /// the newest.
+    pub fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
+        let file = data_dir.join(FILE);
+        upkeep::is_up_to_date(&file)?;
+        let failed = |cause: String| StoreError::Open { place: file.display().to_string(), cause };
+        let connection = connect::writer(&file).map_err(|fault| fault.at_opening(&file))?;
         let writer = Writer::start(&file, connection).map_err(|error| failed(cause(&error)))?;
         Ok(Self { writer, readers: Readers::new(&file), file })
     }
@@ -140,6 +154,7 @@ impl Store for SqliteStore {
                 key_uses: ledger::key_uses(connection)?,
                 hosts: standing::hosts(connection)?,
                 pause: standing::pause(connection)?,
+                missed_until: standing::missed_until(connection)?,
                 notices: actions::notices(connection)?,
                 parcels: actions::parcels(connection)?,
             })
@@ -189,6 +204,10 @@ impl Store for SqliteStore {
 
     fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
         self.readers.read(reader::LIMIT, move |connection| once::one(connection, &key)).boxed()
+    }
+
+    fn requests(&self) -> BoxFuture<'_, Result<Vec<OnceRecord>, StoreError>> {
+        self.readers.read(LOAD, once::all).boxed()
     }
 
     fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {

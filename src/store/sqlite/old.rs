@@ -7,14 +7,12 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
 use super::partition::{self, Tally};
-use super::read;
+use super::{connect, read};
 use crate::model::RunId;
 use crate::store::{OfTasks, OldPage, OldQuery, SurplusQuery, Which};
 
 /// Rows that one call may look through in vain.
 const MOST_READ: u64 = 200_000;
-/// What SQLite calls it when freed pages are given back on request.
-const INCREMENTAL: i64 = 2;
 /// Pages that are given back at a time: as many as do not keep who writes waiting.
 const GIVEN: i64 = 128;
 /// A tenth of the file is left as room for what comes next, and so many pages at least.
@@ -145,7 +143,7 @@ pub(super) fn used(connection: &Connection) -> Result<u64, Fault> {
 /// Gives some free pages back to the file system; whether there are more to give. Must not run within a transaction.
 pub(super) fn give_back(connection: &Connection) -> Result<bool, Fault> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    if number("auto_vacuum")? != INCREMENTAL {
+    if number("auto_vacuum")? != connect::INCREMENTAL {
         return Ok(false);
     }
     let spare = (number("page_count")? / SPARE.0).max(SPARE.1);

@@ -1,6 +1,6 @@
 //! Requests that are done once.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::read;
@@ -35,16 +35,24 @@ pub(super) fn forget_old(connection: &Connection, before: Timestamp, most: u64) 
 
 /// The request that is remembered under this key.
 pub(super) fn one(connection: &Connection, key: &ContentHash) -> Result<Option<OnceRecord>, Fault> {
-    let mut select = connection.prepare_cached("SELECT request, at, came_to FROM requests WHERE key = ?1")?;
-    let row: Option<(String, i64, String)> =
-        select.query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    row.map(|(request, at, came_to)| {
-        Ok(OnceRecord {
-            key: key.clone(),
-            request: request.parse().map_err(|error| Fault::Unreadable(format!("a request: {error}")))?,
-            at: read::timestamp(at)?,
-            came_to: read::json("what a request came to", &came_to)?,
-        })
+    let mut select = connection.prepare_cached("SELECT key, request, at, came_to FROM requests WHERE key = ?1")?;
+    select.query_row([key.as_str()], |row| Ok(record(row))).optional()?.transpose()
+}
+
+/// All requests that are remembered.
+pub(super) fn all(connection: &Connection) -> Result<Vec<OnceRecord>, Fault> {
+    let mut select = connection.prepare("SELECT key, request, at, came_to FROM requests")?;
+    let rows = select.query_and_then([], record)?;
+    rows.collect()
+}
+
+fn record(row: &Row<'_>) -> Result<OnceRecord, Fault> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let hash = |text: &str| text.parse().map_err(|error| Fault::Unreadable(format!("a request: {error}")));
+    Ok(OnceRecord {
+        key: hash(text(0)?)?,
+        request: hash(text(1)?)?,
+        at: read::timestamp(row.get(2)?)?,
+        came_to: read::json("what a request came to", text(3)?)?,
     })
-    .transpose()
 }

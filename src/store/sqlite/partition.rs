@@ -28,6 +28,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Whether it says of Results what is so of these.
+    pub(super) fn covers(&self, counted: &Self) -> bool {
+        self.results == counted.results
+            && self.first_scheduled <= counted.first_scheduled
+            && self.last_scheduled >= counted.last_scheduled
+    }
+
     fn of(row: &Row<'_>) -> Result<Self, Fault> {
         Ok(Self {
             number: row.get(0)?,
@@ -153,14 +160,25 @@ pub(super) fn count(connection: &Connection, hour: i64, added: Added) -> Result<
     Ok(())
 }
 
-/// Counts the Results of each hour of a day anew.
-pub(super) fn count_hours(connection: &Connection, day: i64) -> Result<(), Fault> {
+/// Counts the Results of each hour of a day.
+fn hour_by_hour(day: i64) -> Result<String, Fault> {
     let hour = format!("key / {}", HOUR_MS << BELOW_MS);
-    connection.execute_batch(&format!(
-        "INSERT INTO hours (hour, results, first_scheduled, last_scheduled)
-             SELECT {hour}, count(*), min(scheduled_at), max(scheduled_at) FROM {} GROUP BY 1",
-        table(day)?
-    ))?;
+    let table = table(day)?;
+    Ok(format!("SELECT {hour}, count(*), min(scheduled_at), max(scheduled_at) FROM {table} GROUP BY 1"))
+}
+
+/// What is in each hour of a day, counted anew.
+pub(super) fn count_by_hour(connection: &Connection, day: i64) -> Result<Vec<Tally>, Fault> {
+    let mut count = connection.prepare(&hour_by_hour(day)?)?;
+    let rows = count.query_and_then([], Tally::of)?;
+    rows.collect()
+}
+
+/// Writes down what is in each hour of a day.
+pub(super) fn count_hours(connection: &Connection, day: i64) -> Result<(), Fault> {
+    let counted = hour_by_hour(day)?;
+    connection
+        .execute_batch(&format!("INSERT INTO hours (hour, results, first_scheduled, last_scheduled) {counted}"))?;
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! The schema and its versions. Migrations go forward only; each is one transaction.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fault::Fault;
-use super::{actions, leases, partition};
+use super::{actions, leases, partition, upkeep};
 
 /// In the file's header (`PRAGMA application_id`), so that `file(1)` and Alf know whose database it is: "Alf" and 1.
 const APPLICATION: i32 = 0x416C_6601;
@@ -223,8 +225,16 @@ pub(super) fn owner(connection: &Connection) -> Result<Owner, Fault> {
 #[cfg(test)]
 pub(super) const OLDEST: &str = VERSION_1;
 
-/// Brings the schema up to the newest version.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+/// Brings the schema up to the newest version; a copy of what was there before is kept beside the file.
+pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), Fault> {
+    let before = version(connection)?;
+    if (1..NEWEST).contains(&before) {
+        let copy = upkeep::keep_copy(connection, file, before)?;
+        log::info!(
+            "the store as it was, with schema {before}, is in {}; it is brought up to schema {NEWEST}",
+            copy.display()
+        );
+    }
     // A database that another program writes to can still be read: who has nothing to change need not wait for it.
     while version(connection)? < NEWEST {
         let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
@@ -238,6 +248,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-fn version(connection: &Connection) -> Result<u32, Fault> {
+/// The version that a database has; 0 where there is nothing in it.
+pub(super) fn version(connection: &Connection) -> Result<u32, Fault> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }

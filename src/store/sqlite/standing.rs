@@ -4,10 +4,12 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Fault;
 use super::read;
-use crate::model::{HostRecord, Name, Pause};
+use crate::model::{HostRecord, Name, Pause, Timestamp};
 
 /// The switch that stops all firing.
 const PAUSE: &str = "pause";
+/// The instant up to which what was not dealt with is missed.
+const MISSED_UNTIL: &str = "missed-until";
 
 /// Keeps how a host stands.
 pub(super) fn set_host(connection: &Connection, host: &Name, record: &HostRecord) -> Result<(), Fault> {
@@ -45,9 +47,25 @@ pub(super) fn set_pause(connection: &Connection, pause: Option<&Pause>) -> Resul
     Ok(())
 }
 
+/// What was due up to this instant is missed.
+pub(super) fn miss_until(connection: &Connection, until: Timestamp) -> Result<(), Fault> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO switches (name, value) VALUES (?1, ?2)")?
+        .execute((MISSED_UNTIL, read::to_json("an instant", &until)?))?;
+    Ok(())
+}
+
+/// Up to when what was due is missed.
+pub(super) fn missed_until(connection: &Connection) -> Result<Option<Timestamp>, Fault> {
+    switch(connection, MISSED_UNTIL)?.map(|value| read::json("an instant", &value)).transpose()
+}
+
 /// Whether all firing is stopped.
 pub(super) fn pause(connection: &Connection) -> Result<Option<Pause>, Fault> {
+    switch(connection, PAUSE)?.map(|value| read::json("a pause", &value)).transpose()
+}
+
+fn switch(connection: &Connection, name: &str) -> Result<Option<String>, Fault> {
     let mut select = connection.prepare("SELECT value FROM switches WHERE name = ?1")?;
-    let value: Option<String> = select.query_row([PAUSE], |row| row.get(0)).optional()?;
-    value.map(|value| read::json("a pause", &value)).transpose()
+    Ok(select.query_row([name], |row| row.get(0)).optional()?)
 }

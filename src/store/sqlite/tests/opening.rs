@@ -92,7 +92,13 @@ async fn one_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it() 
     )
     .unwrap();
     drop(old);
+    fs::write(directory.path().join("alf.db.schema-0"), "an earlier copy").unwrap();
     let store = SqliteStore::open(directory.path()).unwrap();
+    let copy = directory.path().join("alf.db.schema-1");
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let count = |sql: &str| Connection::open(&copy).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((count("PRAGMA user_version"), count("SELECT revision FROM catalog")), (1, 7), "as it was");
+    assert!(!directory.path().join("alf.db.schema-0").exists(), "the last copy alone is kept");
     let loaded = store.load().await.unwrap();
     assert_eq!((loaded.revision, loaded.definitions.len()), (7, 1));
     assert_eq!(loaded.definitions[0].body, r#"{"name":"web1"}"#);

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# script/bench store. Sourced, never run; bench-schedule.sh is sourced before it.
+#
+# The store with a million Results: how fast they go in, its start, pages of it, and what retention costs who writes.
+
+# three NAME: p50, p99 and max of the group of that name in the JSON on standard input.
+three() {
+    sed -n "s/.*\"$1\":{\"max\":\([-+0-9.eE]*\),\"p50\":\([-+0-9.eE]*\),\"p99\":\([-+0-9.eE]*\)}.*/\2 \3 \1/p"
+}
+
+# bench_store RESULTS
+bench_store() {
+    local results=$1 said name
+    build_bench
+    bench_dir=$(mktemp -d "${TMPDIR:-/tmp}/alf-bench.XXXXXX")
+    trap 'rm -rf "$bench_dir"' EXIT
+    this_machine
+
+    say "ledger"
+    said=$("$bench_program" ledger) || die "ledger: failed"
+    printf 'Results through claims and saves: %.0f a second; the same rows in bare batches: %.0f a second; × %.2f.\n\n' \
+        "$(figure a_second <<<"$said")" "$(figure bare_a_second <<<"$said")" "$(figure of_bare <<<"$said")"
+
+    say "a store of $results Results"
+    "$bench_program" prepare --dir "$bench_dir" --hosts 1000 --tasks 1 --history >/dev/null || die "cannot be prepared"
+    "$bench_program" fill --dir "$bench_dir" --hosts 1000 --tasks 1 --results "$results" >/dev/null || die "cannot be filled"
+    say "start, pages, retention"
+    said=$("$bench_program" keep --dir "$bench_dir") || die "keep: failed"
+    printf 'Ready %.0f ms after the start.\n\n' "$(figure ready_ms <<<"$said")"
+    printf '| page | idle: p50 ms | p99 | max | while Results are written as fast as they go: p50 | p99 | max |\n|---|---|---|---|---|---|---|\n'
+    for name in "status of a pair, last 20" "results of a pair, 20" "results, 100" "results outcome=PROBLEM, 100"; do
+        # shellcheck disable=SC2046
+        printf '| %s | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |\n' "$name" \
+            $(sed 's/.*"idle_ms":{//; s/"loaded_ms".*//' <<<"$said" | three "$name") \
+            $(sed 's/.*"loaded_ms":{//; s/"ready_ms".*//' <<<"$said" | three "$name")
+    done
+    printf '\nWritten meanwhile: %.0f Results a second.\n' "$(figure written_a_second <<<"$said")"
+    # shellcheck disable=SC2046
+    printf '\nRetention removed %.0f Results in %.0f s. Commits of 100 Results, every 20 ms: p50 %.1f, p99 %.1f, max %.1f ms; ' \
+        "$(figure removed <<<"$said")" "$(figure seconds <<<"$said")" $(three commits_ms <<<"$said")
+    # shellcheck disable=SC2046
+    printf 'without it p50 %.1f, p99 %.1f, max %.1f ms.\n' $(three commits_without_ms <<<"$said")
+    printf '%s\n' "$said" | sed -n 's/.*"after":\({[^}]*}\).*"before":\({[^}]*}\).*/before \2, after \1/p'
+    printf '\nLoad at the end %s.\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+}

@@ -1,0 +1,65 @@
+//! `alf store migrate`: all of the store into another one.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant};
+
+use super::{UpkeepError, note, open};
+use crate::cli::MigrateArgs;
+use crate::data_dir::DataDir;
+use crate::settings::{Settings, StoreKind};
+use crate::store::Store;
+use crate::store::migrate::migrate;
+use crate::store::mongodb::MongoStore;
+use crate::store::sqlite::SqliteStore;
+
+/// How often it is said how far it is.
+const TELL: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(settings: &Settings, args: &MigrateArgs) -> Result<ExitCode, UpkeepError> {
+    let (_held, from) = open(settings).await?;
+    let (_there, to) = other(args, settings).await?;
+    let mut told: Option<Instant> = None;
+    let moved = migrate(&*from, &*to, |moved| {
+        if told.is_none_or(|told| told.elapsed() >= TELL) {
+            note(&format!("{} of {} results", moved.results, moved.of));
+            told = Some(Instant::now());
+        }
+    });
+    let moved = moved.await;
+    to.close().await;
+    from.close().await;
+    note(&format!("{} results moved, and all that belongs to them; both stores say the same", moved?.results));
+    note("secret.key is not in the store: the service needs the same one with the new store");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The store that is to be filled, and what is held of it.
+async fn other(args: &MigrateArgs, settings: &Settings) -> Result<(Option<DataDir>, Arc<dyn Store>), UpkeepError> {
+    let same = || UpkeepError::Refused("--to is the store that is to be moved".to_owned());
+    if args.to.starts_with("mongodb:") || args.to.starts_with("mongodb+srv:") {
+        if let StoreKind::Mongodb { url, database } = &settings.store.kind
+            && (url.reveal(), database.as_str()) == (&args.to, &args.database)
+        {
+            return Err(same());
+        }
+        return Ok((None, Arc::new(MongoStore::open(&args.to, &args.database).await?)));
+    }
+    let Some(directory) = args.to.strip_prefix("sqlite:") else {
+        return Err(UpkeepError::Refused("--to is sqlite:DIR, or mongodb://… as in store.url".to_owned()));
+    };
+    let directory = Path::new(directory.strip_prefix("//").unwrap_or(directory));
+    let there = directory.canonicalize().ok();
+    if there.is_some() && there == settings.data_dir.canonicalize().ok() {
+        // The directory is held already; its store is the one that is to be moved, or there is none in it yet.
+        return match &settings.store.kind {
+            StoreKind::Sqlite => Err(same()),
+            StoreKind::Mongodb { .. } => Ok((None, Arc::new(SqliteStore::open(directory)?))),
+        };
+    }
+    let held = DataDir::open(directory)?;
+    let store = Arc::new(SqliteStore::open(held.path())?);
+    Ok((Some(held), store))
+}

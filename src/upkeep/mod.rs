@@ -1,0 +1,220 @@
+//! `alf store …`: what is done to the store itself, beside the service or while none runs.
+
+mod backup;
+mod migrate;
+mod prune;
+mod restore;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::cli::{Context, Options, StoreArgs, StoreVerb, report};
+use crate::clock::Clock;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::http::format::to_xml;
+use crate::model::{ResultQuery, Timestamp};
+use crate::settings::{Flags, Settings, SettingsError, StoreKind, environment};
+use crate::store::migrate::MigrateError;
+use crate::store::mongodb::MongoStore;
+use crate::store::sqlite::upkeep::{self, TableSize};
+use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::{Store, StoreError};
+
+/// What is wrong with the settings (sysexits.h: `EX_USAGE`).
+const BAD_SETTINGS: u8 = 64;
+
+/// Why it was not done. One line: what, and what to do.
+#[derive(Debug, thiserror::Error)]
+enum UpkeepError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{path}: {cause}")]
+    Io { path: String, cause: io::Error },
+    #[error("the service is running: {0}")]
+    Running(&'static str),
+}
+
+impl UpkeepError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |cause| Self::Io { path, cause }
+    }
+
+    fn code(&self) -> u8 {
+        if matches!(self, Self::Settings(_)) { BAD_SETTINGS } else { 1 }
+    }
+}
+
+/// Does what `alf store` was told to do, and says how that ended.
+pub fn run(args: StoreArgs, options: Options) -> ExitCode {
+    let flags = Flags { config: args.config, data_dir: options.data_dir.clone(), listen: None, node: None };
+    let done = Settings::load(&flags, environment()).map_err(UpkeepError::from).and_then(|settings| {
+        actix_rt::System::new().block_on(async {
+            match args.verb {
+                StoreVerb::Stats => stats(&settings, options).await,
+                StoreVerb::Check => check(&settings).await,
+                StoreVerb::Backup(args) => backup::run(&settings, &args),
+                StoreVerb::Prune(args) => prune::run(&settings, &args).await,
+                StoreVerb::Restore(args) => restore::run(&settings, &args).await,
+                StoreVerb::Migrate(args) => migrate::run(&settings, &args).await,
+            }
+        })
+    });
+    done.unwrap_or_else(|error| {
+        note(&format!("error: {error}"));
+        ExitCode::from(error.code())
+    })
+}
+
+/// A line on stderr; what cannot be written there cannot be told anywhere.
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The store of the settings, and the data directory held: no Alf of this machine has it open.
+async fn open(settings: &Settings) -> Result<(DataDir, Arc<dyn Store>), UpkeepError> {
+    match &settings.store.kind {
+        StoreKind::Sqlite => {
+            file(settings)?;
+            let held = DataDir::open(&settings.data_dir)?;
+            let store = SqliteStore::open(held.path())?;
+            Ok((held, Arc::new(store)))
+        }
+        kind @ StoreKind::Mongodb { .. } => Ok((DataDir::open(&settings.data_dir)?, beside(settings, kind).await?)),
+    }
+}
+
+/// The store of the settings, to be read whether or not a service has it open.
+async fn beside(settings: &Settings, kind: &StoreKind) -> Result<Arc<dyn Store>, UpkeepError> {
+    Ok(match kind {
+        StoreKind::Mongodb { url, database } => Arc::new(MongoStore::open(url.reveal(), database).await?),
+        StoreKind::Sqlite => match DataDir::open(&settings.data_dir) {
+            Ok(held) => Arc::new(SqliteStore::open(held.path())?),
+            Err(DataDirError::InUse { .. }) => Arc::new(SqliteStore::open_beside(&settings.data_dir)?),
+            Err(error) => return Err(error.into()),
+        },
+    })
+}
+
+fn none(file: &Path) -> UpkeepError {
+    UpkeepError::Refused(format!(
+        "there is no store {}: name the data directory of the service with --data-dir or ALF_DATA_DIR",
+        file.display()
+    ))
+}
+
+/// The directory of the store's file, which is there.
+fn file(settings: &Settings) -> Result<&Path, UpkeepError> {
+    if settings.store.kind != StoreKind::Sqlite {
+        return Err(UpkeepError::Refused(
+            "the store is a MongoDB database: mongodump and mongorestore copy it, alf store migrate brings it elsewhere"
+                .to_owned(),
+        ));
+    }
+    let file = settings.data_dir.join(FILE);
+    if file.is_file() { Ok(&settings.data_dir) } else { Err(none(&file)) }
+}
+
+#[derive(Serialize)]
+struct Stats {
+    kind: &'static str,
+    place: String,
+    schema: Option<u32>,
+    bytes: Option<u64>,
+    used_bytes: Option<u64>,
+    free_bytes: Option<u64>,
+    results: u64,
+    oldest_result_at: Option<Timestamp>,
+    newest_result_at: Option<Timestamp>,
+    days: Option<u64>,
+    tables: BTreeMap<String, TableSize>,
+}
+
+async fn stats(settings: &Settings, options: Options) -> Result<ExitCode, UpkeepError> {
+    let stats = match &settings.store.kind {
+        StoreKind::Sqlite => of_file(settings)?,
+        StoreKind::Mongodb { database, .. } => of_server(settings, database).await?,
+    };
+    let xml = to_xml("store", &stats).map_err(|error| UpkeepError::Refused(error.to_string()))?;
+    let context = Context::of_process(None, Clock::Wall.now());
+    Ok(report(&stats, &xml, options, context).into())
+}
+
+async fn of_server(settings: &Settings, database: &str) -> Result<Stats, UpkeepError> {
+    let store = beside(settings, &settings.store.kind).await?;
+    let counts = store.counts().await?;
+    let newest = store.results(ResultQuery { limit: 1, ..ResultQuery::default() }).await?.items;
+    store.close().await;
+    Ok(Stats {
+        kind: settings.store.kind.as_str(),
+        place: format!("database {database}"),
+        schema: None,
+        bytes: counts.bytes,
+        used_bytes: counts.used,
+        free_bytes: None,
+        results: counts.results,
+        oldest_result_at: counts.oldest,
+        newest_result_at: newest.first().and_then(|newest| Timestamp::from_millis(newest.id.millis())),
+        days: None,
+        tables: BTreeMap::new(),
+    })
+}
+
+fn of_file(settings: &Settings) -> Result<Stats, UpkeepError> {
+    let sizes = upkeep::sizes(file(settings)?)?;
+    let place = settings.data_dir.join(FILE);
+    let size = |ending: &str| std::fs::metadata(format!("{}{ending}", place.display())).map_or(0, |file| file.len());
+    Ok(Stats {
+        kind: settings.store.kind.as_str(),
+        bytes: Some(size("") + size("-wal")),
+        place: place.display().to_string(),
+        schema: Some(sizes.schema),
+        used_bytes: Some(sizes.used),
+        free_bytes: Some(sizes.free),
+        results: sizes.tables.get("results").map_or(0, |table| table.rows),
+        oldest_result_at: sizes.oldest,
+        newest_result_at: sizes.newest,
+        days: Some(sizes.days),
+        tables: sizes.tables,
+    })
+}
+
+/// Says what is wrong, a line each, or that nothing is.
+async fn check(settings: &Settings) -> Result<ExitCode, UpkeepError> {
+    let found = match &settings.store.kind {
+        StoreKind::Sqlite => upkeep::check(file(settings)?)?,
+        kind @ StoreKind::Mongodb { .. } => {
+            // The server looks after its files; that it answers, takes writes and holds what can be read is seen here.
+            let store = beside(settings, kind).await?;
+            let checked = store.check().await;
+            let read = store.load().await.map(drop);
+            store.close().await;
+            [checked, read].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
+        }
+    };
+    let mut stdout = io::stdout().lock();
+    for line in &found {
+        let _ = writeln!(stdout, "{line}");
+    }
+    if found.is_empty() {
+        note("the store is sound");
+        return Ok(ExitCode::SUCCESS);
+    }
+    note(
+        "the store is not sound: stop the service, keep a copy of its files, and restore a backup (alf store restore)",
+    );
+    Ok(ExitCode::FAILURE)
+}
