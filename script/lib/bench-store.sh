@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # $bench_program comes from bench-schedule.sh
 # script/bench store. Sourced, never run; bench-schedule.sh is sourced before it.
 #
 # The store with a million Results: how fast they go in, its start, pages of it, and what retention costs who writes.
@@ -29,16 +30,16 @@ bench_store() {
     printf 'Ready %.0f ms after the start.\n\n' "$(figure ready_ms <<<"$said")"
     printf '| page | idle: p50 ms | p99 | max | while Results are written as fast as they go: p50 | p99 | max |\n|---|---|---|---|---|---|---|\n'
     for name in "status of a pair, last 20" "results of a pair, 20" "results, 100" "results outcome=PROBLEM, 100"; do
-        # shellcheck disable=SC2046
+        # shellcheck disable=SC2046,SC2183 # three gives three words
         printf '| %s | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |\n' "$name" \
             $(sed 's/.*"idle_ms":{//; s/"loaded_ms".*//' <<<"$said" | three "$name") \
             $(sed 's/.*"loaded_ms":{//; s/"ready_ms".*//' <<<"$said" | three "$name")
     done
     printf '\nWritten meanwhile: %.0f Results a second.\n' "$(figure written_a_second <<<"$said")"
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046,SC2183 # three gives three words
     printf '\nRetention removed %.0f Results in %.0f s. Commits of 100 Results, every 20 ms: p50 %.1f, p99 %.1f, max %.1f ms; ' \
         "$(figure removed <<<"$said")" "$(figure seconds <<<"$said")" $(three commits_ms <<<"$said")
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046,SC2183 # three gives three words
     printf 'without it p50 %.1f, p99 %.1f, max %.1f ms.\n' $(three commits_without_ms <<<"$said")
     printf '%s\n' "$said" | sed -n 's/.*"after":\({[^}]*}\).*"before":\({[^}]*}\).*/before \2, after \1/p'
     printf '\nLoad at the end %s.\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"

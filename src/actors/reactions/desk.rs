@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::State;
 use super::surroundings::{Surroundings, terms};
-use crate::model::action::{RunOn, Then};
+use crate::model::action::{Moment, On, RunOn, Then};
 use crate::model::{
     Action, AnyState, Evaluated, Hold, Holds, HostState, Name, Notice, NoticeKey, NoticeKind, Notification,
     NotificationOutcome, Parcel, Recipient, RunId, RunIds, Stands, State as PairState, Step, Terms, Tiding, Told,
@@ -73,10 +73,22 @@ impl Desk<'_> {
                 recipients.push(unwanted);
                 continue;
             }
+            if self.knows(&key, state) {
+                let detail = "they were told of this state, and it has not been well since".to_owned();
+                recipients.push(Recipient { detail, ..nothing(&key) });
+                continue;
+            }
             let step = |notice: &mut Notice, terms: &Terms, holds: &Holds| notice.problem(terms, holds, told);
             recipients.push(self.step(&key, Some(state), of.result, step));
         }
         recipients
+    }
+
+    /// Whether they were told of a hard state that is entered once more, though it was never left: a host that is defined
+    /// anew is connected to anew.
+    fn knows(&self, key: &NoticeKey, state: AnyState) -> bool {
+        let told = self.state.notices.get(key).and_then(|notice| notice.told);
+        self.action.when.moment == Moment::On(On::Hard) && told.is_some_and(|told| told.state == state)
     }
 
     /// Something that is no PROBLEM, told to all who did not just hear that it is over.

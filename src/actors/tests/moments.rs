@@ -146,3 +146,21 @@ async fn a_run_of_no_task_fires_nothing() {
     assert!(heard(&alf).is_empty(), "{:?}", heard(&alf));
     alf.end().await;
 }
+
+#[actix_rt::test]
+async fn a_host_that_is_defined_anew_while_it_is_down_is_not_told_of_again() {
+    let alf = world("@every 1m", r#"{"object": "host"}"#).await;
+    alf.define(r#"{"hosts": [{"name": "web1", "max_attempts": 1}]}"#).await;
+    pass(70).await;
+    for _ in 0..40 {
+        alf.hosts().on_connect("web1", FakeConnect::unreachable("no route"));
+    }
+    alf.hosts().cut("web1", "gone");
+    alf.until(|alf| heard(alf).len() == 1).await;
+    alf.define(r#"{"hosts": [{"name": "web1", "max_attempts": 1, "port": 2222}]}"#).await;
+    pass(300).await;
+    assert_eq!(heard(&alf)[0], "PROBLEM web1 DOWN -> anna");
+    alf.until(|alf| heard(alf).len() > 1).await;
+    assert_eq!(heard(&alf)[1..], ["RECOVERY web1 UP -> anna"]);
+    alf.end().await;
+}
