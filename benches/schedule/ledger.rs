@@ -182,7 +182,7 @@ fn rows_of(from: &Connection, table: &str) -> Result<Vec<Rows>, Failure> {
     };
     let mut select = from.prepare(&format!(
         "SELECT s.pair, s.status, s.last,
-             s.pair, r.id, r.task_version, n.name, r.trigger, r.by, r.scheduled_at, r.due_at, r.run_group, r.*
+             s.pair, r.id, r.task_version, n.name, r.trigger, r.by, r.scheduled_at, r.due_at, r.run_group, r.cause, r.*
          FROM {table} r JOIN statuses s ON s.pair = r.host << 32 | r.task JOIN names n ON n.id = r.schedule ORDER BY r.key"
     ))?;
     let columns = select.column_count();
@@ -191,8 +191,8 @@ fn rows_of(from: &Connection, table: &str) -> Result<Vec<Rows>, Failure> {
             pair: row.get(0)?,
             id: row.get(4)?,
             claimed_until: row.get(9)?,
-            open: cells(row, 3..12)?,
-            result: cells(row, 12..columns)?,
+            open: cells(row, 3..13)?,
+            result: cells(row, 13..columns)?,
             status: (row.get(1)?, row.get(2)?),
         })
     })?;
