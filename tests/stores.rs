@@ -72,11 +72,13 @@ fn name(text: &str) -> Name {
 struct OnServer {
     url: String,
     database: String,
+    compares_with_its_clock: bool,
 }
 
 impl OnServer {
     fn new(server: &MongoServer) -> Self {
-        Self { url: server.url().to_owned(), database: server.database() }
+        let compares_with_its_clock = server.compares_with_its_clock();
+        Self { url: server.url().to_owned(), database: server.database(), compares_with_its_clock }
     }
 }
 
@@ -84,6 +86,10 @@ impl Harness for OnServer {
     fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
         let opened = MongoStore::open(&self.url, &self.database);
         async { Arc::new(opened.await.expect("the store opens")) as Arc<dyn Store> }.boxed()
+    }
+
+    fn compares_with_its_clock(&self) -> bool {
+        self.compares_with_its_clock
     }
 }
 

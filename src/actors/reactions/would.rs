@@ -83,11 +83,12 @@ impl Reactions {
     pub(in crate::actors) fn try_out(&self, parts: &NodeParts, action: &Action, facts: &Facts) -> Tried {
         let catalog = parts.published.get();
         let around = Surroundings { catalog: &catalog, board: &parts.board, now: parts.clock.now().into() };
-        // A copy, which is thrown away.
+        // A copy, which is thrown away. What they were told already may be of this very Result.
         let mut state = {
             let state = self.state();
             State { notices: state.notices.clone(), sent: state.sent.clone(), ..State::default() }
         };
+        state.notices.values_mut().for_each(|notice| notice.told = None);
         let mut out = Evaluated::default();
         let mut desk = Desk { action, around: &around, ids: &parts.ids, state: &mut state, out: &mut out };
         let item = match catalog.hosts.get(&facts.event.host) {
