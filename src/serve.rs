@@ -141,7 +141,7 @@ pub fn serve(settings: Settings, certificates: Certificates, log: &LogHandle) ->
         // Before anything is started, so that a signal during the start is not lost.
         let mut signals = Signals::new()?;
         let store = tokio::select! {
-            opened = store(&settings.store.kind, data_dir.path()) => opened?,
+            opened = store(&settings, data_dir.path()) => opened?,
             signal = signals.wait(|| reload(log, tls.as_ref(), &settings, data_dir.path())) => {
                 log::info!(signal; "stopped before there was a store");
                 return Ok(ExitCode::SUCCESS);
@@ -181,10 +181,10 @@ pub fn serve(settings: Settings, certificates: Certificates, log: &LogHandle) ->
 }
 
 /// Opens the store.
-async fn store(kind: &StoreKind, data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(match kind {
+async fn store(settings: &Settings, data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match &settings.store.kind {
         StoreKind::Sqlite => Arc::new(open(data_dir).await?),
-        StoreKind::Mongodb { url, database } => Arc::new(find(url, database).await?),
+        StoreKind::Mongodb { url, database } => Arc::new(find(url, database, &settings.node.name).await?),
     })
 }
 
@@ -205,10 +205,10 @@ async fn open(data_dir: &Path) -> Result<SqliteStore, StoreError> {
 }
 
 /// Opens the store on a server. One that is away is waited for: it may be started after Alf, or with it.
-async fn find(url: &StoreUrl, database: &str) -> Result<MongoStore, StoreError> {
+async fn find(url: &StoreUrl, database: &str, node: &str) -> Result<MongoStore, StoreError> {
     let mut said = None;
     loop {
-        match MongoStore::open(url.reveal(), database).await {
+        match MongoStore::open(url.reveal(), database, Some(node)).await {
             Err(error) if error.is_passing() => {
                 if said.is_none_or(|said: Instant| said.elapsed() >= SAY_AGAIN) {
                     log::warn!("{error}; Alf starts when it is there");

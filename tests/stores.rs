@@ -4,7 +4,9 @@
 #[path = "servers/mongodb.rs"]
 mod server;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +86,7 @@ impl OnServer {
 
 impl Harness for OnServer {
     fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
-        let opened = MongoStore::open(&self.url, &self.database);
+        let opened = MongoStore::open(&self.url, &self.database, None);
         async { Arc::new(opened.await.expect("the store opens")) as Arc<dyn Store> }.boxed()
     }
 
@@ -126,7 +128,7 @@ async fn mongodb_killed_and_paused() {
 
 /// Why a store cannot be opened.
 async fn refused(url: &str, database: &str) -> StoreError {
-    MongoStore::open(url, database).await.expect_err("it must not open")
+    MongoStore::open(url, database, None).await.expect_err("it must not open")
 }
 
 #[tokio::test]
@@ -139,7 +141,7 @@ async fn mongodb_of_others_and_of_newer_ones_is_left_alone() {
     assert!(said.contains(&others) && said.contains("another program's") && said.contains("store.database"), "{said}");
     assert_eq!(client.database(&others).list_collection_names().await.unwrap(), ["things"]);
 
-    MongoStore::open(server.url(), &newer).await.unwrap().close().await;
+    MongoStore::open(server.url(), &newer, None).await.unwrap().close().await;
     let meta = client.database(&newer).collection::<Document>("meta");
     meta.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": 99 } }).await.unwrap();
     let error = refused(server.url(), &newer).await;
@@ -159,4 +161,37 @@ async fn mongodb_that_is_away_says_so_in_time_and_never_tells_the_password() {
     let wrong = server.url_of("alf:s3cret");
     let said = refused(&wrong, "alf").await.to_string();
     assert!(said.contains("user and password") && !said.contains("s3cret"), "{said}");
+}
+
+/// Writes all the time in a process of its own, until it is killed.
+#[tokio::test]
+#[ignore = "started by mongodb_of_a_node_that_was_killed_is_soon_free, in a process that it kills"]
+async fn mongodb_writes_until_it_is_killed() {
+    let (url, database) = (std::env::var("URL").unwrap(), std::env::var("DATABASE").unwrap());
+    let store = MongoStore::open(&url, &database, Some("killed")).await.unwrap();
+    for n in 0.. {
+        let at = Timestamp::from_millis(n).unwrap();
+        store.commit(vec![Write::MissUntil(at), Write::NoteKeyUse { key: name("k"), at: Some(at) }]).await.unwrap();
+        println!("{n} written");
+    }
+}
+
+/// What it left open would hold its documents for a minute; a commit gives up before.
+#[test]
+fn mongodb_of_a_node_that_was_killed_is_soon_free() {
+    let Some(server) = MongoServer::start_to_be_harmed() else { return };
+    let database = server.database();
+    for n in 0..8 {
+        let mut writing = Command::new(std::env::current_exe().unwrap());
+        writing.args(["--exact", "mongodb_writes_until_it_is_killed", "--ignored", "--nocapture"]);
+        writing.env("URL", server.url()).env("DATABASE", &database).stdout(Stdio::piped());
+        let mut writing = writing.spawn().unwrap();
+        let told = BufReader::new(writing.stdout.take().unwrap()).lines();
+        let mut told = told.map(|line| line.unwrap()).filter(|line| line.contains("written"));
+        assert!(told.next().is_some(), "its first write goes through, after {n} kills");
+        // Somewhere within a transaction, most likely.
+        told.nth(n);
+        writing.kill().unwrap();
+        writing.wait().unwrap();
+    }
 }

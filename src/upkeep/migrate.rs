@@ -45,7 +45,7 @@ async fn other(args: &MigrateArgs, settings: &Settings) -> Result<(Option<DataDi
         {
             return Err(same());
         }
-        return Ok((None, Arc::new(MongoStore::open(&args.to, &args.database).await?)));
+        return Ok((None, Arc::new(MongoStore::open(&args.to, &args.database, None).await?)));
     }
     let Some(directory) = args.to.strip_prefix("sqlite:") else {
         return Err(UpkeepError::Refused("--to is sqlite:DIR, or mongodb://… as in store.url".to_owned()));

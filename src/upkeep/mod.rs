@@ -100,7 +100,7 @@ async fn open(settings: &Settings) -> Result<(DataDir, Arc<dyn Store>), UpkeepEr
 /// The store of the settings, to be read whether or not a service has it open.
 async fn beside(settings: &Settings, kind: &StoreKind) -> Result<Arc<dyn Store>, UpkeepError> {
     Ok(match kind {
-        StoreKind::Mongodb { url, database } => Arc::new(MongoStore::open(url.reveal(), database).await?),
+        StoreKind::Mongodb { url, database } => Arc::new(MongoStore::open(url.reveal(), database, None).await?),
         StoreKind::Sqlite => match DataDir::open(&settings.data_dir) {
             Ok(held) => Arc::new(SqliteStore::open(held.path())?),
             Err(DataDirError::InUse { .. }) => Arc::new(SqliteStore::open_beside(&settings.data_dir)?),

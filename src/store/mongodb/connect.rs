@@ -1,11 +1,13 @@
 //! The way to the server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Database};
 
 use super::fault::Fault;
+use super::sessions::Sessions;
 use super::tallies::SLOTS;
 use crate::store::StoreError;
 
@@ -20,6 +22,7 @@ const REPLICATION: Duration = Duration::from_secs(20);
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) database: Database,
+    pub(super) sessions: Arc<Sessions>,
     /// Where it is, for messages: addresses and name, nothing of who logs in.
     pub(super) place: String,
     /// Under which of the documents of an hour this node counts its Results: one of its own, most likely.
@@ -27,7 +30,7 @@ pub(super) struct Link {
 }
 
 /// The way to a database at a URL. Nothing is sent yet, but DNS may be asked for the servers.
-pub(super) async fn link(url: &str, database: &str) -> Result<Link, StoreError> {
+pub(super) async fn link(url: &str, database: &str, node: Option<&str>) -> Result<Link, StoreError> {
     let failed = |fault: Fault| fault.at_opening(&format!("MongoDB, database {database}"));
     let mut options = ClientOptions::parse(url).await.map_err(|error| failed(error.into()))?;
     let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
@@ -42,5 +45,6 @@ pub(super) async fn link(url: &str, database: &str) -> Result<Link, StoreError> 
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     let client = Client::with_options(options).map_err(|error| failed(error.into()))?;
     let database = client.database(database);
-    Ok(Link { database, client, place, slot: rand::random_range(0..SLOTS) })
+    let sessions = Arc::new(Sessions::new(&database, node));
+    Ok(Link { database, client, sessions, place, slot: rand::random_range(0..SLOTS) })
 }

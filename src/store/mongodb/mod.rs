@@ -22,6 +22,7 @@ mod query;
 mod read;
 mod results;
 mod schema;
+mod sessions;
 mod standing;
 mod tallies;
 mod writer;
@@ -115,17 +116,21 @@ impl Drop for Threads {
 }
 
 impl MongoStore {
-    /// Opens or creates the store in a database of the server at a URL (`mongodb://…` or `mongodb+srv://…`). A server
-    /// that is away is `Unavailable`: it may come.
-    pub async fn open(url: &str, database: &str) -> Result<Self, StoreError> {
+    /// Opens or creates the store in a database of the server at a URL (`mongodb://…` or `mongodb+srv://…`), for a node
+    /// or for a program that is none. A server that is away is `Unavailable`: it may come.
+    pub async fn open(url: &str, database: &str, node: Option<&str>) -> Result<Self, StoreError> {
         let nowhere = |fault: Fault| fault.at(&format!("MongoDB, database {database}"));
         let failed = |cause: std::io::Error| StoreError::Open { place: "MongoDB".to_owned(), cause: cause.to_string() };
         let threads = Threads::start().map_err(failed)?;
-        let (url, name) = (url.to_owned(), database.to_owned());
-        let link = threads.call(LIMIT, async move { Ok(connect::link(&url, &name).await) }).await;
+        let (url, name, node) = (url.to_owned(), database.to_owned(), node.map(str::to_owned));
+        let link = threads.call(LIMIT, async move { Ok(connect::link(&url, &name, node.as_deref()).await) }).await;
         let link = link.map_err(nowhere)??;
-        let (database, place) = (link.database.clone(), link.place.clone());
-        let prepared = threads.call(LOAD, async move { schema::prepare(&database).await }).await;
+        let (preparing, place) = (link.clone(), link.place.clone());
+        let prepared = threads.call(LOAD, async move {
+            schema::prepare(&preparing.database).await?;
+            preparing.sessions.end_former().await
+        });
+        let prepared = prepared.await;
         prepared.map_err(|fault| fault.at_opening(&place))?;
         let inner = Inner { link, committing: Mutex::default(), closed: AtomicBool::new(false) };
         Ok(Self { inner: Arc::new(inner), threads })
@@ -324,6 +329,7 @@ impl Store for MongoStore {
         let inner = Arc::clone(&self.inner);
         let closed = self.threads.call(CLOSE * 2, async move {
             let _turn = tokio::time::timeout(CLOSE, inner.committing.lock()).await;
+            inner.link.sessions.close();
             inner.link.client.clone().shutdown().immediate(true).await;
             Ok(())
         });

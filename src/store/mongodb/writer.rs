@@ -53,16 +53,18 @@ pub(super) async fn write(link: &Link, mut steps: Vec<Step>) -> Result<(), Fault
     if steps.is_empty() {
         return Ok(());
     }
-    let mut session = link.client.start_session().await?;
+    let mut session = link.sessions.take().await?;
     session.start_transaction().await?;
-    match all(link, &mut session, steps).await {
+    let written = match all(link, &mut session, steps).await {
         Ok(()) => commit(&mut session).await,
         Err(fault) => {
-            // What is not aborted here the server aborts by itself.
+            // What is not aborted here the next transaction of the session ends, or the server by itself.
             let _ = session.abort_transaction().await;
             Err(fault)
         }
-    }
+    };
+    link.sessions.give_back(session);
+    written
 }
 
 async fn commit(session: &mut ClientSession) -> Result<(), Fault> {
