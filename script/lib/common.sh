@@ -119,24 +119,32 @@ in_venv() {
 }
 
 # What stands in for MongoDB in tests, which find it in the cache: SecantusDB, a server under the GPL that is started as a
-# program of its own, never linked or shipped. The one in Python is soon there; with ALF_TEST_MONGODB_SERVER=rust the one
-# in Rust is built instead (5 to 10 minutes, once), which may also be killed and paused.
+# program of its own, never linked or shipped. The one in Rust is built once, which takes 5 to 10 minutes. The one in
+# Python, with ALF_TEST_MONGODB_SERVER=python or where the other cannot be built, is soon there; but it is slow, may not be
+# killed, and leases cannot be tried on it.
 stand_in_for_mongodb() {
     local root=${XDG_CACHE_HOME:-$HOME/.cache}/alf/secantus-mdb
     if is_there secantusd-rs || [ -x "$root/bin/secantusd-rs" ]; then return; fi
-    if [ "${ALF_TEST_MONGODB_SERVER:-}" != rust ]; then
-        is_there secantusd-py || in_venv secantusdb 0.7.0b3 secantus
-        return
+    if [ "${ALF_TEST_MONGODB_SERVER:-rust}" = rust ]; then
+        if (build_secantus "$root"); then return; fi
+        say "secantusd-rs could not be built: the one in Python stands in for it"
     fi
+    is_there secantusd-py || in_venv secantusdb 0.7.0b3 secantus
+}
+
+# build_secantus ROOT: the server in Rust, into ROOT/bin.
+build_secantus() {
     need cmake cmake
     need ninja ninja-build
     need swig swig
     need clang clang
     need /usr/share/doc/libclang-dev libclang-dev
-    say "building secantusd-rs; the result goes to $root"
-    CARGO_TARGET_DIR=$root/target CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo install secantus-mdb --version 0.5.3-beta.193 --locked --ignore-rust-version --root "$root" --quiet
-    rm -rf "$root/target"
+    say "building secantusd-rs, once; it takes minutes, and goes to $1"
+    local built=0
+    CARGO_TARGET_DIR=$1/target CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 timeout 25m \
+        cargo install secantus-mdb --version 0.5.3-beta.193 --locked --ignore-rust-version --root "$1" --quiet || built=$?
+    rm -rf "$1/target"
+    return "$built"
 }
 
 # What rustc links with, and what compiles the C inside (SQLite, cryptography).
