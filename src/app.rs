@@ -18,6 +18,7 @@ use crate::actors::board::{Board, Restored};
 use crate::actors::catalog::{CatalogActor, CatalogParts, Draft, Precondition};
 use crate::actors::definitions::read_rows;
 use crate::actors::handle::{AlfHandle, HandleParts};
+use crate::actors::heard::{Heard, PATIENCE};
 use crate::actors::in_flight::InFlight;
 use crate::actors::judge::Searches;
 use crate::actors::key_uses::KeyUses;
@@ -248,6 +249,7 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         node: node.clone(),
     });
     let catalog = keep("catalog", own, move |obituary| CatalogActor::new(Arc::clone(&catalog_parts), obituary));
+    let all = node.clone();
     let handle = AlfHandle::new(HandleParts {
         catalog,
         node,
@@ -278,6 +280,8 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
     let store = parts.store;
     let mut app = App { handle, address: None, server: None, chores, parts: node_parts, arbiters, courier, store };
     if let Some(config) = setup.http {
+        // Whoever asks at once is to find every pair where it stands.
+        let _ = all.get().send(Heard).timeout(PATIENCE).await;
         let listen = config.listen;
         let (server, address) =
             http::server(app.handle.clone(), &config).map_err(|cause| BuildError::Listen { address: listen, cause })?;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::audit;
 use super::definitions::{read_rows, to_row};
 use super::error::AlfError;
+use super::heard::PATIENCE;
 use super::node::NodeActor;
 use super::programs::blob_changes;
 use super::published::Published;
@@ -99,7 +100,8 @@ pub struct Delete {
     pub origin: Arc<Origin>,
 }
 
-/// To the node: definitions changed, the new snapshot is published.
+/// To the node: definitions changed, the new snapshot is published. Answered when all hosts and tasks that it concerns
+/// have heard of it.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct CatalogChanged {
@@ -386,6 +388,13 @@ impl CatalogParts {
         Err(AlfError::Unavailable("others keep changing the definitions; try again".to_owned()))
     }
 
+    /// The node hears of a change. Who asked for it is answered when all that it concerns have heard of it, or not long
+    /// after: they find it in the status then.
+    async fn tell(&self, touched: Vec<Reference>) {
+        // A node that is being built anew begins with what is published.
+        let _ = self.node.get().send(CatalogChanged { touched }).timeout(PATIENCE).await;
+    }
+
     /// Writes a change of this catalog and publishes the next one; false when somebody else was first and it was read
     /// again.
     pub(super) async fn write(
@@ -402,7 +411,7 @@ impl CatalogParts {
             Ok(revision) => {
                 next.revision = revision;
                 self.published.set(Arc::new(next));
-                self.node.get().do_send(CatalogChanged { touched });
+                self.tell(touched).await;
                 Ok(true)
             }
             Err(StoreError::Conflict { .. }) => {
@@ -410,7 +419,7 @@ impl CatalogParts {
                 let next = read_rows(loaded.revision, loaded.definitions, &self.vault, &self.defaults)?;
                 let touched = differences(catalog, &next);
                 self.published.set(Arc::new(next));
-                self.node.get().do_send(CatalogChanged { touched });
+                self.tell(touched).await;
                 Ok(false)
             }
             Err(error) => {

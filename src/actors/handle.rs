@@ -350,10 +350,10 @@ impl AlfHandle {
     /// How a host stands.
     pub fn host_status(&self, host: &Name) -> Option<HostStatus> {
         let now = self.now();
-        let (catalog, record) = (self.catalog(), self.board.host(host)?);
-        let defined = catalog.hosts.get(host);
-        let in_downtime = defined.is_some_and(|host| catalog.downtimes_at(now).cover_host(host));
-        Some(HostStatus::of(host, record, in_downtime, now))
+        let catalog = self.catalog();
+        let defined = catalog.hosts.get(host)?;
+        let record = self.board.host(host).unwrap_or_default();
+        Some(HostStatus::of(host, record, catalog.downtimes_at(now).cover_host(defined), now))
     }
 
     /// Hears what happens: from now on, or from behind the news of this number.

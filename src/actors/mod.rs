@@ -11,6 +11,7 @@ pub mod counts;
 pub mod definitions;
 pub mod error;
 pub mod handle;
+pub mod heard;
 pub mod host;
 pub mod host_key;
 pub mod in_flight;

@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::catalog::CatalogChanged;
 use super::health::{ANSWER, of_child};
+use super::heard::{self, Heard};
 use super::host::{EndRuns, HostActor, HostBirth, HostHealth, ReplanHost};
 use super::ledger::{ResultOf, RunEnd};
 use super::parts::NodeParts;
@@ -22,7 +23,7 @@ use super::published::Published;
 use super::saving;
 use super::supervision::{ActorHealth, ChildEnded, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::StopFiring;
-use crate::model::{Catalog, Event, Name, Noun, PairStatus, Reason};
+use crate::model::{Catalog, Event, Name, Noun, PairStatus, Reason, Reference};
 use crate::store::Write;
 
 /// How often a host that was deleted is asked whether its runs have ended.
@@ -121,14 +122,38 @@ impl NodeActor {
         (child.addr, child.plan, child.generation) = (Some(addr), plan, generation);
     }
 
-    /// A host's plan may be another one now.
-    fn replan(&mut self, catalog: &Catalog, jumps: &HashSet<Name>, name: &Name, ctx: &mut Context<Self>) {
-        let Some(host) = catalog.hosts.get(name) else {
-            self.end_host(name, ctx);
-            return;
+    /// Definitions have changed; answers which hosts were told of it.
+    fn take_up(&mut self, touched: &[Reference], ctx: &mut Context<Self>) -> Vec<Addr<HostActor>> {
+        if touched.iter().any(|what| what.noun == Noun::Task) {
+            self.parts.max_running.look();
+        }
+        if touched.iter().all(|what| matches!(what.noun, Noun::Key | Noun::Program | Noun::Contact | Noun::Action)) {
+            return Vec::new();
+        }
+        let catalog = self.published.get();
+        let jumps = catalog.jumps();
+        let names: BTreeSet<Name> = if touched.iter().all(|what| what.noun == Noun::Host) {
+            // The one that leads to it now is another one, too.
+            let jump = |what: &Reference| catalog.hosts.get(&what.name).and_then(|host| host.jump.clone());
+            touched.iter().flat_map(|what| [Some(what.name.clone()), jump(what)]).flatten().collect()
+        } else {
+            // A task, a link or a credential may concern any host: those whose plan is the same hear nothing.
+            catalog.hosts.keys().chain(self.children.keys()).cloned().collect()
         };
+        names.iter().filter_map(|name| self.replan(&catalog, &jumps, name, ctx)).collect()
+    }
+
+    /// A host's plan may be another one now; answers who was told of it.
+    fn replan(
+        &mut self,
+        catalog: &Catalog,
+        jumps: &HashSet<Name>,
+        name: &Name,
+        ctx: &mut Context<Self>,
+    ) -> Option<Addr<HostActor>> {
+        let Some(host) = catalog.hosts.get(name) else { return self.end_host(name, ctx) };
         if self.ending.contains(name) {
-            return;
+            return None;
         }
         let plan = HostPlan::of(catalog, jumps, host, &self.parts.login);
         match self.children.get_mut(name) {
@@ -137,21 +162,27 @@ impl NodeActor {
                 child.plan = plan.clone();
                 child.addr.iter().for_each(|addr| addr.do_send(ReplanHost(plan.clone())));
             }
-            Some(_) => {}
+            Some(_) => return None,
         }
+        self.children.get(name)?.addr.clone()
     }
 
-    /// A host was deleted: its runs are ended, then its actor, and what was learnt of it is forgotten.
-    fn end_host(&mut self, name: &Name, ctx: &mut Context<Self>) {
-        let Some(child) = self.children.remove(name) else { return };
+    /// A host was deleted: its runs are ended, then its actor, and what was learnt of it is forgotten. Answers who was
+    /// told of it.
+    fn end_host(&mut self, name: &Name, ctx: &mut Context<Self>) -> Option<Addr<HostActor>> {
+        let child = self.children.remove(name)?;
         self.ending.insert(name.clone());
+        // Without tasks its runs are its own: it settles them itself.
+        let bare = HostPlan { pairs: Arc::default(), ..child.plan };
+        child.addr.iter().for_each(|addr| addr.do_send(ReplanHost(bare.clone())));
         let name = name.clone();
-        ctx.spawn(end_runs(child).into_actor(self).map(move |(), actor, ctx| {
+        ctx.spawn(end_runs(child.addr.clone()).into_actor(self).map(move |(), actor, ctx| {
             actor.forget_strangers(Some(&name));
             actor.ending.remove(&name);
             let catalog = actor.published.get();
             actor.replan(&catalog, &catalog.jumps(), &name, ctx);
         }));
+        child.addr
     }
 
     /// Settles runs that nobody runs, and forgets what is known, of this host, or of all hosts and pairs that are not
@@ -197,11 +228,8 @@ impl NodeActor {
 
 /// Ends the runs of a host that was deleted, then its actor. A run ends as soon as its command is killed and its Result
 /// can be written; there is no hurry.
-async fn end_runs(child: Child) {
-    let Some(addr) = child.addr else { return };
-    let bare = HostPlan { pairs: Arc::default(), ..child.plan };
-    // Without tasks its runs are its own: it settles them itself.
-    let _ = addr.send(ReplanHost(bare)).await;
+async fn end_runs(addr: Option<Addr<HostActor>>) {
+    let Some(addr) = addr else { return };
     let _ = addr.send(EndRuns { stopping: false }).await;
     while addr.send(HostHealth).await.is_ok_and(|health| health.details.get("runs").is_some_and(|runs| runs != "0")) {
         tokio::time::sleep(WHILE_ENDING).await;
@@ -224,36 +252,19 @@ impl Actor for NodeActor {
 }
 
 impl Handler<CatalogChanged> for NodeActor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, changed: CatalogChanged, ctx: &mut Context<Self>) {
-        if changed.touched.iter().any(|what| what.noun == Noun::Task) {
-            self.parts.max_running.look();
-        }
-        let catalog = self.published.get();
-        if changed
-            .touched
-            .iter()
-            .all(|what| matches!(what.noun, Noun::Key | Noun::Program | Noun::Contact | Noun::Action))
-        {
-            return;
-        }
-        let jumps = catalog.jumps();
-        if changed.touched.iter().all(|what| what.noun == Noun::Host) {
-            for what in &changed.touched {
-                self.replan(&catalog, &jumps, &what.name, ctx);
-                // That one leads on to it now.
-                if let Some(jump) = catalog.hosts.get(&what.name).and_then(|host| host.jump.clone()) {
-                    self.replan(&catalog, &jumps, &jump, ctx);
-                }
-            }
-            return;
-        }
-        // A task, a link or a credential may concern any host: those whose plan is the same hear nothing.
-        let names: BTreeSet<Name> = catalog.hosts.keys().chain(self.children.keys()).cloned().collect();
-        for name in &names {
-            self.replan(&catalog, &jumps, name, ctx);
-        }
+    fn handle(&mut self, changed: CatalogChanged, ctx: &mut Context<Self>) -> Self::Result {
+        heard::by_all(&self.take_up(&changed.touched, ctx))
+    }
+}
+
+impl Handler<Heard> for NodeActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Heard, _: &mut Context<Self>) -> Self::Result {
+        let hosts: Vec<_> = self.children.values().filter_map(|child| child.addr.clone()).collect();
+        heard::by_all(&hosts)
     }
 }
 

@@ -90,3 +90,35 @@ fn all_firing_is_stopped_until_it_goes_on_and_is_shown_everywhere() {
     assert_eq!(service.send("POST", "resume", &json!({})).expect(200).json()["paused"], false);
     until("runs", || (service.get("results?outcome=OK")["total"].as_u64() > executed.as_u64()).then_some(()));
 }
+
+#[test]
+fn what_is_defined_is_in_the_status_at_once_also_after_a_crash() {
+    let mut service = Service::start();
+    service.send("POST", "tasks", &json!({"name": "t", "command": "true"})).expect(201);
+    service.send("POST", "schedules", &json!({"name": "yearly", "cron": "@yearly"})).expect(201);
+    let hosts: Vec<String> = (0..20).map(|n| format!("h{n}")).collect();
+    for host in &hosts {
+        service.send("POST", "hosts", &json!({"name": host, "address": "127.0.0.1", "port": 1})).expect(201);
+        assert_eq!(service.get(&format!("status/{host}"))["host"], host.as_str());
+        service.send("POST", "host-tasks", &json!({"host": host, "task": "t"})).expect(201);
+        assert_eq!(service.get(&format!("status/{host}/t"))["next_run_at"], json!(null));
+    }
+    service.send("POST", "task-schedules", &json!({"task": "t", "schedule": "yearly"})).expect(201);
+    let all_have_it = |service: &Service| {
+        for host in &hosts {
+            assert!(
+                service.get(&format!("status/{host}/t"))["next_run_at"].is_string(),
+                "{host} knows what comes next"
+            );
+        }
+    };
+    all_have_it(&service);
+    service.end("KILL");
+    service.restart();
+    all_have_it(&service);
+    for host in &hosts {
+        service.call("DELETE", &format!("/api/v1/hosts/{host}?cascade=true"), &[], None).expect(204);
+        service.call("GET", &format!("/api/v1/status/{host}/t"), &[], None).expect(404);
+        service.call("GET", &format!("/api/v1/status/{host}"), &[], None).expect(404);
+    }
+}
