@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alf::model::{Name, Timestamp};
+use alf::clock::Clock;
+use alf::model::{Captured, Name, Outcome, RunId, RunIds, RunResult, Timestamp, Trigger};
 use alf::store::conformance::{self, Harness};
 use alf::store::memory::MemoryStore;
-use alf::store::migrate::migrate;
+use alf::store::migrate::{copy, migrate};
 use alf::store::mongodb::MongoStore;
 use alf::store::sqlite::SqliteStore;
 use alf::store::{Store, StoreError, Write};
@@ -103,6 +104,104 @@ async fn mongodb() {
     let directory = tempfile::tempdir().expect("a directory for the store");
     let there = InDirectory(directory.path().to_owned()).open().await;
     moves(full.open().await, there, OnServer::new(&server).open().await).await;
+}
+
+fn result(id: RunId) -> RunResult {
+    let at = Timestamp::from_millis(id.millis()).expect("an instant");
+    RunResult {
+        id,
+        host: name("h"),
+        task: Some(name("t")),
+        task_version: Some(1),
+        schedule: None,
+        node: "here".to_owned(),
+        trigger: Trigger::Manual,
+        by: None,
+        group: None,
+        cause: None,
+        scheduled_at: at,
+        due_at: at,
+        started_at: Some(at),
+        finished_at: at,
+        attempt: 1,
+        exit_code: Some(0),
+        signal: None,
+        outcome: Outcome::Ok,
+        state: None,
+        reason: None,
+        hard: true,
+        message: String::new(),
+        stdout: Captured::new(b"said".to_vec(), 4),
+        stderr: Captured::default(),
+        perfdata: Some(Vec::new()),
+        kill: None,
+        instants: None,
+    }
+}
+
+/// Each commit adds a Result, removes an old one, and says twice the same: a copy that is of one moment has all or
+/// nothing of each.
+#[tokio::test]
+async fn mongodb_is_copied_as_it_is_at_one_moment() {
+    const KEPT: usize = 300;
+    let Some(server) = MongoServer::start() else { return };
+    let server = OnServer::new(&server);
+    let (store, writer) =
+        (MongoStore::open(&server.url, &server.database, None).await.expect("it opens"), server.open().await);
+    let ids = RunIds::default();
+    let mut saved = Vec::new();
+    let mut write = |n: i64| {
+        saved.push(ids.next(Clock::Wall.now().into()));
+        let at = Timestamp::from_millis(n).expect("an instant");
+        let old: Vec<RunId> = saved.len().checked_sub(KEPT + 1).map(|old| saved[old]).into_iter().collect();
+        let save = |id: &RunId| Write::Save { result: Box::new(result(*id)), status: None, until: None };
+        let mut all: Vec<Write> = saved.last().map(save).into_iter().collect();
+        all.extend([
+            Write::NoteKeyUse { key: name("one"), at: Some(at) },
+            Write::RemoveResults(old),
+            Write::MissUntil(at),
+        ]);
+        all
+    };
+    let first: Vec<Write> = (0..).take(KEPT).flat_map(&mut write).collect();
+    writer.commit(first).await.expect("it is written");
+    let directory = tempfile::tempdir().expect("a directory for the store");
+    let there = InDirectory(directory.path().to_owned()).open().await;
+    let copied = async {
+        // What is new counts as settled, so that some of it is copied before the moment.
+        let now = || Timestamp::from(Clock::Wall.now() + chrono::TimeDelta::minutes(2));
+        let moment = async || Ok::<Arc<dyn Store>, StoreError>(Arc::new(store.of_one_moment().await?));
+        copy(&store, &*there, now, moment, |_| {}).await
+    };
+    let mut copied = Box::pin(copied);
+    let mut last = i64::try_from(KEPT).unwrap();
+    let moved = loop {
+        tokio::select! {
+            biased;
+            written = writer.commit(write(last)) => drop(written.expect("it is written")),
+            moved = &mut copied => break moved,
+        }
+        last += 1;
+        if let Some(moved) = (&mut copied).now_or_never() {
+            break moved;
+        }
+    };
+    drop(copied);
+    assert_eq!(moved.expect("it is copied").results, KEPT as u64);
+    let loaded = there.load().await.expect("it is read");
+    let at = loaded.missed_until.expect("it was written");
+    assert_eq!(loaded.key_uses, [(name("one"), at)]);
+    let n = usize::try_from(at.millis()).unwrap();
+    assert!((KEPT..usize::try_from(last).unwrap()).contains(&n), "{n}, of {last}: others go on meanwhile");
+    for (place, id) in saved.iter().enumerate() {
+        let is_there = there.result(*id).await.expect("it is read").is_some();
+        assert_eq!(is_there, place <= n && place + KEPT > n, "Result {place} at the moment of {n}");
+    }
+    let moment = store.of_one_moment().await.expect("it opens");
+    moment.commit(vec![Write::MissUntil(at)]).await.expect_err("nothing is written to a moment");
+    for store in [Arc::new(moment), Arc::new(store), writer, there] as [Arc<dyn Store>; 4] {
+        store.close().await;
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub enum StoreVerb {
     /// Look whether the store is sound; also while the service runs. Exit code 0: it is, 1: it is not
     #[command(after_help = "Example:\n  alf store check")]
     Check,
-    /// Copy the store as it is at one moment, also while the service runs; secret.key is not in the copy
+    /// Copy the store as it is at one moment into an SQLite file, also while the service runs; secret.key is not in the copy
     #[command(
         after_help = "Examples:\n  alf store backup /var/backups/alf/             # alf-DATE-TIME.db in it\n  alf store backup alf.db.copy"
     )]

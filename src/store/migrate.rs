@@ -2,18 +2,31 @@
 //! migration that was cut off goes on where it was.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
-    Blob, DefinitionChange, HostKeyRecord, Loaded, OfTasks, OldQuery, PairRecord, Store, StoreError, Which, Write,
+    Blob, DefinitionChange, HostKeyRecord, Loaded, OfTasks, OldQuery, PairRecord, Store, StoreError, Traced, Which,
+    Write,
 };
-use crate::model::{AuditQuery, Evaluated, NotificationQuery, PairStatus, ResultQuery, RunId, RunResult, Timestamp};
+use crate::model::{AuditQuery, Evaluated, NotificationQuery, PairStatus, RunId, RunResult, Timestamp};
 
 /// So many things go into one commit.
 const BATCH: usize = 500;
+/// So many ids of Results are looked at in one go.
+const IDS: usize = 5000;
+/// So many Results are read at the same time.
+const AT_ONCE: usize = 8;
 /// At most so many bytes of output.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// The last instant of all.
 const END: i64 = 253_402_300_799_999;
+/// While others write: a Result of before so long has its trace, most likely.
+const SETTLED_MS: i64 = 60_000;
+/// So few Results can be read of one moment; so often more are read before it.
+const FEW: u64 = 500;
+const ROUNDS: u32 = 5;
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +64,56 @@ pub async fn migrate(from: &dyn Store, to: &dyn Store, mut moved: impl FnMut(Mov
     commit(to, requests).await?;
     commit(to, known(&loaded, &already)).await?;
     events(from, to).await?;
-    let done = results(from, to, &mut moved).await?;
+    let there = results(from, to, last()?, &mut moved).await?;
     notifications(from, to).await?;
-    compare(from, to).await?;
-    Ok(done)
+    compare(from, to, there).await?;
+    Ok(Moved { results: there, of: there })
+}
+
+/// Brings a store that others write to into an empty one, as it is at one moment. `moment` gives the store of that moment,
+/// which can be read for a short time only: so nearly all Results are copied before it.
+pub async fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    now: impl Fn() -> Timestamp,
+    moment: impl AsyncFnOnce() -> Result<Arc<dyn Store>, StoreError>,
+    mut moved: impl FnMut(Moved),
+) -> Result<Moved, MigrateError> {
+    for _ in 0..ROUNDS {
+        let had = to.counts().await?.results;
+        let settled = Timestamp::from_millis(now().millis() - SETTLED_MS).map_or_else(last, Ok)?;
+        results(from, to, settled, &mut moved).await?;
+        if to.counts().await?.results < had + FEW {
+            break;
+        }
+    }
+    let moment = moment().await?;
+    let copied = copy_rest(&*moment, to, moved).await;
+    moment.close().await;
+    copied
+}
+
+async fn copy_rest(moment: &dyn Store, to: &dyn Store, moved: impl FnMut(Moved)) -> Result<Moved, MigrateError> {
+    // They went after they were copied.
+    let mut gone = Missing::new(to, moment, last()?).await?;
+    loop {
+        let ids = gone.next_few().await?;
+        if ids.is_empty() {
+            return migrate(moment, to, moved).await;
+        }
+        to.commit(vec![Write::RemoveResults(ids)]).await?;
+    }
+}
+
+fn last() -> Result<Timestamp, StoreError> {
+    Timestamp::from_millis(END).ok_or_else(|| StoreError::Corrupt("the end of time is out of range".to_owned()))
+}
+
+/// Whether there is nothing at all in a store.
+pub async fn is_empty(store: &dyn Store) -> Result<bool, StoreError> {
+    let audit = AuditQuery { limit: 1, ..AuditQuery::default() };
+    let loaded = store.load().await?;
+    Ok(loaded == Loaded::default() && store.counts().await?.results == 0 && store.audit(audit).await?.total == 0)
 }
 
 /// What is in the new store must be part of what is in the old one.
@@ -137,43 +196,109 @@ async fn events(from: &dyn Store, to: &dyn Store) -> Result<(), StoreError> {
     commit(to, events.into_iter().map(|event| Write::Due(Box::new(event))).collect()).await
 }
 
-/// Results with their traces, the oldest first, from where the new store's end.
-async fn results(from: &dyn Store, to: &dyn Store, moved: &mut impl FnMut(Moved)) -> Result<Moved, StoreError> {
-    let of = from.counts().await?.results;
-    // A commit that was cut off may have stored its last Result before others: it is begun again.
-    let newest = ResultQuery { limit: BATCH, ..ResultQuery::default() };
-    let before =
-        Timestamp::from_millis(END).ok_or_else(|| StoreError::Corrupt("the end of time is out of range".to_owned()))?;
-    let after = to.results(newest).await?.items.last().map(|result| result.id);
-    let mut query = OldQuery { before, after, which: Which::All, tasks: OfTasks::ALL, limit: BATCH };
-    let mut progress = Moved { results: to.counts().await?.results, of };
-    moved(progress);
-    let (mut writes, mut bytes) = (Vec::new(), 0);
-    loop {
-        let page = from.old_results(query.clone()).await?;
-        for id in page.ids {
-            let Some(result) = from.result(id).await? else { continue };
-            bytes += output(&result);
-            writes.push(Write::Save { result: Box::new(result), status: None, until: None });
-            if let Some((trace, _)) = from.trace(id).await? {
-                writes.push(Write::Evaluated(Box::new(Evaluated { trace: Some(trace), ..Evaluated::default() })));
+/// The ids of the Results of a store, the oldest first.
+struct Ids<'a> {
+    store: &'a dyn Store,
+    /// What is asked for next, if there is more.
+    query: Option<OldQuery>,
+    page: std::vec::IntoIter<RunId>,
+}
+
+impl<'a> Ids<'a> {
+    fn new(store: &'a dyn Store, before: Timestamp) -> Self {
+        let query = OldQuery { before, after: None, which: Which::All, tasks: OfTasks::ALL, limit: IDS };
+        Self { store, query: Some(query), page: Vec::new().into_iter() }
+    }
+
+    async fn next(&mut self) -> Result<Option<RunId>, StoreError> {
+        loop {
+            if let Some(id) = self.page.next() {
+                return Ok(Some(id));
             }
-            if writes.len() >= BATCH || bytes >= MOST_BYTES {
-                bytes = 0;
-                to.commit(std::mem::take(&mut writes)).await?;
-                progress.results = to.counts().await?.results;
-                moved(progress);
-            }
-        }
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => break,
+            let Some(query) = self.query.take() else { return Ok(None) };
+            let page = self.store.old_results(query.clone()).await?;
+            self.query = page.next.map(|after| OldQuery { after: Some(after), ..query });
+            self.page = page.ids.into_iter();
         }
     }
-    to.commit(writes).await?;
-    progress.results = to.counts().await?.results;
+}
+
+/// Walks over the Results of a store and finds those that another one has not got.
+struct Missing<'a> {
+    ids: Ids<'a>,
+    others: Ids<'a>,
+    /// The other store's next one.
+    other: Option<RunId>,
+    /// How many the store has, as far as it was walked over.
+    walked: u64,
+}
+
+impl<'a> Missing<'a> {
+    async fn new(of: &'a dyn Store, other: &'a dyn Store, before: Timestamp) -> Result<Self, StoreError> {
+        let mut others = Ids::new(other, before);
+        let other = others.next().await?;
+        Ok(Self { ids: Ids::new(of, before), others, other, walked: 0 })
+    }
+
+    /// The next few of them; none at the end.
+    async fn next_few(&mut self) -> Result<Vec<RunId>, StoreError> {
+        let mut found = Vec::new();
+        while found.len() < BATCH
+            && let Some(id) = self.ids.next().await?
+        {
+            self.walked += 1;
+            while self.other.is_some_and(|other| other < id) {
+                self.other = self.others.next().await?;
+            }
+            if self.other != Some(id) {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Results of before an instant with their traces, the oldest first, as far as the new store has not got them; how many
+/// the old one has.
+async fn results(
+    from: &dyn Store,
+    to: &dyn Store,
+    before: Timestamp,
+    moved: &mut impl FnMut(Moved),
+) -> Result<u64, StoreError> {
+    let mut progress = Moved { results: to.counts().await?.results, of: from.counts().await?.results };
     moved(progress);
-    Ok(progress)
+    let mut missing = Missing::new(from, to, before).await?;
+    loop {
+        let ids = missing.next_few().await?;
+        if ids.is_empty() {
+            return Ok(missing.walked);
+        }
+        let mut read = stream::iter(ids).map(|id| whole(from, id)).buffered(AT_ONCE);
+        let (mut writes, mut bytes) = (Vec::new(), 0);
+        while let Some(read) = read.try_next().await? {
+            // None of one that has gone meanwhile.
+            let Some((result, trace)) = read else { continue };
+            bytes += output(&result);
+            writes.push(Write::Save { result: Box::new(result), status: None, until: None });
+            if let Some((trace, _)) = trace {
+                writes.push(Write::Evaluated(Box::new(Evaluated { trace: Some(trace), ..Evaluated::default() })));
+            }
+            if bytes >= MOST_BYTES {
+                bytes = 0;
+                to.commit(std::mem::take(&mut writes)).await?;
+            }
+        }
+        to.commit(writes).await?;
+        progress.results = to.counts().await?.results;
+        moved(progress);
+    }
+}
+
+/// A Result with its trace.
+async fn whole(from: &dyn Store, id: RunId) -> Result<Option<(RunResult, Option<Traced>)>, StoreError> {
+    let Some(result) = from.result(id).await? else { return Ok(None) };
+    Ok(Some((result, from.trace(id).await?)))
 }
 
 fn output(result: &RunResult) -> usize {
@@ -194,7 +319,7 @@ async fn notifications(from: &dyn Store, to: &dyn Store) -> Result<(), StoreErro
 }
 
 /// The stores say the same of everything.
-async fn compare(from: &dyn Store, to: &dyn Store) -> Result<(), MigrateError> {
+async fn compare(from: &dyn Store, to: &dyn Store, results: u64) -> Result<(), MigrateError> {
     let (one, other) = (sorted(from.load().await?), sorted(to.load().await?));
     let mut differ = Vec::new();
     let mut compare = |what: &str, same: bool| differ.extend((!same).then(|| what.to_owned()));
@@ -206,7 +331,7 @@ async fn compare(from: &dyn Store, to: &dyn Store) -> Result<(), MigrateError> {
     compare("uses of keys", one.key_uses == other.key_uses);
     compare("notices", one.notices == other.notices);
     compare("parcels", one.parcels == other.parcels);
-    let (results, others) = (from.counts().await?.results, to.counts().await?.results);
+    let others = to.counts().await?.results;
     compare(&format!("{results} and {others} results"), results == others);
     let audit = AuditQuery::default();
     compare("audit", from.audit(audit.clone()).await?.total == to.audit(audit).await?.total);

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::time::{Duration, Instant};
-
+use super::progress::Progress;
 use super::{UpkeepError, note, open};
 use crate::cli::MigrateArgs;
 use crate::data_dir::DataDir;
@@ -15,20 +14,11 @@ use crate::store::migrate::migrate;
 use crate::store::mongodb::MongoStore;
 use crate::store::sqlite::SqliteStore;
 
-/// How often it is said how far it is.
-const TELL: Duration = Duration::from_secs(2);
-
 pub(super) async fn run(settings: &Settings, args: &MigrateArgs) -> Result<ExitCode, UpkeepError> {
     let (_held, from) = open(settings).await?;
     let (_there, to) = other(args, settings).await?;
-    let mut told: Option<Instant> = None;
-    let moved = migrate(&*from, &*to, |moved| {
-        if told.is_none_or(|told| told.elapsed() >= TELL) {
-            note(&format!("{} of {} results", moved.results, moved.of));
-            told = Some(Instant::now());
-        }
-    });
-    let moved = moved.await;
+    let mut progress = Progress::new("results moved");
+    let moved = migrate(&*from, &*to, |moved| progress.tell(moved)).await;
     to.close().await;
     from.close().await;
     note(&format!("{} results moved, and all that belongs to them; both stores say the same", moved?.results));

@@ -2,6 +2,7 @@
 
 mod backup;
 mod migrate;
+mod progress;
 mod prune;
 mod restore;
 
@@ -66,7 +67,7 @@ pub fn run(args: StoreArgs, options: Options) -> ExitCode {
             match args.verb {
                 StoreVerb::Stats => stats(&settings, options).await,
                 StoreVerb::Check => check(&settings).await,
-                StoreVerb::Backup(args) => backup::run(&settings, &args),
+                StoreVerb::Backup(args) => backup::run(&settings, &args).await,
                 StoreVerb::Prune(args) => prune::run(&settings, &args).await,
                 StoreVerb::Restore(args) => restore::run(&settings, &args).await,
                 StoreVerb::Migrate(args) => migrate::run(&settings, &args).await,
@@ -116,14 +117,8 @@ fn none(file: &Path) -> UpkeepError {
     ))
 }
 
-/// The directory of the store's file, which is there.
+/// The directory of the file of a store in a file, which is there.
 fn file(settings: &Settings) -> Result<&Path, UpkeepError> {
-    if settings.store.kind != StoreKind::Sqlite {
-        return Err(UpkeepError::Refused(
-            "the store is a MongoDB database: mongodump and mongorestore copy it, alf store migrate brings it elsewhere"
-                .to_owned(),
-        ));
-    }
     let file = settings.data_dir.join(FILE);
     if file.is_file() { Ok(&settings.data_dir) } else { Err(none(&file)) }
 }

@@ -23,8 +23,14 @@ const TELL: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(settings: &Settings, args: &PruneArgs) -> Result<ExitCode, UpkeepError> {
     let kind = &settings.store.kind;
-    if *kind == StoreKind::Sqlite || args.compact {
-        file(settings)?;
+    match kind {
+        StoreKind::Sqlite => drop(file(settings)?),
+        StoreKind::Mongodb { .. } if args.compact => {
+            return Err(UpkeepError::Refused(
+                "--compact is for a store in a file: a MongoDB server uses free room again by itself".to_owned(),
+            ));
+        }
+        StoreKind::Mongodb { .. } => {}
     }
     let retention = wanted(serve::retention(settings), args);
     if args.dry_run {

@@ -73,4 +73,5 @@ mod ssh_sudo;
 mod standing;
 mod store;
 mod store_away;
+mod store_mongodb;
 mod tls;

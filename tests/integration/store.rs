@@ -18,19 +18,19 @@ use crate::support::sshd::Sshd;
 const DAY: i64 = 86_400_000;
 
 /// Runs `alf store …` on a data directory.
-fn store(data_dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn store(data_dir: &Path, args: &[&str]) -> Output {
     alf(data_dir).arg("store").args(args).output().unwrap()
 }
 
 #[track_caller]
-fn done(output: Output) -> (String, String) {
+pub(crate) fn done(output: Output) -> (String, String) {
     let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
     (stdout, stderr)
 }
 
 #[track_caller]
-fn refused(output: Output) -> String {
+pub(crate) fn refused(output: Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -89,7 +89,7 @@ fn filled(data_dir: &Path, results: usize) -> Vec<RunResult> {
     all
 }
 
-fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

@@ -1,8 +1,7 @@
 //! What Actions need kept: events that are due to be looked at, notices, notifications, parcels, traces.
 
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{Document, doc};
+use mongodb::options::FindOptions;
 use serde::de::DeserializeOwned;
 
 use super::changes::{Change, Changes};
@@ -10,6 +9,7 @@ use super::fault::Fault;
 use super::pages::{self, JSON};
 use super::read;
 use super::schema::{EVENTS_DUE, NOTICES, NOTIFICATIONS, PARCELS, TRACES, each};
+use super::view::View;
 use crate::model::{
     Evaluated, Event, Name, Notice, NoticeKey, Notification, NotificationPage, NotificationQuery, Parcel, RunId, Trace,
 };
@@ -89,7 +89,7 @@ fn document(notification: &Notification) -> Result<Document, Fault> {
 }
 
 /// One page of notifications, and how many match in all.
-pub(super) async fn page(database: &Database, query: &NotificationQuery) -> Result<NotificationPage, Fault> {
+pub(super) async fn page(view: &View, query: &NotificationQuery) -> Result<NotificationPage, Fault> {
     let Some(mut filter) = read::of_hosts(query.host.as_ref(), query.among.as_deref()) else {
         return Ok(NotificationPage::default());
     };
@@ -103,50 +103,47 @@ pub(super) async fn page(database: &Database, query: &NotificationQuery) -> Resu
     ];
     filter.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.into()))));
     filter.extend(read::within("at", query.since, query.until));
-    let page = pages::page(database, NOTIFICATIONS, filter, query.before, query.limit).await?;
+    let page = pages::page(view, NOTIFICATIONS, filter, query.before, query.limit).await?;
     let next = page.items.last().map(|last: &Notification| last.id).filter(|_| page.more);
     Ok(NotificationPage { items: page.items, next, total: page.total })
 }
 
 /// What every Action came to for a Result, and the notifications that it names; those that are gone are left out.
-pub(super) async fn trace(database: &Database, result: RunId) -> Result<Option<Traced>, Fault> {
-    let found = database.collection::<Document>(TRACES).find_one(doc! { "_id": read::to_uuid(result) }).await?;
+pub(super) async fn trace(view: &View, result: RunId) -> Result<Option<Traced>, Fault> {
+    let found = view.find_one(TRACES, doc! { "_id": read::to_uuid(result) }).await?;
     let Some(trace) = found.map(|row| pages::of_json::<Trace>(TRACES, &row)).transpose()? else { return Ok(None) };
     let mut named = Vec::new();
     for id in trace.notifications() {
         let one = doc! { "_id": read::to_uuid(id) };
-        let found = database.collection::<Document>(NOTIFICATIONS).find_one(one).await?;
+        let found = view.find_one(NOTIFICATIONS, one).await?;
         named.extend(found.map(|row| pages::of_json(NOTIFICATIONS, &row)).transpose()?);
     }
     Ok(Some((trace, named)))
 }
 
 /// So many events that are due, the oldest first.
-pub(super) async fn events(database: &Database, limit: usize) -> Result<Vec<Event>, Fault> {
+pub(super) async fn events(view: &View, limit: usize) -> Result<Vec<Event>, Fault> {
     // None at all would be all of them.
-    if limit == 0 { Ok(Vec::new()) } else { oldest_first(database, EVENTS_DUE, limit).await }
+    if limit == 0 { Ok(Vec::new()) } else { oldest_first(view, EVENTS_DUE, limit).await }
 }
 
 /// All parcels, the oldest first.
-pub(super) async fn parcels(database: &Database) -> Result<Vec<Parcel>, Fault> {
-    oldest_first(database, PARCELS, 0).await
+pub(super) async fn parcels(view: &View) -> Result<Vec<Parcel>, Fault> {
+    oldest_first(view, PARCELS, 0).await
 }
 
-async fn oldest_first<T: DeserializeOwned>(database: &Database, of: &str, limit: usize) -> Result<Vec<T>, Fault> {
+async fn oldest_first<T: DeserializeOwned>(view: &View, of: &str, limit: usize) -> Result<Vec<T>, Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = database.collection::<Document>(of).find(doc! {}).sort(doc! { "_id": 1 }).limit(limit).await?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        all.push(pages::of_json(of, &row)?);
-    }
-    Ok(all)
+    let oldest_first = FindOptions::builder().sort(doc! { "_id": 1 }).limit(limit).build();
+    let rows: Vec<Document> = view.find(of, doc! {}, oldest_first).await?;
+    rows.iter().map(|row| pages::of_json(of, row)).collect()
 }
 
 /// All notices.
-pub(super) async fn notices(database: &Database) -> Result<Vec<(NoticeKey, Notice)>, Fault> {
+pub(super) async fn notices(view: &View) -> Result<Vec<(NoticeKey, Notice)>, Fault> {
     let read = |row: Document| {
         let key = read::json("the key of a notice", row.get_str("key").unwrap_or_default())?;
         Ok((key, pages::of_json(NOTICES, &row)?))
     };
-    each(database, NOTICES, read).await
+    each(view, NOTICES, read).await
 }

@@ -1,6 +1,5 @@
 //! The audit: entries are added, and read newest first; nothing changes or removes one.
 
-use mongodb::Database;
 use mongodb::bson::{Document, doc};
 
 use super::changes::Changes;
@@ -8,6 +7,7 @@ use super::fault::Fault;
 use super::pages::{self, JSON};
 use super::read;
 use super::schema::AUDIT;
+use super::view::View;
 use crate::model::{AuditEntry, AuditPage, AuditQuery, Name, Noun};
 
 /// Adds an entry; one that is there already stays.
@@ -28,7 +28,7 @@ pub(super) fn add(changes: &mut Changes, entry: &AuditEntry) -> Result<(), Fault
 }
 
 /// One page, and how many match in all.
-pub(super) async fn page(database: &Database, query: &AuditQuery) -> Result<AuditPage, Fault> {
+pub(super) async fn page(view: &View, query: &AuditQuery) -> Result<AuditPage, Fault> {
     let mut filter = Document::new();
     let texts = [
         ("by", query.by.as_ref().map(Name::to_string)),
@@ -38,7 +38,7 @@ pub(super) async fn page(database: &Database, query: &AuditQuery) -> Result<Audi
     ];
     filter.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.into()))));
     filter.extend(read::within("at", query.since, query.until));
-    let page = pages::page(database, AUDIT, filter, query.before, query.limit).await?;
+    let page = pages::page(view, AUDIT, filter, query.before, query.limit).await?;
     let next = page.items.last().map(|last: &AuditEntry| last.id).filter(|_| page.more);
     Ok(AuditPage { items: page.items, next, total: page.total })
 }

@@ -1,14 +1,14 @@
 //! Bytes of any length, in documents of a few MiB: MongoDB takes none beyond 16 MiB. Each is `NAME/000000` and so on,
 //! and has a document even where there are no bytes.
 
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{Binary, Document, doc};
+use mongodb::options::FindOptions;
 use serde::{Deserialize, Serialize};
 
 use super::changes::{Change, Changes, prefix};
 use super::fault::Fault;
 use super::read;
+use super::view::View;
 
 /// The most bytes of one document.
 const MOST: usize = 4 << 20;
@@ -54,11 +54,11 @@ fn all_of(name: &str) -> String {
 }
 
 /// The bytes under a name; none if there are none.
-pub(super) async fn get(database: &Database, of: &str, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+pub(super) async fn get(view: &View, of: &str, name: &str) -> Result<Option<Vec<u8>>, Fault> {
     let filter: Document = doc! { "_id": prefix(&all_of(name)) };
-    let mut chunks = database.collection::<Chunk>(of).find(filter).sort(doc! { "_id": 1 }).await?;
+    let in_order = FindOptions::builder().sort(doc! { "_id": 1 }).build();
     let mut bytes = None;
-    while let Some(chunk) = chunks.try_next().await? {
+    for chunk in view.find::<Chunk>(of, filter, in_order).await? {
         bytes.get_or_insert_with(Vec::new).extend_from_slice(&chunk.bytes.bytes);
     }
     Ok(bytes)

@@ -1,15 +1,14 @@
 //! The definitions and the catalog's revision.
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{Binary, DateTime, doc};
 use serde::Deserialize;
 
 use super::changes::{Change, Changes};
 use super::connect::Link;
 use super::fault::Fault;
-use super::schema::{BLOBS, CATALOG, DEFINITIONS};
+use super::schema::{BLOBS, CATALOG, DEFINITIONS, each};
+use super::view::View;
 use super::writer::{self, Step};
 use super::{audit, chunks, once, read};
 use crate::model::{ContentHash, Name, Noun, Reference};
@@ -32,8 +31,8 @@ struct Catalog {
 }
 
 /// The catalog's revision.
-pub(super) async fn revision(database: &Database) -> Result<u64, Fault> {
-    let found = database.collection::<Catalog>(CATALOG).find_one(doc! { "_id": CATALOG }).await?;
+pub(super) async fn revision(view: &View) -> Result<u64, Fault> {
+    let found = view.find_one::<Catalog>(CATALOG, doc! { "_id": CATALOG }).await?;
     read::count(found.ok_or_else(|| Fault::Unreadable("the catalog is not there".to_owned()))?.revision)
 }
 
@@ -41,7 +40,7 @@ pub(super) async fn revision(database: &Database) -> Result<u64, Fault> {
 pub(super) async fn change(link: &Link, at: u64, all: &[DefinitionChange]) -> Result<u64, Fault> {
     let mut attempts = 0;
     loop {
-        let current = revision(&link.database).await?;
+        let current = revision(&View::of(&link.database)).await?;
         if current != at {
             return Err(Fault::Conflict(current));
         }
@@ -89,29 +88,25 @@ fn document(row: &DefinitionRow) -> mongodb::bson::Document {
 }
 
 /// The bytes with this hash.
-pub(super) async fn blob(database: &Database, sha256: &ContentHash) -> Result<Option<Bytes>, Fault> {
-    Ok(chunks::get(database, BLOBS, sha256.as_str()).await?.map(Bytes::from))
+pub(super) async fn blob(view: &View, sha256: &ContentHash) -> Result<Option<Bytes>, Fault> {
+    Ok(chunks::get(view, BLOBS, sha256.as_str()).await?.map(Bytes::from))
 }
 
 /// All definitions, and the revision at which they are.
-pub(super) async fn load(database: &Database) -> Result<Definitions, Fault> {
+pub(super) async fn load(view: &View) -> Result<Definitions, Fault> {
     loop {
-        let before = revision(database).await?;
-        let mut found = database.collection::<Row>(DEFINITIONS).find(doc! {}).await?;
-        let mut rows = Vec::new();
-        while let Some(row) = found.try_next().await? {
-            rows.push(definition(row)?);
-        }
+        let before = revision(view).await?;
+        let rows = each(view, DEFINITIONS, definition).await?;
         // Who changes them moves the revision on with them.
-        if revision(database).await? == before {
+        if revision(view).await? == before {
             return Ok((before, rows));
         }
     }
 }
 
 /// The same, if the catalog is at another revision.
-pub(super) async fn since(database: &Database, at: u64) -> Result<Option<Definitions>, Fault> {
-    if revision(database).await? == at { Ok(None) } else { load(database).await.map(Some) }
+pub(super) async fn since(view: &View, at: u64) -> Result<Option<Definitions>, Fault> {
+    if revision(view).await? == at { Ok(None) } else { load(view).await.map(Some) }
 }
 
 fn definition(row: Row) -> Result<DefinitionRow, Fault> {

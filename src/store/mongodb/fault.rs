@@ -18,6 +18,8 @@ const NEVER: [i32; 6] = [2, 9, 22, 121, 10_334, 17_280];
 /// Who logs in may not do this, or may not log in.
 const FORBIDDEN: [i32; 2] = [13, 18];
 const OUT_OF_DISK: i32 = 14_031;
+/// The server has ended a transaction, or does not know any more how it was at its beginning.
+const ENDED: [i32; 3] = [239, 251, 290];
 
 /// What can go wrong inside this backend; it becomes a `StoreError` where the server's place is known.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +180,9 @@ fn told(error: &Error) -> String {
         return format!("the server does not answer: see that it runs and that store.url names it ({said})");
     }
     match code(error) {
+        Some(code) if ENDED.contains(&code) => format!(
+            "the server has ended the transaction; where it takes longer than its transactionLifetimeLimitSeconds, raise that ({said})"
+        ),
         Some(OUT_OF_DISK) => format!("the server's disk is full: make room on it ({said})"),
         Some(code) => format!("{said} (MongoDB's error {code})"),
         None => said,

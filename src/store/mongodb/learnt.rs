@@ -1,6 +1,5 @@
 //! What was learnt: the keys of hosts, and when the API's keys were last shown.
 
-use mongodb::Database;
 use mongodb::bson::{DateTime, doc};
 use serde::Deserialize;
 
@@ -8,6 +7,7 @@ use super::changes::{Change, Changes};
 use super::fault::Fault;
 use super::read;
 use super::schema::{HOST_KEYS, KEY_USES, each};
+use super::view::View;
 use crate::model::{Name, Timestamp};
 use crate::store::HostKeyRecord;
 
@@ -44,12 +44,12 @@ pub(super) fn forget_host_key(changes: &mut Changes, host: &Name) {
 }
 
 /// All learnt host keys.
-pub(super) async fn host_keys(database: &Database) -> Result<Vec<HostKeyRecord>, Fault> {
+pub(super) async fn host_keys(view: &View) -> Result<Vec<HostKeyRecord>, Fault> {
     let read = |row: HostKeyRow| {
         let keys = read::json("host keys", &row.keys)?;
         Ok(HostKeyRecord { host: row.host, address: row.address, port: row.port, keys })
     };
-    each(database, HOST_KEYS, read).await
+    each(view, HOST_KEYS, read).await
 }
 
 /// Notes when a key was last shown; none forgets it.
@@ -59,6 +59,6 @@ pub(super) fn note_key_use(changes: &mut Changes, key: &Name, at: Option<Timesta
 }
 
 /// When each key was last shown.
-pub(super) async fn key_uses(database: &Database) -> Result<Vec<(Name, Timestamp)>, Fault> {
-    each(database, KEY_USES, |row: KeyUseRow| Ok((row.key, read::timestamp(row.used_at)?))).await
+pub(super) async fn key_uses(view: &View) -> Result<Vec<(Name, Timestamp)>, Fault> {
+    each(view, KEY_USES, |row: KeyUseRow| Ok((row.key, read::timestamp(row.used_at)?))).await
 }

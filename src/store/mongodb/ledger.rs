@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::pairs::{self, Pair};
 use super::schema::{PAIRS, RESULTS};
 use super::tallies::Added;
+use super::view::View;
 use super::writer::{self, Step};
 use super::{actions, audit, learnt, leases, old, once, read, results, standing};
 use crate::model::{Name, RunId, Timestamp};
@@ -94,7 +95,7 @@ impl Ledger {
         leases::check(database, &about.leases).await?;
         let mut old = HashSet::new();
         for (before, most) in about.notifications {
-            old.extend(old::notifications(database, before, most).await?);
+            old.extend(old::notifications(&View::of(database), before, most).await?);
         }
         Ok(Self { pairs, ended, old, ..Self::default() })
     }

@@ -25,6 +25,7 @@ mod schema;
 mod sessions;
 mod standing;
 mod tallies;
+mod view;
 mod writer;
 
 use std::sync::Arc;
@@ -48,6 +49,7 @@ use crate::model::{
 };
 use connect::Link;
 use fault::Fault;
+use view::View;
 
 /// How long a read may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -66,12 +68,14 @@ const THREADS: usize = 2;
 #[derive(Debug)]
 pub struct MongoStore {
     inner: Arc<Inner>,
-    threads: Threads,
+    threads: Arc<Threads>,
 }
 
 #[derive(Debug)]
 struct Inner {
     link: Link,
+    /// What is read of it.
+    view: View,
     /// Commits come one after the other, in the order in which they were asked for.
     committing: Mutex<()>,
     closed: AtomicBool,
@@ -132,8 +136,21 @@ impl MongoStore {
         });
         let prepared = prepared.await;
         prepared.map_err(|fault| fault.at_opening(&place))?;
-        let inner = Inner { link, committing: Mutex::default(), closed: AtomicBool::new(false) };
-        Ok(Self { inner: Arc::new(inner), threads })
+        let view = View::of(&link.database);
+        let inner = Inner { link, view, committing: Mutex::default(), closed: AtomicBool::new(false) };
+        Ok(Self { inner: Arc::new(inner), threads: Arc::new(threads) })
+    }
+
+    /// The store as it is at this moment, to be read alone while others write on. See [`View::of_one_moment`] for how long.
+    pub async fn of_one_moment(&self) -> Result<Self, StoreError> {
+        let inner = self.call(LIMIT, |inner| async move {
+            let view = View::of_one_moment(&inner.link.database).await?;
+            // The moment is that of the first read.
+            definitions::revision(&view).await?;
+            let link = inner.link.clone();
+            Ok(Inner { link, view, committing: Mutex::default(), closed: AtomicBool::new(false) })
+        });
+        Ok(Self { inner: Arc::new(inner.await?), threads: Arc::clone(&self.threads) })
     }
 
     /// Has something done by the threads.
@@ -154,6 +171,7 @@ impl MongoStore {
 impl Inner {
     /// Commits within its time, after those that were asked for before.
     async fn commit(&self, batch: &[Arc<[Write]>]) -> Result<Vec<Written>, Fault> {
+        self.view.may_change()?;
         match tokio::time::timeout(COMMIT, ledger::commit(&self.link, batch)).await {
             Ok(written) => written,
             Err(_) => Err(Fault::GivenUp(COMMIT.as_secs())),
@@ -161,43 +179,44 @@ impl Inner {
     }
 
     async fn load(&self) -> Result<Loaded, Fault> {
-        let database = &self.link.database;
-        let (revision, definitions) = definitions::load(database).await?;
+        let view = &self.view;
+        let (revision, definitions) = definitions::load(view).await?;
         Ok(Loaded {
             revision,
             definitions,
-            pairs: pairs::all(database).await?,
-            host_keys: learnt::host_keys(database).await?,
-            key_uses: learnt::key_uses(database).await?,
-            hosts: standing::hosts(database).await?,
-            pause: standing::pause(database).await?,
-            missed_until: standing::missed_until(database).await?,
-            notices: actions::notices(database).await?,
-            parcels: actions::parcels(database).await?,
+            pairs: pairs::all(view).await?,
+            host_keys: learnt::host_keys(view).await?,
+            key_uses: learnt::key_uses(view).await?,
+            hosts: standing::hosts(view).await?,
+            pause: standing::pause(view).await?,
+            missed_until: standing::missed_until(view).await?,
+            notices: actions::notices(view).await?,
+            parcels: actions::parcels(view).await?,
         })
     }
 
     async fn counts(&self) -> Result<StoreCounts, Fault> {
-        let days = tallies::days(&self.link.database).await?;
-        let said = self.link.database.run_command(doc! { "dbStats": 1 }).await?;
-        let number = |key: &str| {
-            let value = said.get(key)?;
-            // Servers answer in the type that fits.
-            #[expect(clippy::cast_possible_truncation, reason = "no store has so many bytes that they do not fit")]
-            value
-                .as_i64()
-                .or_else(|| value.as_i32().map(i64::from))
-                .or_else(|| value.as_f64().map(|bytes| bytes as i64))
-        };
-        // What is in it, before it is packed.
-        let used = number("dataSize").zip(number("indexSize")).map(|(data, indexes)| data + indexes);
-        let bytes = number("storageSize").zip(number("indexSize")).map(|(data, indexes)| data + indexes);
+        let days = tallies::days(&self.view).await?;
+        let (bytes, used) = self.bytes().await?.unzip();
         Ok(StoreCounts {
             results: days.iter().map(|day| day.results).sum(),
-            bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
-            used: used.and_then(|used| u64::try_from(used).ok()),
-            oldest: old::oldest(&self.link.database).await?,
+            bytes,
+            used,
+            oldest: old::oldest(&self.view).await?,
         })
+    }
+
+    /// How many bytes the database takes, and how many what is in it takes before it is packed. Of a moment nobody knows.
+    async fn bytes(&self) -> Result<Option<(u64, u64)>, Fault> {
+        if self.view.may_change().is_err() {
+            return Ok(None);
+        }
+        let said = self.link.database.run_command(doc! { "dbStats": 1 }).await?;
+        let number = |key: &str| read::number(said.get(key)?);
+        let (data, stored) = (number("dataSize"), number("storageSize"));
+        Ok(number("indexSize")
+            .zip(data.zip(stored))
+            .map(|(indexes, (data, stored))| (stored + indexes, data + indexes)))
     }
 }
 
@@ -218,11 +237,14 @@ impl Store for MongoStore {
         revision: u64,
         changes: Vec<DefinitionChange>,
     ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.call(COMMIT, move |inner| async move { definitions::change(&inner.link, revision, &changes).await })
+        self.call(COMMIT, move |inner| async move {
+            inner.view.may_change()?;
+            definitions::change(&inner.link, revision, &changes).await
+        })
     }
 
     fn definitions_since(&self, revision: u64) -> BoxFuture<'_, Result<Option<Definitions>, StoreError>> {
-        self.call(LOAD, move |inner| async move { definitions::since(&inner.link.database, revision).await })
+        self.call(LOAD, move |inner| async move { definitions::since(&inner.view, revision).await })
     }
 
     fn take_lease(
@@ -243,15 +265,15 @@ impl Store for MongoStore {
     }
 
     fn blob(&self, sha256: ContentHash) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
-        self.call(LIMIT, move |inner| async move { definitions::blob(&inner.link.database, &sha256).await })
+        self.call(LIMIT, move |inner| async move { definitions::blob(&inner.view, &sha256).await })
     }
 
     fn remembered(&self, key: ContentHash) -> BoxFuture<'_, Result<Option<OnceRecord>, StoreError>> {
-        self.call(LIMIT, move |inner| async move { once::one(&inner.link.database, &key).await })
+        self.call(LIMIT, move |inner| async move { once::one(&inner.view, &key).await })
     }
 
     fn requests(&self) -> BoxFuture<'_, Result<Vec<OnceRecord>, StoreError>> {
-        self.call(LOAD, |inner| async move { once::all(&inner.link.database).await })
+        self.call(LOAD, |inner| async move { once::all(&inner.view).await })
     }
 
     fn commit_all(&self, batch: Vec<Arc<[Write]>>) -> BoxFuture<'_, Result<Vec<Written>, StoreError>> {
@@ -275,19 +297,19 @@ impl Store for MongoStore {
     }
 
     fn result(&self, id: RunId) -> BoxFuture<'_, Result<Option<RunResult>, StoreError>> {
-        self.call(LIMIT, move |inner| async move { results::one(&inner.link.database, id).await })
+        self.call(LIMIT, move |inner| async move { results::one(&inner.view, id).await })
     }
 
     fn results(&self, query: ResultQuery) -> BoxFuture<'_, Result<ResultPage, StoreError>> {
-        self.call(LIMIT, move |inner| async move { query::page(&inner.link.database, &query).await })
+        self.call(LIMIT, move |inner| async move { query::page(&inner.view, &query).await })
     }
 
     fn old_results(&self, query: OldQuery) -> BoxFuture<'_, Result<OldPage, StoreError>> {
-        self.call(LIMIT, move |inner| async move { old::old(&inner.link.database, &query).await })
+        self.call(LIMIT, move |inner| async move { old::old(&inner.view, &query).await })
     }
 
     fn surplus_results(&self, query: SurplusQuery) -> BoxFuture<'_, Result<Vec<RunId>, StoreError>> {
-        self.call(old::COUNTING, move |inner| async move { old::surplus(&inner.link.database, &query).await })
+        self.call(old::COUNTING, move |inner| async move { old::surplus(&inner.view, &query).await })
     }
 
     /// The server uses again what is free, and gives it back in its own time; what was counted off goes.
@@ -296,19 +318,19 @@ impl Store for MongoStore {
     }
 
     fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<AuditPage, StoreError>> {
-        self.call(LIMIT, move |inner| async move { audit::page(&inner.link.database, &query).await })
+        self.call(LIMIT, move |inner| async move { audit::page(&inner.view, &query).await })
     }
 
     fn events_due(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.call(LIMIT, move |inner| async move { actions::events(&inner.link.database, limit).await })
+        self.call(LIMIT, move |inner| async move { actions::events(&inner.view, limit).await })
     }
 
     fn notifications(&self, query: NotificationQuery) -> BoxFuture<'_, Result<NotificationPage, StoreError>> {
-        self.call(LIMIT, move |inner| async move { actions::page(&inner.link.database, &query).await })
+        self.call(LIMIT, move |inner| async move { actions::page(&inner.view, &query).await })
     }
 
     fn trace(&self, result: RunId) -> BoxFuture<'_, Result<Option<Traced>, StoreError>> {
-        self.call(LIMIT, move |inner| async move { actions::trace(&inner.link.database, result).await })
+        self.call(LIMIT, move |inner| async move { actions::trace(&inner.view, result).await })
     }
 
     /// The server's own business: it writes over what was, in its own time. What is kept of a secret is sealed.
@@ -328,6 +350,9 @@ impl Store for MongoStore {
         self.inner.closed.store(true, Ordering::Relaxed);
         let inner = Arc::clone(&self.inner);
         let closed = self.threads.call(CLOSE * 2, async move {
+            if inner.view.end().await {
+                return Ok(());
+            }
             let _turn = tokio::time::timeout(CLOSE, inner.committing.lock()).await;
             inner.link.sessions.close();
             inner.link.client.clone().shutdown().immediate(true).await;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{Binary, Document, doc};
+use mongodb::options::FindOptions;
 use serde::Deserialize;
 
 use super::fault::Fault;
 use super::schema::{NOTIFICATIONS, RESULTS};
+use super::view::View;
 use super::{LIMIT, read, tallies};
 use crate::model::{Name, RunId, Timestamp};
 use crate::store::{OfTasks, OldPage, OldQuery, SurplusQuery, Which};
@@ -49,11 +49,11 @@ fn of_tasks(tasks: &OfTasks) -> Document {
 }
 
 /// Old Results, the oldest first: of so many days at a time as one call may look through.
-pub(super) async fn old(database: &Database, query: &OldQuery) -> Result<OldPage, Fault> {
+pub(super) async fn old(view: &View, query: &OldQuery) -> Result<OldPage, Fault> {
     let from = query.after.map_or(i64::MIN, |after| after.millis());
     let end = query.before.millis();
     let (mut until, mut looked_through) = (None, 0);
-    for day in tallies::days(database).await?.iter().filter(|day| day.until > from && day.from < end) {
+    for day in tallies::days(view).await?.iter().filter(|day| day.until > from && day.from < end) {
         if looked_through >= MOST_READ {
             break;
         }
@@ -70,7 +70,7 @@ pub(super) async fn old(database: &Database, query: &OldQuery) -> Result<OldPage
         Which::Problems => drop(filter.insert("outcome", "PROBLEM")),
         Which::Others => drop(filter.insert("outcome", doc! { "$ne": "PROBLEM" })),
     }
-    let ids = ids(database, RESULTS, filter, query.limit).await?;
+    let ids = ids(view, RESULTS, filter, query.limit).await?;
     let next = if ids.len() == query.limit {
         ids.last().copied()
     } else {
@@ -80,21 +80,20 @@ pub(super) async fn old(database: &Database, query: &OldQuery) -> Result<OldPage
 }
 
 /// Results beyond the newest so many of their pairs.
-pub(super) async fn surplus(database: &Database, query: &SurplusQuery) -> Result<Vec<RunId>, Fault> {
-    let results = database.collection::<Document>(RESULTS);
+pub(super) async fn surplus(view: &View, query: &SurplusQuery) -> Result<Vec<RunId>, Fault> {
     let pipeline = vec![
         doc! { "$match": of_tasks(&query.tasks) },
         doc! { "$group": { "_id": { "host": "$host", "task": "$task" }, "results": { "$sum": 1_i64 } } },
         doc! { "$match": { "results": { "$gt": read::to_count(query.keep) } } },
     ];
-    let pairs: Vec<Counted> = results.aggregate(pipeline).with_type().await?.try_collect().await?;
+    let pairs: Vec<Counted> = view.aggregate(RESULTS, pipeline).await?;
     let mut found = Vec::new();
     for pair in pairs {
         let surplus = read::count(pair.results)?.saturating_sub(query.keep);
         let wanted = usize::try_from(surplus).unwrap_or(usize::MAX).min(query.limit - found.len());
         // None matches what is not there.
         let filter = doc! { "host": pair.pair.host, "task": pair.pair.task };
-        found.extend(ids(database, RESULTS, filter, wanted).await?);
+        found.extend(ids(view, RESULTS, filter, wanted).await?);
         if found.len() >= query.limit {
             break;
         }
@@ -103,29 +102,25 @@ pub(super) async fn surplus(database: &Database, query: &SurplusQuery) -> Result
 }
 
 /// So many notifications of before an instant, the oldest first.
-pub(super) async fn notifications(database: &Database, before: Timestamp, most: u64) -> Result<Vec<RunId>, Fault> {
+pub(super) async fn notifications(view: &View, before: Timestamp, most: u64) -> Result<Vec<RunId>, Fault> {
     let filter = doc! { "_id": { "$lt": read::first_id(before.millis()) } };
-    ids(database, NOTIFICATIONS, filter, usize::try_from(most).unwrap_or(usize::MAX)).await
+    ids(view, NOTIFICATIONS, filter, usize::try_from(most).unwrap_or(usize::MAX)).await
 }
 
 /// When the id of the oldest Result was made.
-pub(super) async fn oldest(database: &Database) -> Result<Option<Timestamp>, Fault> {
-    let first = ids(database, RESULTS, doc! {}, 1).await?;
+pub(super) async fn oldest(view: &View) -> Result<Option<Timestamp>, Fault> {
+    let first = ids(view, RESULTS, doc! {}, 1).await?;
     first.first().map(|id| read::millis(id.millis())).transpose()
 }
 
-async fn ids(database: &Database, of: &str, filter: Document, most: usize) -> Result<Vec<RunId>, Fault> {
+async fn ids(view: &View, of: &str, filter: Document, most: usize) -> Result<Vec<RunId>, Fault> {
     // No limit at all would be none.
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     if most == 0 {
         return Ok(Vec::new());
     }
-    let all = database.collection::<Id>(of);
-    let find = all.find(filter).sort(doc! { "_id": 1 }).limit(most).projection(doc! { "_id": 1 });
-    let mut rows = find.max_time(LIMIT).await?;
-    let mut ids = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        ids.push(read::id(&row.id)?);
-    }
-    Ok(ids)
+    let only_ids = doc! { "_id": 1 };
+    let oldest_first = FindOptions::builder().sort(only_ids.clone()).limit(most).projection(only_ids).max_time(LIMIT);
+    let rows: Vec<Id> = view.find(of, filter, oldest_first.build()).await?;
+    rows.iter().map(|row| read::id(&row.id)).collect()
 }

@@ -9,6 +9,7 @@ use super::changes::{Change, Changes};
 use super::fault::Fault;
 use super::read;
 use super::schema::{REQUESTS, each};
+use super::view::View;
 use crate::model::{ContentHash, Timestamp};
 use crate::store::OnceRecord;
 
@@ -57,14 +58,14 @@ pub(super) async fn forget_old(
 }
 
 /// The request that is remembered under this key.
-pub(super) async fn one(database: &Database, key: &ContentHash) -> Result<Option<OnceRecord>, Fault> {
-    let found = database.collection::<Row>(REQUESTS).find_one(doc! { "_id": key.as_str() }).await?;
+pub(super) async fn one(view: &View, key: &ContentHash) -> Result<Option<OnceRecord>, Fault> {
+    let found = view.find_one(REQUESTS, doc! { "_id": key.as_str() }).await?;
     found.map(record).transpose()
 }
 
 /// All requests that are remembered.
-pub(super) async fn all(database: &Database) -> Result<Vec<OnceRecord>, Fault> {
-    each(database, REQUESTS, record).await
+pub(super) async fn all(view: &View) -> Result<Vec<OnceRecord>, Fault> {
+    each(view, REQUESTS, record).await
 }
 
 fn record(row: Row) -> Result<OnceRecord, Fault> {

@@ -1,11 +1,11 @@
 //! Pages of what is kept as JSON under an id, newest first, and how many match in all.
 
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{Document, doc};
+use mongodb::options::FindOptions;
 use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
+use super::view::View;
 use super::{LIMIT, read};
 use crate::model::RunId;
 
@@ -22,25 +22,22 @@ pub(super) struct Page<T> {
 
 /// Those that match, from behind `before` on, at most so many.
 pub(super) async fn page<T: DeserializeOwned>(
-    database: &Database,
+    view: &View,
     of: &str,
     mut filter: Document,
     before: Option<RunId>,
     limit: usize,
 ) -> Result<Page<T>, Fault> {
-    let all = database.collection::<Document>(of);
-    let total = all.count_documents(filter.clone()).max_time(LIMIT).await?;
+    let total = view.count(of, filter.clone()).await?;
     if let Some(before) = before {
         filter.insert("_id", doc! { "$lt": read::to_uuid(before) });
     }
     // One more than asked for tells whether there is a next page.
     let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let find = all.find(filter).sort(doc! { "_id": -1 }).limit(wanted).projection(doc! { JSON: 1 });
-    let mut rows = find.max_time(LIMIT).await?;
-    let mut items = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        items.push(of_json(of, &row)?);
-    }
+    let newest_first = FindOptions::builder().sort(doc! { "_id": -1 }).limit(wanted);
+    let newest_first = newest_first.projection(doc! { JSON: 1 }).max_time(LIMIT).build();
+    let rows: Vec<Document> = view.find(of, filter, newest_first).await?;
+    let mut items = rows.iter().map(|row| of_json(of, row)).collect::<Result<Vec<T>, Fault>>()?;
     let more = items.len() > limit;
     items.truncate(limit);
     Ok(Page { items, more, total })

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::changes::{Change, Key};
 use super::fault::Fault;
 use super::read;
-use super::schema::PAIRS;
+use super::schema::{PAIRS, each};
+use super::view::View;
 use crate::model::{LastResults, Name, PairStatus, RunId, Timestamp};
 use crate::store::{OpenRun, PairRecord};
 
@@ -62,15 +63,13 @@ pub(super) fn key(host: &Name, task: Option<&Name>) -> String {
 }
 
 /// All pairs' records.
-pub(super) async fn all(database: &Database) -> Result<Vec<PairRecord>, Fault> {
-    let mut rows = database.collection::<Row>(PAIRS).find(doc! {}).await?;
-    let mut records = Vec::new();
-    while let Some(row) = rows.try_next().await? {
+pub(super) async fn all(view: &View) -> Result<Vec<PairRecord>, Fault> {
+    let record = |row: Row| {
         let claimed_until = row.claimed_until.map(read::timestamp).transpose()?;
         let status = row.status.map_or_else(|| Ok(PairStatus::default()), |status| status.read())?;
-        records.push(PairRecord { host: row.host, task: row.task, claimed_until, open: row.open, status });
-    }
-    Ok(records)
+        Ok(PairRecord { host: row.host, task: row.task, claimed_until, open: row.open, status })
+    };
+    each(view, PAIRS, record).await
 }
 
 /// What is to become of a pair's status.

@@ -1,13 +1,13 @@
 //! Pages of Results, newest first, and how many match in all.
 
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::FindOptions;
 
 use super::fault::Fault;
 use super::results::{self, Row};
 use super::schema::RESULTS;
 use super::tallies::{self, Tally};
+use super::view::View;
 use super::{LIMIT, read};
 use crate::model::{ResultPage, ResultQuery};
 
@@ -23,15 +23,15 @@ struct Stretch {
 
 /// A query, and its conditions but for those of time.
 struct Search<'a> {
-    database: &'a Database,
+    view: &'a View,
     query: &'a ResultQuery,
     everywhere: Document,
 }
 
 /// One page, and how many Results match in all.
-pub(super) async fn page(database: &Database, query: &ResultQuery) -> Result<ResultPage, Fault> {
+pub(super) async fn page(view: &View, query: &ResultQuery) -> Result<ResultPage, Fault> {
     let Some(everywhere) = everywhere(query) else { return Ok(ResultPage::default()) };
-    let search = Search { database, query, everywhere };
+    let search = Search { view, query, everywhere };
     let stretches = search.stretches().await?;
     let mut page = ResultPage::default();
     for stretch in &stretches {
@@ -85,7 +85,7 @@ impl Search<'_> {
     /// The Results that can be within the query's bounds of `scheduled_at`, oldest first: day by day, and where a bound
     /// lies within one, hour by hour; those that lie together and stand alike as one.
     async fn stretches(&self) -> Result<Vec<Stretch>, Fault> {
-        let days = tallies::days(self.database).await?;
+        let days = tallies::days(self.view).await?;
         if self.query.since.is_none() && self.query.until.is_none() {
             let results = days.iter().map(|day| day.results).sum();
             return Ok(vec![Stretch { results, is_within: true, ids: None }]);
@@ -96,7 +96,7 @@ impl Search<'_> {
                 None => {}
                 Some(true) => push(&mut stretches, day, true),
                 Some(false) => {
-                    for hour in tallies::hours(self.database, day.from, day.until).await? {
+                    for hour in tallies::hours(self.view, day.from, day.until).await? {
                         if let Some(is_within) = self.place(&hour) {
                             push(&mut stretches, &hour, is_within);
                         }
@@ -132,17 +132,12 @@ impl Search<'_> {
             return Ok(stretch.results);
         }
         let Some(mut others) = all_but(&self.everywhere).filter(|_| stretch.is_within) else {
-            return self.count_documents(self.conditions(stretch.ids, stretch.is_within)).await;
+            return self.view.count(RESULTS, self.conditions(stretch.ids, stretch.is_within)).await;
         };
         if let Some((from, until)) = stretch.ids {
             others.insert("_id", doc! { "$gte": read::first_id(from), "$lt": read::first_id(until) });
         }
-        Ok(stretch.results.saturating_sub(self.count_documents(others).await?))
-    }
-
-    async fn count_documents(&self, filter: Document) -> Result<u64, Fault> {
-        let results = self.database.collection::<Document>(RESULTS);
-        Ok(results.count_documents(filter).max_time(LIMIT).await?)
+        Ok(stretch.results.saturating_sub(self.view.count(RESULTS, others).await?))
     }
 
     async fn rows(&self, stretches: &[Stretch], page: &mut ResultPage) -> Result<(), Fault> {
@@ -159,15 +154,9 @@ impl Search<'_> {
         }
         // One more than asked for tells whether there is a next page.
         let wanted = i64::try_from(self.query.limit).unwrap_or(i64::MAX).saturating_add(1);
-        let results = self.database.collection::<Row>(RESULTS);
-        let find = results
-            .find(filter)
-            .sort(doc! { "_id": -1 })
-            .limit(wanted)
-            .projection(results::on_a_page())
-            .max_time(LIMIT);
-        let mut rows = find.await?;
-        while let Some(row) = rows.try_next().await? {
+        let newest_first = FindOptions::builder().sort(doc! { "_id": -1 }).limit(wanted);
+        let newest_first = newest_first.projection(results::on_a_page()).max_time(LIMIT).build();
+        for row in self.view.find::<Row>(RESULTS, filter, newest_first).await? {
             page.items.push(row.read()?);
         }
         if page.items.len() > self.query.limit {

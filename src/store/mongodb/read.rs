@@ -75,6 +75,18 @@ pub(super) fn to_json<T: serde::Serialize>(what: &str, value: &T) -> Result<Stri
     serde_json::to_string(value).map_err(|error| Fault::Unwritable(format!("{what}: {error}")))
 }
 
+/// A number of a server's answer, which is in the type that fits.
+pub(super) fn number(value: &Bson) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, reason = "no store has so many bytes that they do not fit")]
+    let number = match value {
+        Bson::Int64(number) => *number,
+        Bson::Int32(number) => i64::from(*number),
+        Bson::Double(number) => *number as i64,
+        _ => return None,
+    };
+    u64::try_from(number).ok()
+}
+
 /// A count: MongoDB's integers have a sign, Alf's counts do not.
 pub(super) fn count(stored: i64) -> Result<u64, Fault> {
     u64::try_from(stored).map_err(|_| Fault::Unreadable(format!("{stored} is no count")))

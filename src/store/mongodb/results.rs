@@ -1,12 +1,12 @@
 //! Results in and out of their documents.
 
-use mongodb::Database;
 use mongodb::bson::{Binary, DateTime, Document, doc, serialize_to_bson};
 use serde::{Deserialize, Serialize};
 
 use super::changes::{Change, Changes};
 use super::fault::Fault;
 use super::schema::{OUTPUTS, RESULTS};
+use super::view::View;
 use super::{chunks, read};
 use crate::model::{
     Captured, Cause, Instants, Kill, Name, Outcome, PAGE_PERFDATA, Reason, RunId, RunResult, State, Trigger,
@@ -241,23 +241,23 @@ impl Row {
 }
 
 /// One Result, whole.
-pub(super) async fn one(database: &Database, id: RunId) -> Result<Option<RunResult>, Fault> {
-    let found = database.collection::<Row>(RESULTS).find_one(doc! { "_id": read::to_uuid(id) }).await?;
+pub(super) async fn one(view: &View, id: RunId) -> Result<Option<RunResult>, Fault> {
+    let found = view.find_one(RESULTS, doc! { "_id": read::to_uuid(id) }).await?;
     let Some(mut result) = found.map(Row::read).transpose()? else { return Ok(None) };
     for (captured, what) in [(&mut result.stdout, "stdout"), (&mut result.stderr, "stderr")] {
         if captured.kept > 0 && captured.bytes.is_empty() {
-            captured.bytes = elsewhere(database, id, what).await?;
+            captured.bytes = elsewhere(view, id, what).await?;
         }
     }
     if result.perfdata.is_none() {
-        let json = elsewhere(database, id, "perfdata").await?;
+        let json = elsewhere(view, id, "perfdata").await?;
         let json = str::from_utf8(&json).map_err(|error| Fault::Unreadable(error.to_string()))?;
         result.perfdata = Some(read::json("perfdata", json)?);
     }
     Ok(Some(result))
 }
 
-async fn elsewhere(database: &Database, id: RunId, what: &str) -> Result<Vec<u8>, Fault> {
-    let found = chunks::get(database, OUTPUTS, &part(id, what)).await?;
+async fn elsewhere(view: &View, id: RunId, what: &str) -> Result<Vec<u8>, Fault> {
+    let found = chunks::get(view, OUTPUTS, &part(id, what)).await?;
     found.ok_or_else(|| Fault::Unreadable(format!("the {what} of {id} is not there")))
 }

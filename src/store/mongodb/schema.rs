@@ -1,12 +1,12 @@
 //! The collections, their indexes, and the version of it all.
 
-use futures_util::TryStreamExt as _;
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
-use mongodb::options::IndexOptions;
+use mongodb::options::{FindOptions, IndexOptions};
 use mongodb::{Database, IndexModel};
 
 use super::fault::Fault;
+use super::view::{Readable, View};
 
 /// The newest version this Alf knows.
 pub(super) const NEWEST: u32 = 1;
@@ -157,18 +157,13 @@ async fn add(database: &Database, to: &str, mut document: Document) -> Result<()
     }
 }
 
-/// All documents of a collection, one after the other.
-pub(super) async fn each<T: Send + Sync + serde::de::DeserializeOwned + Unpin, V>(
-    database: &Database,
+/// All documents of a collection.
+pub(super) async fn each<T: Readable, V>(
+    view: &View,
     collection: &str,
     read: impl Fn(T) -> Result<V, Fault>,
 ) -> Result<Vec<V>, Fault> {
-    let mut rows = database.collection::<T>(collection).find(doc! {}).await?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.try_next().await? {
-        all.push(read(row)?);
-    }
-    Ok(all)
+    view.find(collection, doc! {}, FindOptions::default()).await?.into_iter().map(read).collect()
 }
 
 /// Writes something, to see whether writes go through.

@@ -1,6 +1,5 @@
 //! How hosts stand, and whether all firing is stopped.
 
-use mongodb::Database;
 use mongodb::bson::doc;
 use serde::Deserialize;
 
@@ -8,6 +7,7 @@ use super::changes::{Change, Changes};
 use super::fault::Fault;
 use super::read;
 use super::schema::{HOSTS, SWITCHES, each};
+use super::view::View;
 use crate::model::{HostRecord, Name, Pause, Timestamp};
 
 /// The switch that stops all firing.
@@ -35,8 +35,8 @@ pub(super) fn forget_host(changes: &mut Changes, host: &Name) {
 }
 
 /// How all hosts stand.
-pub(super) async fn hosts(database: &Database) -> Result<Vec<(Name, HostRecord)>, Fault> {
-    each(database, HOSTS, |row: Row| Ok((row.name, read::json("the status of a host", &row.value)?))).await
+pub(super) async fn hosts(view: &View) -> Result<Vec<(Name, HostRecord)>, Fault> {
+    each(view, HOSTS, |row: Row| Ok((row.name, read::json("the status of a host", &row.value)?))).await
 }
 
 /// All firing is stopped, or goes on.
@@ -56,16 +56,16 @@ pub(super) fn miss_until(changes: &mut Changes, until: Timestamp) -> Result<(), 
 }
 
 /// Up to when what was due is missed.
-pub(super) async fn missed_until(database: &Database) -> Result<Option<Timestamp>, Fault> {
-    switch(database, MISSED_UNTIL).await?.map(|value| read::json("an instant", &value)).transpose()
+pub(super) async fn missed_until(view: &View) -> Result<Option<Timestamp>, Fault> {
+    switch(view, MISSED_UNTIL).await?.map(|value| read::json("an instant", &value)).transpose()
 }
 
 /// Whether all firing is stopped.
-pub(super) async fn pause(database: &Database) -> Result<Option<Pause>, Fault> {
-    switch(database, PAUSE).await?.map(|value| read::json("a pause", &value)).transpose()
+pub(super) async fn pause(view: &View) -> Result<Option<Pause>, Fault> {
+    switch(view, PAUSE).await?.map(|value| read::json("a pause", &value)).transpose()
 }
 
-async fn switch(database: &Database, name: &str) -> Result<Option<String>, Fault> {
-    let found = database.collection::<Row>(SWITCHES).find_one(doc! { "_id": name }).await?;
+async fn switch(view: &View, name: &str) -> Result<Option<String>, Fault> {
+    let found = view.find_one::<Row>(SWITCHES, doc! { "_id": name }).await?;
     Ok(found.map(|row| row.value))
 }

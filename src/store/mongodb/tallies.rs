@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::TryStreamExt as _;
-use mongodb::Database;
 use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::FindOptions;
 use serde::Deserialize;
 
 use super::changes::{Change, Changes, prefix};
 use super::connect::Link;
 use super::fault::Fault;
 use super::read;
-use super::schema::TALLIES;
+use super::schema::{TALLIES, each};
+use super::view::View;
 use super::writer::{self, Step};
 use crate::model::{RunId, RunResult};
 
@@ -111,21 +111,21 @@ fn key(unit: &str, n: i64, slot: u8) -> String {
 }
 
 /// All days that have Results, oldest first.
-pub(super) async fn days(database: &Database) -> Result<Vec<Tally>, Fault> {
-    find(database, doc! { "_id": prefix("day/") }, DAY_MS).await
+pub(super) async fn days(view: &View) -> Result<Vec<Tally>, Fault> {
+    find(view, doc! { "_id": prefix("day/") }, DAY_MS).await
 }
 
 /// The hours of a stretch of time that have Results, oldest first.
-pub(super) async fn hours(database: &Database, from: i64, until: i64) -> Result<Vec<Tally>, Fault> {
+pub(super) async fn hours(view: &View, from: i64, until: i64) -> Result<Vec<Tally>, Fault> {
     let (from, until) = (from.div_euclid(HOUR_MS), until.div_euclid(HOUR_MS));
-    find(database, doc! { "_id": { "$gte": key("hour", from, 0), "$lt": key("hour", until, 0) } }, HOUR_MS).await
+    find(view, doc! { "_id": { "$gte": key("hour", from, 0), "$lt": key("hour", until, 0) } }, HOUR_MS).await
 }
 
 /// Those that have Results. What several nodes have counted goes together.
-async fn find(database: &Database, filter: Document, length: i64) -> Result<Vec<Tally>, Fault> {
-    let mut rows = database.collection::<Row>(TALLIES).find(filter).sort(doc! { "_id": 1 }).await?;
+async fn find(view: &View, filter: Document, length: i64) -> Result<Vec<Tally>, Fault> {
+    let in_order = FindOptions::builder().sort(doc! { "_id": 1 }).build();
     let mut all: Vec<(i64, More)> = Vec::new();
-    while let Some(row) = rows.try_next().await? {
+    for row in view.find::<Row>(TALLIES, filter, in_order).await? {
         let n = number(&row.id)?;
         let scheduled = row.first_scheduled.zip(row.last_scheduled);
         let scheduled = scheduled.map(|(first, last)| (first.timestamp_millis(), last.timestamp_millis()));
@@ -151,9 +151,8 @@ fn number(id: &str) -> Result<i64, Fault> {
 
 /// Forgets stretches of time that have no Results any more; nothing where somebody counts at the same moment.
 pub(super) async fn forget_empty(link: &Link) -> Result<(), Fault> {
-    let mut rows = link.database.collection::<Row>(TALLIES).find(doc! {}).sort(doc! { "_id": 1 }).await?;
     let mut stretches: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    while let Some(row) = rows.try_next().await? {
+    for row in each(&View::of(&link.database), TALLIES, Ok::<Row, _>).await? {
         let stretch = row.id.rsplit_once('/').map_or_else(String::new, |(stretch, _)| stretch.to_owned());
         stretches.entry(stretch).or_default().push(row);
     }
