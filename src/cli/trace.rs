@@ -66,9 +66,11 @@ fn why(row: &Doc, _: Times) -> String {
     let mut words: Vec<String> =
         [field(row, "why"), field(row, "detail")].into_iter().filter(|it| !it.is_empty()).collect();
     if let Some(run) = row.get("run") {
-        let went = [field(run, "stage"), field(run, "outcome"), field(run, "state")];
+        let (outcome, state) = (field(run, "outcome"), field(run, "state"));
+        let state = if state == outcome { String::new() } else { state };
+        let went = ["run".to_owned(), field(run, "id"), field(run, "stage"), outcome, state];
         let went: Vec<String> = went.into_iter().filter(|word| !word.is_empty()).collect();
-        words.push(format!("run {} {}", field(run, "id"), went.join(" ")));
+        words.push(went.join(" "));
     }
     words.join("; ")
 }
