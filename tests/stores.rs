@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alf::clock::Clock;
-use alf::model::{Captured, Name, Outcome, RunId, RunIds, RunResult, Timestamp, Trigger};
+use alf::model::{Captured, ContentHash, Name, Noun, Outcome, RunId, RunIds, RunResult, Timestamp, Trigger};
 use alf::store::conformance::{self, Harness};
 use alf::store::memory::MemoryStore;
 use alf::store::migrate::{copy, migrate};
 use alf::store::mongodb::MongoStore;
 use alf::store::sqlite::SqliteStore;
-use alf::store::{Store, StoreError, Write};
+use alf::store::{Blob, DefinitionChange, DefinitionRow, Store, StoreError, Write};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mongodb::bson::{Document, doc};
@@ -223,6 +224,37 @@ async fn mongodb_killed_and_paused() {
         }
     };
     conformance::harmed(&store, harm).await;
+}
+
+/// Programs are written ahead of the change that names them; an Alf that is killed between the two leaves that to its
+/// next life.
+#[tokio::test]
+async fn mongodb_keeps_no_program_that_was_cut_off() {
+    let Some(server) = MongoServer::start() else { return };
+    let database = server.database();
+    let open = async || MongoStore::open(server.url(), &database, Some("node")).await.unwrap();
+    let store = open().await;
+    let bytes = Bytes::from_static(b"#!/bin/sh\n");
+    let (blob, at) = (Blob { sha256: ContentHash::of(&bytes), bytes }, Timestamp::from_millis(0).unwrap());
+    let named = DefinitionRow {
+        noun: Noun::Program,
+        name: name("named"),
+        version: 1,
+        created_at: at,
+        updated_at: at,
+        body: format!("{{\"sha256\":\"{}\"}}", blob.sha256.as_str()),
+        sealed: None,
+    };
+    let changes = vec![DefinitionChange::PutBlob(blob.clone()), DefinitionChange::Put(named)];
+    store.change_definitions(0, changes).await.unwrap();
+    store.close().await;
+    let there = mongodb::Client::with_uri_str(server.url()).await.unwrap().database(&database);
+    let blobs = there.collection::<Document>("blobs");
+    blobs.insert_one(doc! { "_id": format!("{}/000000", "a".repeat(64)), "bytes": "cut off" }).await.unwrap();
+    let store = open().await;
+    assert_eq!(blobs.count_documents(doc! {}).await.unwrap(), 1);
+    assert_eq!(store.blob(blob.sha256).await.unwrap(), Some(blob.bytes));
+    store.close().await;
 }
 
 /// Why a store cannot be opened.

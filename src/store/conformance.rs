@@ -48,6 +48,7 @@ pub async fn run(harness: &impl Harness) {
     definitions::round_trip(&*store).await;
     definitions::stale_revisions(&*store).await;
     definitions::blobs(&*store).await;
+    definitions::large_blob(&*store).await;
     definitions::race(&*store, &*other).await;
     audit::entries(&*store).await;
     audit::goes_with_the_change(&*store).await;
@@ -84,6 +85,7 @@ pub async fn run(harness: &impl Harness) {
     leases::news(&*store, &*other).await;
     results::round_trip(&*store).await;
     results::twins(&*store).await;
+    results::large(&*store).await;
     pages::filters(&*store).await;
     pages::paging(&*store).await;
     pages::paging_while_written(&*store, &*other).await;

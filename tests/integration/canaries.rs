@@ -1,7 +1,7 @@
 //! Canaries: texts that are secret, put wherever one may be given, and looked for wherever one must not come out.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use base64::Engine as _;
@@ -105,11 +105,6 @@ impl Cage {
 }
 
 /// Every file below a directory.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
 /// Everything that may hold a secret: fields of credentials, secrets and all that names them.
 fn let_out(cage: &mut Cage, sshd: &Sshd) {
     for name in ["env-host", "env-task", "env-link", "env-run", "stdin-task", "stdin-run", "pw", "phrase", "sudo"] {
@@ -297,22 +292,20 @@ fn no_secret_is_found_in_logs_answers_or_files() {
     // While it runs: with what the database has not yet moved out of its log.
     assert!(cage.answers.contains("no secret, to be found"));
     let mut found = cage.found_in("an answer", cage.answers.as_bytes());
-    let look_at_files = |cage: &Cage| {
-        let data = cage.service.data_dir();
+    let look_at_what_is_kept = |cage: &Cage| {
         let marker = b"no secret, to be found";
         let mut marked = false;
         let mut found = Vec::new();
-        for file in files(&data) {
-            let bytes = std::fs::read(&file).unwrap_or_default();
+        for (place, bytes) in cage.service.kept() {
             marked |= bytes.windows(marker.len()).any(|window| window == marker);
-            found.extend(cage.found_in(&file.display().to_string(), &bytes));
+            found.extend(cage.found_in(&place, &bytes));
         }
         assert!(marked, "what is not secret is not found: this looks in the wrong place");
         found
     };
-    found.extend(look_at_files(&cage));
+    found.extend(look_at_what_is_kept(&cage));
     assert_eq!(cage.service.end("TERM"), Some(0));
-    found.extend(look_at_files(&cage));
+    found.extend(look_at_what_is_kept(&cage));
     let log = cage.service.log();
     assert!(log.contains("TRACE") && log.contains("by-password-named"), "nothing is logged at trace: {log}");
     found.extend(cage.found_in("the log", log.as_bytes()));

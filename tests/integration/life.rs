@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::support::service::{Service, alf, until};
 use crate::support::sshd::Sshd;
+use crate::support::stored::is_in_mongodb;
 
 #[test]
 fn it_says_where_it_listens_and_is_ready_at_once() {
@@ -15,7 +16,8 @@ fn it_says_where_it_listens_and_is_ready_at_once() {
     let service = Service::start();
     let expected = format!("alf {} listening on http://{} (node ", env!("CARGO_PKG_VERSION"), service.address);
     assert!(service.first_line.starts_with(&expected), "{}", service.first_line);
-    assert!(service.first_line.ends_with(", store sqlite)\n"), "{}", service.first_line);
+    let store = if is_in_mongodb() { "mongodb" } else { "sqlite" };
+    assert!(service.first_line.ends_with(&format!(", store {store})\n")), "{}", service.first_line);
     let ready = crate::support::http::request(&service.address, "GET", "/health/ready", &[], None);
     assert_eq!(ready.status, 200, "{}", ready.text());
     // Generous: the machine may be busy with other tests; an idle one needs a tenth of it.
@@ -25,7 +27,8 @@ fn it_says_where_it_listens_and_is_ready_at_once() {
 #[test]
 fn keys_and_secrets_are_for_the_owner_only() {
     let service = Service::start();
-    for file in ["admin.key", "secret.key", "alf.db"] {
+    let store = (!is_in_mongodb()).then_some("alf.db");
+    for file in ["admin.key", "secret.key"].into_iter().chain(store) {
         let mode = std::fs::metadata(service.data_dir().join(file)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{file}");
     }

@@ -15,12 +15,6 @@ fn put(service: &Service, name: &str, headers: &[(&str, &str)], bytes: &[u8]) ->
     service.call("PUT", &format!("/api/v1/programs/{name}"), &all, Some(bytes))
 }
 
-/// How many different files the store keeps.
-fn kept(service: &Service) -> i64 {
-    let database = rusqlite::Connection::open(service.data_dir().join("alf.db")).unwrap();
-    database.query_row("SELECT count(*) FROM blobs", [], |row| row.get(0)).unwrap()
-}
-
 #[test]
 fn a_program_is_put_read_changed_and_deleted() {
     let mut service = Service::start();
@@ -47,16 +41,16 @@ fn a_program_is_put_read_changed_and_deleted() {
     put(&service, "probe", &[("If-Match", &etag)], b"#!/bin/sh\n").expect(412);
     put(&service, "probe", &[("If-None-Match", "*")], b"#!/bin/sh\n").expect(412);
     put(&service, "other", &[("If-Match", "*")], b"#!/bin/sh\n").expect(412);
-    assert_eq!(kept(&service), 1, "what was refused is not kept");
+    assert_eq!(service.programs_kept(), 1, "what was refused is not kept");
     let replaced = put(&service, "probe", &[("If-Match", "\"2\"")], b"#!/bin/sh\n").expect(200).json();
     assert_eq!(
         (&replaced["title"], &replaced["size"], &replaced["version"]),
         (&json!("A probe"), &json!(10), &json!(3))
     );
-    assert_eq!(kept(&service), 1, "bytes that nothing names are forgotten");
+    assert_eq!(service.programs_kept(), 1, "bytes that nothing names are forgotten");
 
     put(&service, "same", &[("If-None-Match", "*")], b"#!/bin/sh\n").expect(201);
-    assert_eq!(kept(&service), 1, "the same bytes are kept once");
+    assert_eq!(service.programs_kept(), 1, "the same bytes are kept once");
     assert_eq!(service.get("programs?q=A%20PROBE")["items"][0]["name"], "probe");
     assert_eq!(service.get("programs?selector=team%3Dops")["total"], 1);
     assert_eq!(service.get("stats")["totals"]["programs"], 2);
@@ -67,9 +61,9 @@ fn a_program_is_put_read_changed_and_deleted() {
     assert_eq!(service.get("programs/probe"), replaced, "it is there after a restart");
     service.call("DELETE", "/api/v1/programs/same", &[("If-Match", "\"9\"")], None).expect(412);
     service.call("DELETE", "/api/v1/programs/same", &[], None).expect(204);
-    assert_eq!(kept(&service), 1);
+    assert_eq!(service.programs_kept(), 1);
     service.call("DELETE", "/api/v1/programs/probe", &[], None).expect(204);
-    assert_eq!(kept(&service), 0);
+    assert_eq!(service.programs_kept(), 0);
     service.call("GET", "/api/v1/programs/probe", &[], None).expect(404);
 }
 

@@ -1,13 +1,11 @@
 //! `alf secret rotate-key`: another encryption key, from outside.
 
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::support::service::{Service, alf};
+use super::support::service::Service;
 use super::support::sshd::Sshd;
 
 /// What everything begins with that was sealed with the key in this file (its first).
@@ -17,10 +15,10 @@ fn mark(key_file: &str) -> Vec<u8> {
     [b"enc:v1:", &id[..8]].concat()
 }
 
-/// How many files of the data directory have these bytes in them.
-fn files_with(dir: &Path, bytes: &[u8]) -> usize {
-    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|file| std::fs::read(file).unwrap().windows(bytes.len()).any(|window| window == bytes)).count()
+/// How many of the files, or documents, that it keeps have these bytes in them.
+fn kept_with(service: &Service, bytes: &[u8]) -> usize {
+    let kept = service.kept().into_iter();
+    kept.filter(|(_, kept)| kept.windows(bytes.len()).any(|window| window == bytes)).count()
 }
 
 /// An Alf whose host is logged in to with a key that is kept sealed.
@@ -45,15 +43,15 @@ fn after_a_rotation_everything_is_read_with_the_new_key_and_nothing_with_the_old
         (answer.header("etag").unwrap().to_owned(), answer.text())
     };
     let before = etag(&service);
-    assert!(files_with(&service.data_dir(), &mark(&old)) > 0);
+    assert!(kept_with(&service, &mark(&old)) > 0);
 
     let done = service.cli(&["secret", "rotate-key"]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success() && said.contains("encrypted anew: 2"), "the credential and the admin key: {said}");
     let new = std::fs::read_to_string(&file).unwrap();
     assert!(new != old && new.lines().count() == 1);
-    assert_eq!(files_with(&service.data_dir(), &mark(&old)), 0, "what was sealed with the old key is not overwritten");
-    assert!(files_with(&service.data_dir(), &mark(&new)) > 0);
+    assert_eq!(kept_with(&service, &mark(&old)), 0, "what was sealed with the old key is not overwritten");
+    assert!(kept_with(&service, &mark(&new)) > 0);
     assert_eq!(etag(&service), before, "no definition has changed");
 
     assert_eq!(service.end("TERM"), Some(0));
@@ -63,7 +61,7 @@ fn after_a_rotation_everything_is_read_with_the_new_key_and_nothing_with_the_old
 
     assert_eq!(service.end("KILL"), None);
     std::fs::write(&file, &old).unwrap();
-    let refused = alf(&service.data_dir()).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    let refused = service.program().args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("was encrypted with key"), "{said}");
     std::fs::write(&file, &new).unwrap();
@@ -85,7 +83,7 @@ fn a_rotation_that_was_cut_short_is_said_at_the_start_and_done_by_the_next_one()
     assert_eq!(service.run("hello")["stdout"], "hello\n");
     service.send("POST", "rotate-key", &json!({})).expect(200);
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
-    assert_eq!(files_with(&service.data_dir(), &mark(&old)), 0);
+    assert_eq!(kept_with(&service, &mark(&old)), 0);
     service.end("TERM");
     service.restart();
     assert_eq!(service.run("hello")["stdout"], "hello\n");

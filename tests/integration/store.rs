@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::service::{Service, alf, until};
 use crate::support::sshd::Sshd;
+use crate::support::stored::has_no_file;
 
 const DAY: i64 = 86_400_000;
 
@@ -99,6 +100,9 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
 /// A backup that is taken while tasks run every second starts a service that runs nothing of what was due before.
 #[test]
 fn a_backup_is_taken_while_tasks_run_and_restored_without_running_anything_twice() {
+    if has_no_file() {
+        return;
+    }
     let (sshd, mut service) = (Sshd::start(), Service::start());
     service.add_host(&sshd);
     let ran = sshd.dir().join("ran");
@@ -270,15 +274,15 @@ fn a_store_moves_to_another_place_with_all_that_is_in_it() {
     let data = other.path().join("data");
     let to = format!("sqlite:{}", data.display());
     for _ in 0..2 {
-        let (_, said) = done(store(&service.data_dir(), &["migrate", "--to", &to]));
+        let (_, said) = done(service.program().args(["store", "migrate", "--to", &to]).output().unwrap());
         assert!(said.contains("3 results moved") && said.contains("secret.key is not in the store"), "{said}");
     }
-    let onto_itself = format!("sqlite:{}", service.data_dir().display());
-    assert!(refused(store(&service.data_dir(), &["migrate", "--to", &onto_itself])).contains("--to is the store"));
+    let onto_itself = store(&data, &["migrate", "--to", &to]);
+    assert!(refused(onto_itself).contains("--to is the store"));
     for key in ["secret.key", "admin.key"] {
         fs::copy(service.data_dir().join(key), data.join(key)).unwrap();
     }
-    let moved = Service::start_in(other, None, &[]);
+    let moved = Service::start_in(other, None, &[("ALF_STORE__KIND", "sqlite")]);
     assert_eq!(done(moved.cli(&["export"])).0, export);
     for result in &results {
         assert_eq!(moved.get(&format!("results/{}", result["id"].as_str().unwrap())), *result);

@@ -168,26 +168,30 @@ fn name(n: u32) -> String {
 }
 
 /// Removes databases from a server that is somebody else's.
-pub(crate) fn forget(url: &str, databases: impl IntoIterator<Item = String> + Send) {
-    let databases: Vec<String> = databases.into_iter().collect();
+pub(crate) fn forget(url: &str, databases: Vec<String>) {
+    with_client(url, async |client| {
+        for database in databases {
+            client.database(&database).drop().await.unwrap();
+        }
+    });
+}
+
+/// Does something at a server.
+pub(crate) fn with_client<T: Send>(url: &str, work: impl AsyncFnOnce(mongodb::Client) -> T + Send) -> T {
     // The test may be asynchronous itself.
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let done = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let client = mongodb::Client::with_uri_str(url).await.unwrap();
-                for database in databases {
-                    client.database(&database).drop().await.unwrap();
-                }
-            });
+            runtime.block_on(async { work(mongodb::Client::with_uri_str(url).await.unwrap()).await })
         });
-    });
+        done.join().unwrap()
+    })
 }
 
 impl Drop for MongoServer {
     fn drop(&mut self) {
         if self.own.is_none() {
-            forget(&self.url, (0..*self.databases.get_mut()).map(name));
+            forget(&self.url, (0..*self.databases.get_mut()).map(name).collect());
         }
     }
 }

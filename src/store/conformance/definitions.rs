@@ -115,6 +115,19 @@ pub(super) async fn blobs(store: &dyn Store) {
     assert_eq!(get(&one).await, Some(one.bytes.clone()), "nothing else must be");
 }
 
+/// The largest program is kept whole, and goes with all of it.
+pub(super) async fn large_blob(store: &dyn Store) {
+    let bytes: Vec<u8> = (0..=255).cycle().take(64 << 20).collect();
+    let blob = Blob { sha256: ContentHash::of(&bytes), bytes: bytes.into() };
+    let before = load(store).await.revision;
+    let kept = must("put", store.change_definitions(before, vec![DefinitionChange::PutBlob(blob.clone())]).await);
+    // Not shown where they differ.
+    assert!(must("blob", store.blob(blob.sha256.clone()).await).as_ref() == Some(&blob.bytes), "64 MiB must be kept");
+    let forget = vec![DefinitionChange::RemoveBlob(blob.sha256.clone())];
+    must("remove", store.change_definitions(kept, forget).await);
+    assert_eq!(must("blob", store.blob(blob.sha256).await), None);
+}
+
 /// The bytes that `blobs` left behind.
 pub(super) async fn blob_left(store: &dyn Store) -> bool {
     let every_byte: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();

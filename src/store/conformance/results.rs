@@ -5,7 +5,7 @@ use super::{commit, must};
 use crate::model::{
     Captured, Kill, Outcome, PAGE_PERFDATA, Reason, ResultPage, ResultQuery, RunId, RunResult, State, Trigger,
 };
-use crate::store::Store;
+use crate::store::{Store, Write, Written};
 
 const REASONS: [Reason; 16] = [
     Reason::ExitCode,
@@ -130,5 +130,27 @@ pub(super) async fn twins(store: &dyn Store) {
         query.before = Some(expected[1]);
         let rest = ids(must("results", store.results(query).await));
         assert_eq!(rest, expected[2..], "a page must be able to begin between twins");
+    }
+}
+
+/// Results of much output come back whole, and go with all of it.
+pub(super) async fn large(store: &dyn Store) {
+    let (host, task) = (name("results"), name("large"));
+    for mebibytes in [5, 64] {
+        let length = mebibytes << 20;
+        let stdout = Captured::new((0..=255).cycle().take(length).collect(), length as u64);
+        let large = RunResult { stdout, ..result(&host, &task, id(9)) };
+        let (save, remove) = (save(large.clone()), Write::RemoveResults(vec![large.id]));
+        // Not shown where they differ.
+        let is_there = async || must("result", store.result(large.id).await).as_ref() == Some(&large);
+        commit(store, vec![save.clone()]).await;
+        assert!(is_there().await, "{mebibytes} MiB must come back whole");
+        if mebibytes == 5 {
+            let again = commit(store, vec![remove.clone(), save]).await;
+            assert_eq!(again, [Written::Removed(1), Written::Done]);
+            assert!(is_there().await, "what is saved behind a removal must be there");
+        }
+        assert_eq!(commit(store, vec![remove]).await, [Written::Removed(1)]);
+        assert_eq!(must("result", store.result(large.id).await), None);
     }
 }

@@ -116,6 +116,9 @@ pub(super) struct Changes {
     pub(super) inserts: BTreeMap<&'static str, Vec<RawDocumentBuf>>,
     /// The others.
     pub(super) changes: BTreeMap<(&'static str, Key), Change>,
+    /// Pieces of what is large: together too much for a transaction, and so there before it. They mean nothing until it
+    /// has held, and are whole then.
+    pub(super) ahead: BTreeMap<(&'static str, String), Document>,
 }
 
 impl Changes {
@@ -136,7 +139,14 @@ impl Changes {
         self.changes.entry((of, key.into())).or_insert(Change::Add(document));
     }
 
-    /// How many documents it is about.
+    /// What is large is done with all else after all.
+    pub(super) fn nothing_ahead(&mut self) {
+        for ((of, id), document) in std::mem::take(&mut self.ahead) {
+            self.set(of, id.as_str(), Change::Put(document));
+        }
+    }
+
+    /// How many documents it is about, but for those that are there before.
     pub(super) fn len(&self) -> usize {
         self.inserts.values().map(Vec::len).sum::<usize>() + self.changes.len()
     }

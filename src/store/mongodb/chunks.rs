@@ -1,9 +1,11 @@
 //! Bytes of any length, in documents of a few MiB: MongoDB takes none beyond 16 MiB. Each is `NAME/000000` and so on,
-//! and has a document even where there are no bytes.
+//! and has a document even where there are no bytes. They are written ahead of the transaction that gives them a meaning.
+
+use std::collections::BTreeSet;
 
 use mongodb::bson::{Binary, Document, doc};
 use mongodb::options::FindOptions;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::changes::{Change, Changes, prefix};
 use super::fault::Fault;
@@ -13,10 +15,8 @@ use super::view::View;
 /// The most bytes of one document.
 const MOST: usize = 4 << 20;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Chunk {
-    #[serde(rename = "_id")]
-    id: String,
     bytes: Binary,
 }
 
@@ -25,28 +25,27 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     nothing.into_iter().chain(bytes.chunks(MOST))
 }
 
-/// Keeps bytes under a name that has none yet.
-pub(super) fn insert(changes: &mut Changes, into: &'static str, name: &str, bytes: &[u8]) -> Result<(), Fault> {
-    pieces(bytes).enumerate().try_for_each(|(n, piece)| {
-        changes.insert(into, &Chunk { id: format!("{name}/{n:06}"), bytes: read::to_bytes(piece) })
-    })
-}
-
-/// Keeps bytes under a name, unless they are kept.
-pub(super) fn add(changes: &mut Changes, into: &'static str, name: &str, bytes: &[u8]) {
-    changes.changes.remove(&(into, all_of(name).as_str().into()));
+/// Keeps bytes under a name, which means these bytes and no others.
+pub(super) fn keep(changes: &mut Changes, of: &'static str, name: &str, bytes: &[u8]) {
+    changes.changes.remove(&(of, all_of(name).as_str().into()));
     for (n, piece) in pieces(bytes).enumerate() {
-        changes.add(into, format!("{name}/{n:06}").as_str(), doc! { "bytes": read::to_bytes(piece) });
+        changes.ahead.insert((of, format!("{name}/{n:06}")), doc! { "bytes": read::to_bytes(piece) });
     }
 }
 
 /// Forgets the bytes under a name.
-pub(super) fn remove(changes: &mut Changes, from: &'static str, name: &str) {
+pub(super) fn remove(changes: &mut Changes, of: &'static str, name: &str) {
     let all = all_of(name);
-    changes.changes.retain(|(of, key), _| {
-        !(*of == from && matches!(key, super::changes::Key::Text(text) if text.starts_with(&all)))
-    });
-    changes.set(from, all.as_str(), Change::RemoveAll);
+    changes.ahead.retain(|(from, id), _| !(*from == of && id.starts_with(&all)));
+    changes.set(of, all.as_str(), Change::RemoveAll);
+}
+
+/// All names that there are bytes of.
+pub(super) async fn names(view: &View, of: &str) -> Result<BTreeSet<String>, Fault> {
+    let only_ids = FindOptions::builder().projection(doc! { "_id": 1 }).build();
+    let ids = view.find::<Document>(of, doc! {}, only_ids).await?;
+    let name = |id: &Document| id.get_str("_id").ok()?.rsplit_once('/').map(|(name, _)| name.to_owned());
+    Ok(ids.iter().filter_map(name).collect())
 }
 
 fn all_of(name: &str) -> String {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use mongodb::bson::{Binary, DateTime, doc};
+use mongodb::options::FindOptions;
 use serde::Deserialize;
 
 use super::changes::{Change, Changes};
@@ -62,7 +63,7 @@ fn add(changes: &mut Changes, change: &DefinitionChange) -> Result<(), Fault> {
             changes.set(DEFINITIONS, key(&which).as_str(), Change::Put(document(row)));
         }
         DefinitionChange::Remove(which) => changes.set(DEFINITIONS, key(which).as_str(), Change::Remove),
-        DefinitionChange::PutBlob(blob) => chunks::add(changes, BLOBS, blob.sha256.as_str(), &blob.bytes),
+        DefinitionChange::PutBlob(blob) => chunks::keep(changes, BLOBS, blob.sha256.as_str(), &blob.bytes),
         DefinitionChange::RemoveBlob(sha256) => chunks::remove(changes, BLOBS, sha256.as_str()),
         DefinitionChange::Audit(entry) => audit::add(changes, entry)?,
         DefinitionChange::Remember(record) => once::remember(changes, record)?,
@@ -90,6 +91,32 @@ fn document(row: &DefinitionRow) -> mongodb::bson::Document {
 /// The bytes with this hash.
 pub(super) async fn blob(view: &View, sha256: &ContentHash) -> Result<Option<Bytes>, Fault> {
     Ok(chunks::get(view, BLOBS, sha256.as_str()).await?.map(Bytes::from))
+}
+
+/// Forgets bytes that no program names: they were there ahead of a change that never came.
+pub(super) async fn forget_unnamed(link: &Link) -> Result<(), Fault> {
+    let view = View::of(&link.database);
+    let at = revision(&view).await?;
+    let mut unnamed = chunks::names(&view, BLOBS).await?;
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let programs = doc! { "noun": Noun::Program.singular() };
+    for program in view.find::<Row>(DEFINITIONS, programs, FindOptions::default()).await? {
+        unnamed.retain(|sha256| !program.body.contains(sha256.as_str()));
+    }
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let mut changes = Changes::default();
+    unnamed.iter().for_each(|sha256| chunks::remove(&mut changes, BLOBS, sha256));
+    // Whoever is just about to name them looks again, and keeps them anew.
+    let next = doc! { "$set": { "revision": read::to_count(at + 1) } };
+    changes.set(CATALOG, CATALOG, Change::AmendIf(doc! { "revision": read::to_count(at) }, next));
+    match writer::write(link, vec![Step::Changes(changes)]).await {
+        Err(fault) if fault.is_race() => Ok(()),
+        done => done,
+    }
 }
 
 /// All definitions, and the revision at which they are.

@@ -13,8 +13,9 @@ const LONGEST: usize = 300;
 const DUPLICATE: i32 = 11_000;
 /// Two transactions wanted the same document.
 const WRITE_CONFLICT: i32 = 112;
-/// What a server answers to a document that it will never take: it cannot be read, is too large, has too long a key.
-const NEVER: [i32; 6] = [2, 9, 22, 121, 10_334, 17_280];
+/// What a server answers to what it will never take: a document cannot be read, is too large, has too long a key, or there
+/// is too much in a transaction for its cache.
+const NEVER: [i32; 7] = [2, 9, 22, 121, 388, 10_334, 17_280];
 /// Who logs in may not do this, or may not log in.
 const FORBIDDEN: [i32; 2] = [13, 18];
 const OUT_OF_DISK: i32 = 14_031;

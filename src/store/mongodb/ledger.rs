@@ -109,10 +109,14 @@ impl Ledger {
                 if self.ended.contains_key(&result.id) {
                     return Ok(Written::Done);
                 }
-                if self.removed.contains(&result.id) {
+                let was_removed = self.removed.contains(&result.id);
+                if was_removed {
                     self.flush();
                 }
                 results::insert(&mut self.changes, result)?;
+                if was_removed {
+                    self.changes.nothing_ahead();
+                }
                 self.ended.insert(result.id, true);
                 self.added.add(result);
                 let pair = self.pair(&result.host, result.task.as_ref());

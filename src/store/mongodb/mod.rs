@@ -33,8 +33,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt as _, try_join};
 use mongodb::bson::doc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
@@ -126,13 +126,15 @@ impl MongoStore {
         let nowhere = |fault: Fault| fault.at(&format!("MongoDB, database {database}"));
         let failed = |cause: std::io::Error| StoreError::Open { place: "MongoDB".to_owned(), cause: cause.to_string() };
         let threads = Threads::start().map_err(failed)?;
+        let is_node = node.is_some();
         let (url, name, node) = (url.to_owned(), database.to_owned(), node.map(str::to_owned));
         let link = threads.call(LIMIT, async move { Ok(connect::link(&url, &name, node.as_deref()).await) }).await;
         let link = link.map_err(nowhere)??;
         let (preparing, place) = (link.clone(), link.place.clone());
         let prepared = threads.call(LOAD, async move {
             schema::prepare(&preparing.database).await?;
-            preparing.sessions.end_former().await
+            preparing.sessions.end_former().await?;
+            if is_node { definitions::forget_unnamed(&preparing).await } else { Ok(()) }
         });
         let prepared = prepared.await;
         prepared.map_err(|fault| fault.at_opening(&place))?;
@@ -180,19 +182,18 @@ impl Inner {
 
     async fn load(&self) -> Result<Loaded, Fault> {
         let view = &self.view;
-        let (revision, definitions) = definitions::load(view).await?;
-        Ok(Loaded {
-            revision,
-            definitions,
-            pairs: pairs::all(view).await?,
-            host_keys: learnt::host_keys(view).await?,
-            key_uses: learnt::key_uses(view).await?,
-            hosts: standing::hosts(view).await?,
-            pause: standing::pause(view).await?,
-            missed_until: standing::missed_until(view).await?,
-            notices: actions::notices(view).await?,
-            parcels: actions::parcels(view).await?,
-        })
+        let ((revision, definitions), pairs, host_keys, key_uses, hosts, pause, missed_until, notices, parcels) = try_join!(
+            definitions::load(view),
+            pairs::all(view),
+            learnt::host_keys(view),
+            learnt::key_uses(view),
+            standing::hosts(view),
+            standing::pause(view),
+            standing::missed_until(view),
+            actions::notices(view),
+            actions::parcels(view),
+        )?;
+        Ok(Loaded { revision, definitions, pairs, host_keys, key_uses, hosts, pause, missed_until, notices, parcels })
     }
 
     async fn counts(&self) -> Result<StoreCounts, Fault> {

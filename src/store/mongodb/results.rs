@@ -119,19 +119,19 @@ fn part(id: RunId, what: &str) -> String {
 /// Stores a Result, which must not be there yet.
 pub(super) fn insert(changes: &mut Changes, result: &RunResult) -> Result<(), Fault> {
     let mut elsewhere = false;
-    let mut stream = |captured: &Captured, what| -> Result<Stream, Fault> {
+    let mut stream = |captured: &Captured, what| {
         let in_place = captured.bytes.len() <= IN_PLACE;
         if !in_place {
             elsewhere = true;
-            chunks::insert(changes, OUTPUTS, &part(result.id, what), &captured.bytes)?;
+            chunks::keep(changes, OUTPUTS, &part(result.id, what), &captured.bytes);
         }
-        Ok(Stream {
+        Stream {
             total: read::to_count(captured.total),
             kept: read::to_count(captured.bytes.len() as u64),
             bytes: (in_place && !captured.bytes.is_empty()).then(|| read::to_bytes(&captured.bytes)),
-        })
+        }
     };
-    let (stdout, stderr) = (stream(&result.stdout, "stdout")?, stream(&result.stderr, "stderr")?);
+    let (stdout, stderr) = (stream(&result.stdout, "stdout"), stream(&result.stderr, "stderr"));
     let measured = result.perfdata.as_ref().filter(|metrics| !metrics.is_empty());
     let mut perfdata = measured.map(|metrics| read::to_json("perfdata", metrics)).transpose()?;
     let mut long_perfdata = None;
@@ -140,9 +140,13 @@ pub(super) fn insert(changes: &mut Changes, result: &RunResult) -> Result<(), Fa
         let in_place = json.len() <= IN_PLACE;
         if !in_place {
             elsewhere = true;
-            chunks::insert(changes, OUTPUTS, &part(result.id, "perfdata"), json.as_bytes())?;
+            chunks::keep(changes, OUTPUTS, &part(result.id, "perfdata"), json.as_bytes());
         }
         long_perfdata = Some(Long { text: in_place.then_some(json) });
+    }
+    if result.reason == Some(Reason::Aborted) && !elsewhere {
+        // Its output was there ahead of a Result that never came.
+        chunks::remove(changes, OUTPUTS, &result.id.to_string());
     }
     let row = Row {
         id: read::to_uuid(result.id),
@@ -260,4 +264,23 @@ pub(super) async fn one(view: &View, id: RunId) -> Result<Option<RunResult>, Fau
 async fn elsewhere(view: &View, id: RunId, what: &str) -> Result<Vec<u8>, Fault> {
     let found = chunks::get(view, OUTPUTS, &part(id, what)).await?;
     found.ok_or_else(|| Fault::Unreadable(format!("the {what} of {id} is not there")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::samples;
+    use crate::store::mongodb::changes::Key;
+
+    #[test]
+    fn what_was_written_ahead_for_a_run_that_is_aborted_goes() {
+        let run = samples::id(1);
+        let result = samples::result(&samples::name("h"), &samples::name("t"), run);
+        let aborted = RunResult { reason: Some(Reason::Aborted), ..result.clone() };
+        for (result, removes) in [(result, None), (aborted, Some(&Change::RemoveAll))] {
+            let mut changes = Changes::default();
+            insert(&mut changes, &result).unwrap();
+            assert_eq!(changes.changes.get(&(OUTPUTS, Key::Text(format!("{run}/")))), removes);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The collections, their indexes, and the version of it all.
 
+use futures_util::future::try_join_all;
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
 use mongodb::options::{FindOptions, IndexOptions};
@@ -80,21 +81,27 @@ const NAMESPACE_EXISTS: i32 = 48;
 
 /// An index, and which documents are in it if not all: those that are rare and looked for. The id at the end of most
 /// gives them in the order of time. A condition must be such that MongoDB sees of a query that it keeps within it.
-fn indexes() -> Vec<(&'static str, Document, Option<Document>)> {
-    vec![
-        (RESULTS, doc! { "host": 1, "_id": 1 }, None),
-        (RESULTS, doc! { "host": 1, "task": 1, "_id": 1 }, None),
-        (RESULTS, doc! { "outcome": 1, "_id": 1 }, Some(doc! { "outcome": { "$gt": "OK" } })),
-        (RESULTS, doc! { "state": 1, "_id": 1 }, Some(doc! { "state": { "$gt": 0 } })),
-        (RESULTS, doc! { "reason": 1, "_id": 1 }, Some(doc! { "reason": { "$exists": true } })),
+type Index = (Document, Option<Document>);
+
+/// The indexes of the collections that have any.
+fn indexes() -> [(&'static str, Vec<Index>); 4] {
+    let results = vec![
+        (doc! { "host": 1, "_id": 1 }, None),
+        (doc! { "host": 1, "task": 1, "_id": 1 }, None),
+        (doc! { "outcome": 1, "_id": 1 }, Some(doc! { "outcome": { "$gt": "OK" } })),
+        (doc! { "state": 1, "_id": 1 }, Some(doc! { "state": { "$gt": 0 } })),
+        (doc! { "reason": 1, "_id": 1 }, Some(doc! { "reason": { "$exists": true } })),
         // All others come before it in the alphabet.
-        (RESULTS, doc! { "trigger": 1, "_id": 1 }, Some(doc! { "trigger": { "$lt": "schedule" } })),
-        (RESULTS, doc! { "group": 1, "_id": 1 }, Some(doc! { "group": { "$exists": true } })),
-        (AUDIT, doc! { "name": 1, "_id": 1 }, Some(doc! { "name": { "$exists": true } })),
-        (REQUESTS, doc! { "at": 1 }, None),
-        (NOTIFICATIONS, doc! { "host": 1, "_id": 1 }, None),
-        (NOTIFICATIONS, doc! { "contact": 1, "_id": 1 }, Some(doc! { "contact": { "$exists": true } })),
-    ]
+        (doc! { "trigger": 1, "_id": 1 }, Some(doc! { "trigger": { "$lt": "schedule" } })),
+        (doc! { "group": 1, "_id": 1 }, Some(doc! { "group": { "$exists": true } })),
+    ];
+    let notifications = vec![
+        (doc! { "host": 1, "_id": 1 }, None),
+        (doc! { "contact": 1, "_id": 1 }, Some(doc! { "contact": { "$exists": true } })),
+    ];
+    let audit = vec![(doc! { "name": 1, "_id": 1 }, Some(doc! { "name": { "$exists": true } }))];
+    let requests = vec![(doc! { "at": 1 }, None)];
+    [(RESULTS, results), (NOTIFICATIONS, notifications), (AUDIT, audit), (REQUESTS, requests)]
 }
 
 /// Sees whose database it is, and makes what is missing. Safe to do by several at once, and again after it broke off.
@@ -115,17 +122,19 @@ pub(super) async fn prepare(database: &Database) -> Result<(), Fault> {
         // First of all, so that what breaks off here is known for ours.
         None => add(database, META, doc! { "_id": "schema", "application": "alf", "version": NEWEST }).await?,
     }
-    for collection in COLLECTIONS {
-        if there.iter().all(|name| name != collection) {
-            make(database, collection).await?;
-        }
-    }
-    add(database, CATALOG, doc! { "_id": "catalog", "revision": 0_i64 }).await?;
-    for (collection, keys, only) in indexes() {
+    let missing = COLLECTIONS.into_iter().filter(|collection| there.iter().all(|name| name != collection));
+    try_join_all(missing.map(|collection| make(database, collection))).await?;
+    try_join_all(indexes().map(|(collection, indexes)| index(database, collection, indexes))).await?;
+    add(database, CATALOG, doc! { "_id": "catalog", "revision": 0_i64 }).await
+}
+
+/// Indexes of a collection that are there afterwards.
+async fn index(database: &Database, collection: &str, indexes: Vec<Index>) -> Result<(), Fault> {
+    let models = indexes.into_iter().map(|(keys, only)| {
         let options = IndexOptions::builder().partial_filter_expression(only).build();
-        let index = IndexModel::builder().keys(keys).options(options).build();
-        database.collection::<Document>(collection).create_index(index).await?;
-    }
+        IndexModel::builder().keys(keys).options(options).build()
+    });
+    database.collection::<Document>(collection).create_indexes(models).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Writing: what changes one document alone in one command, all else in one transaction.
+//! Writing: what is large ahead, what changes one document alone in one command, all else in one transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,6 +44,11 @@ pub(super) async fn stand_back(attempts: &mut u32, fault: Fault) -> Result<(), F
 /// Does all of it, or nothing.
 pub(super) async fn write(link: &Link, mut steps: Vec<Step>) -> Result<(), Fault> {
     steps.retain(|step| !matches!(step, Step::Changes(changes) if changes.len() == 0));
+    for step in &mut steps {
+        if let Step::Changes(changes) = step {
+            ahead(link, std::mem::take(&mut changes.ahead)).await?;
+        }
+    }
     if let [Step::Changes(changes)] = steps.as_mut_slice()
         && changes.len() == 1
         && let Some(((of, key), change)) = changes.changes.pop_first()
@@ -75,6 +80,15 @@ async fn commit(session: &mut ClientSession) -> Result<(), Fault> {
             committed => return Ok(committed?),
         }
     }
+}
+
+/// Writes what is large. Who is killed behind this has changed nothing, and who does the same again finds it there.
+async fn ahead(link: &Link, documents: BTreeMap<(&'static str, String), Document>) -> Result<(), Fault> {
+    for ((of, id), document) in documents {
+        let of = link.database.collection::<Document>(of);
+        of.replace_one(doc! { "_id": id }, document).upsert(true).await?;
+    }
+    Ok(())
 }
 
 /// One change of one document: the driver sees to it that it is done once.

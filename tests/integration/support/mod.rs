@@ -14,5 +14,6 @@ pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod ssh;
 pub(crate) mod sshd;
+pub(crate) mod stored;
 pub(crate) mod terminal;
 pub(crate) mod tls;

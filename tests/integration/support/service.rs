@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::disk::SmallDisk;
 use super::http::{Answer, request};
 use super::sshd::{Sshd, pause};
+use super::stored::is_in_mongodb;
 use crate::mongo_server::forget;
 
 /// Longest wait for anything that works.
@@ -67,7 +68,11 @@ impl Service {
         let mut environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if environment.iter().all(|(name, _)| !name.starts_with("ALF_STORE__")) {
-            environment.extend(elsewhere(dir.path()));
+            let elsewhere = elsewhere(dir.path()).into_iter();
+            environment.extend(elsewhere.flat_map(|(url, database)| {
+                let settings = [("KIND", "mongodb".to_owned()), ("URL", url), ("DATABASE", database)];
+                settings.map(|(key, value)| (format!("ALF_STORE__{key}"), value))
+            }));
         }
         let (child, first_line, address) = launch(&dir.path().join("data"), &environment);
         let key = std::fs::read_to_string(dir.path().join("data/admin.key")).unwrap().trim().to_owned();
@@ -77,6 +82,11 @@ impl Service {
     /// The disk of [`Self::start_on_a_small_disk`].
     pub(crate) fn disk(&self) -> &SmallDisk {
         self.disk.as_ref().unwrap()
+    }
+
+    /// The test's directory.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Its data directory.
@@ -166,6 +176,13 @@ impl Service {
         self.send("POST", &format!("hosts/web1/tasks/{task}/run?wait=60s"), &json!({})).expect(200).json()
     }
 
+    /// The program with its settings.
+    pub(crate) fn program(&self) -> Command {
+        let mut command = alf(&self.data_dir());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// Runs the command line against it.
     pub(crate) fn cli(&self, args: &[&str]) -> Output {
         alf(&self.data_dir()).args(args).output().unwrap()
@@ -176,22 +193,20 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let [.., (_, url), (_, database)] = elsewhere(self.dir.path()).as_slice() {
-            forget(url, [database.clone()]);
+        if let Some((url, database)) = elsewhere(self.dir.path()) {
+            forget(&url, vec![database]);
         }
     }
 }
 
-/// Settings for a store on the server that `ALF_TEST_MONGODB` names, where `ALF_TEST_STORE` is `mongodb`: so all tests of
-/// the service can be run on it. The database is named like the test's directory.
-fn elsewhere(dir: &Path) -> Vec<(String, String)> {
-    if std::env::var("ALF_TEST_STORE").is_ok_and(|store| store == "mongodb") {
+/// The URL and the database of a store on the server that `ALF_TEST_MONGODB` names, where `ALF_TEST_STORE` is `mongodb`:
+/// so all tests of the service can be run on it. The database is named like the test's directory.
+pub(super) fn elsewhere(dir: &Path) -> Option<(String, String)> {
+    is_in_mongodb().then(|| {
         let url = std::env::var("ALF_TEST_MONGODB").expect("ALF_TEST_MONGODB names a server");
         let name = dir.file_name().unwrap().to_string_lossy().replace('.', "");
-        let settings = [("KIND", "mongodb".to_owned()), ("URL", url), ("DATABASE", format!("alf-test-{name}"))];
-        return settings.map(|(key, value)| (format!("ALF_STORE__{key}"), value)).into();
-    }
-    Vec::new()
+        (url, format!("alf-test-{name}"))
+    })
 }
 
 fn launch(data_dir: &Path, environment: &[(String, String)]) -> (Child, String, String) {
