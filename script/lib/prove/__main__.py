@@ -12,7 +12,6 @@ import tempfile
 import time
 
 import clock
-import disk
 import processes
 import report
 from alf import Alf
@@ -20,8 +19,10 @@ from checker import check
 from definitions import Definitions
 from history import History
 from load import MEND, Load
+from mongodb import Missing, Server, Somebodys
 from nemesis import Nemesis
 from selftest import DOCTORS, self_test
+from sqlite import Sqlite
 from sshd import Sshd
 
 # Seconds without a fault, before the first and after the last.
@@ -29,14 +30,16 @@ QUIET = 12
 CALM = 8
 # Seconds until the last run must have ended.
 SETTLE = 90
-# Room in the data directory, in MiB.
-ROOM = 256
 
 
 def arguments():
     """What is wanted."""
     parser = argparse.ArgumentParser(prog="script/prove", allow_abbrev=False)
     parser.add_argument("--alf", help=argparse.SUPPRESS)
+    parser.add_argument("--store", choices=("sqlite", "mongodb"), default="sqlite", help="where the ledger is kept [sqlite]")
+    url = "the store in this server, which is not harmed itself, and left as it was [$ALF_TEST_MONGODB, else one of its own]"
+    parser.add_argument("--mongodb", metavar="URL", default=os.environ.get("ALF_TEST_MONGODB"), help=url)
+    parser.add_argument("--optional", action="store_true", help="without a server for --store mongodb: 0")
     parser.add_argument("--kills", type=int, default=3, help="go on until there were so many kills -9 of alf [3]")
     parser.add_argument("--seconds", type=int, default=25, help="harm for so long at least [25]")
     parser.add_argument("--seed", type=int, help="the same tasks and faults once more, though never at the same times")
@@ -65,31 +68,35 @@ def test_checker():
     say(f"the checker finds each of {len(DOCTORS)} faults that were brought in")
 
 
+def store_of(wanted, directory, data):
+    """Where Alf is to keep the ledger."""
+    if wanted.store == "sqlite":
+        return Sqlite(data, say)
+    return Somebodys(wanted.mongodb) if wanted.mongodb else Server(directory)
+
+
 def prove(wanted, directory, ending):
     """One proof: all faults, and how they are told."""
     data = os.path.join(directory, "data")
     os.mkdir(data, 0o700)
-    own_disk, why_not = disk.mount(data, ROOM)
-    if own_disk:
-        ending.append(own_disk.unmount)
-    else:
-        say(f"the disk will not be full: none can be mounted here ({why_not})")
+    store = store_of(wanted, directory, data)
+    ending.append(store.end)
     login_key = os.path.join(directory, "login_key")
     key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alf prove", "-f", login_key]
     subprocess.run(key, check=True)
     hosts = [Sshd(directory, f"h{number}", login_key) for number in range(1, wanted.hosts + 1)]
-    alf = Alf(wanted.alf, directory, data, 1000)
+    alf = Alf(wanted.alf, directory, data, 1000, store.settings)
     alf.start()
     load = Load(Definitions(alf), wanted.seed, hosts, wanted.tasks)
     load.define(login_key, getpass.getuser())
-    say(f"seed {wanted.seed}: {wanted.tasks} tasks on {wanted.hosts} hosts; {QUIET} s without a fault")
+    say(f"seed {wanted.seed}: {wanted.tasks} tasks on {wanted.hosts} hosts, on {store.told}; {QUIET} s without a fault")
     time.sleep(QUIET)
 
     history = History()
     history.quiet_until = clock.now()
     history.tasks = {**load.definitions.nouns["tasks"], MEND: {"overlap": "allow"}}
     say(f"the nemesis: {wanted.seconds} s and {wanted.kills} kills at least")
-    nemesis = Nemesis(alf, hosts, load, own_disk, wanted.seed)
+    nemesis = Nemesis(alf, hosts, load, store, wanted.seed)
     nemesis.run(wanted.seconds, wanted.kills)
     history.quiet_since = clock.now()
     say(f"{CALM} s without a fault")
@@ -123,23 +130,29 @@ def main():
     processes.adopt_orphans()
     began = time.monotonic()
     directory = tempfile.mkdtemp(prefix="alf-prove.")
-    ending = [processes.end_all]
+    ending = []
     faults = None
     try:
         faults, lines = prove(wanted, directory, ending)
         print("\n".join(lines), flush=True)
+    except Missing as missing:
+        faults = []
+        say(f"left out: {missing}" if wanted.optional else missing)
+        return 0 if wanted.optional else 1
     except KeyboardInterrupt:
         return 130
     finally:
-        if wanted.keep and (faults or faults is None):
+        keep = wanted.keep and (faults or faults is None)
+        processes.end_all()
+        if keep:
             kept = f"{directory}.kept"
-            for end in ending[:1]:
-                end()
             shutil.copytree(directory, kept, ignore=shutil.ignore_patterns("alf", "ballast"))
             say(f"what there was is in {kept}")
-        for end in ending:
-            end()
-        shutil.rmtree(directory, ignore_errors=True)
+        try:
+            for end in ending:
+                end(keep)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
     took = f"seed {wanted.seed}, {time.monotonic() - began:.0f} s"
     say(f"the ledger is not true: {took}" if faults else f"nothing found: {took}")
     return 1 if faults else 0

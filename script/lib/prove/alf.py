@@ -36,7 +36,7 @@ class Refused(Exception):
 class Alf:
     """The service."""
 
-    def __init__(self, program, directory, data, size):
+    def __init__(self, program, directory, data, size, settings):
         self.directory, self.data = directory, data
         self.log = os.path.join(directory, "alf.log")
         self.process = None
@@ -46,7 +46,7 @@ class Alf:
         # A copy of its own: the next build must not replace what runs here.
         self.program = shutil.copy2(program, os.path.join(directory, "alf"))
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ALF_")}
-        self.environment.update(SETTINGS, ALF_SSH__KNOWN_HOSTS=os.path.join(directory, "known_hosts"), RUST_BACKTRACE="1")
+        self.environment.update(SETTINGS, **settings, ALF_SSH__KNOWN_HOSTS=os.path.join(directory, "known_hosts"), RUST_BACKTRACE="1")
         self.port = free_port()
         self.size = size
 

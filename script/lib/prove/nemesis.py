@@ -1,9 +1,7 @@
 """The nemesis: three hands that do harm at random, one to Alf, one to what it stands on, one to its definitions."""
 
-import os
 import random
 import signal
-import sqlite3
 import threading
 import time
 import traceback
@@ -15,15 +13,15 @@ from changes import Changes
 class Nemesis:
     """Does harm until it is told to stop; what it has broken is whole then."""
 
-    def __init__(self, alf, hosts, load, disk, seed):
-        self.alf, self.hosts, self.disk = alf, hosts, disk
+    def __init__(self, alf, hosts, load, store, seed):
+        self.alf, self.hosts, self.store = alf, hosts, store
         self.changes = Changes(load)
         self.kills = 0
         # What was done: (from, until, what, in which way).
         self.done = []
         self.failed = None
-        # What holds the store now: a start or an end of Alf may fail for its sake.
-        self.store_held = 0
+        # Whether the store is held now: a start or an end of Alf may fail for its sake.
+        self.store_held = False
         self.store_free_at = 0
         self.over = threading.Event()
         hands = (self.harm_alf, 0.3, 2.5), (self.harm_world, 0.2, 1.5), (self.harm_definitions, 0.1, 2)
@@ -60,8 +58,12 @@ class Nemesis:
     # === Alf ===
 
     def excuse(self):
-        """Whether the store is, or was a moment ago, held or without room."""
-        return self.store_held > 0 or clock.now() < self.store_free_at + 10_000
+        """Whether the store is, or was a moment ago, away, held or without room."""
+        return self.store_held or clock.now() < self.store_free_at + 10_000
+
+    def excuse_of_a_start(self):
+        """Whether it is so that a start cannot wait for it."""
+        return self.store.ends_a_start and self.excuse()
 
     def harm_alf(self, choose):
         """A kill mostly."""
@@ -79,7 +81,7 @@ class Nemesis:
         self.alf.kill()
         self.kills += 1
         time.sleep(away)
-        self.alf.start(self.excuse)
+        self.alf.start(self.excuse_of_a_start)
         return "kill -9 of alf", f"away for {away} s"
 
     def kill_at_start(self, choose):
@@ -88,11 +90,11 @@ class Nemesis:
         self.alf.launch()
         after = choose.uniform(0, 1)
         time.sleep(after)
-        if self.alf.process.poll() is not None and self.excuse():
+        if self.alf.process.poll() is not None and self.excuse_of_a_start():
             self.alf.is_wanted = False
         self.alf.kill()
         self.kills += 2
-        self.alf.start(self.excuse)
+        self.alf.start(self.excuse_of_a_start)
         return "kill -9 of alf, and again", f"{after:.2f} s after its start"
 
     def terminate(self, choose):
@@ -100,7 +102,7 @@ class Nemesis:
         away = self.away(choose)
         self.alf.terminate(self.excuse)
         time.sleep(away)
-        self.alf.start(self.excuse)
+        self.alf.start(self.excuse_of_a_start)
         return "SIGTERM to alf", f"away for {away} s"
 
     def stop_alf(self, choose):
@@ -117,7 +119,7 @@ class Nemesis:
 
     def harm_world(self, choose):
         """One host, or the store."""
-        kinds = [self.kill_sshd] * 3 + [self.stop_sshd] * 3 + [self.lock] * 2 + [self.fill] * 2 * bool(self.disk)
+        kinds = [self.kill_sshd] * 3 + [self.stop_sshd] * 3 + [self.harm_store] * 2 * len(self.store.harms)
         begin = clock.now()
         self.note(begin, *choose.choice(kinds)(choose))
 
@@ -145,42 +147,19 @@ class Nemesis:
         go_on()
         return "SIGSTOP of sshd", f"{sshd.name} for {seconds} s"
 
-    def hold(self, seconds):
-        """Lets some time go by in which the store cannot be written."""
-        self.store_held += 1
+    def harm_store(self, choose):
+        """One of the harms that can be done to it."""
+        return choose.choice(self.store.harms)(choose, self.hold)
+
+    def hold(self, seconds, mend=lambda: None):
+        """Lets some time go by in which the store cannot be written, and has it mended."""
+        self.store_held = True
         try:
             self.over.wait(seconds)
+            mend()
         finally:
-            self.store_held -= 1
+            self.store_held = False
             self.store_free_at = clock.now()
-
-    def lock(self, choose):
-        """Another program holds the database, for less or more time than SQLite waits."""
-        seconds = choose.choice([1, 3, 8])
-        connection = sqlite3.connect(self.database(), timeout=10, isolation_level=None)
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-            self.hold(seconds)
-            connection.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            return "database not to be locked", str(error)
-        finally:
-            connection.close()
-        return "database locked", f"for {seconds} s"
-
-    def database(self):
-        """The one file of that kind."""
-        return next(os.path.join(self.alf.data, name) for name in os.listdir(self.alf.data) if name.endswith(".db"))
-
-    def fill(self, choose):
-        """The disk is full for a while."""
-        seconds = choose.choice([1, 3, 6])
-        self.disk.fill()
-        try:
-            self.hold(seconds)
-        finally:
-            self.disk.empty()
-        return "disk full", f"for {seconds} s"
 
     # === the definitions ===
 
