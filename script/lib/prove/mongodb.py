@@ -12,10 +12,9 @@ from alf import free_port
 
 # Longest start: on a busy machine, after a kill, with what it has to read again.
 START_WITHIN = 90
-# How long it is away or paused, in seconds: less than Alf waits for anything, longer than for an answer to a read (10 s),
-# longer than for a commit (30 s).
-AWAY = (0, 0, 0.5, 0.5, 2, 2, 5, 12, 35)
-PAUSES = (0.2, 0.2, 1, 1, 3, 3, 5, 12, 35)
+# How long it is away, in seconds: mostly less than Alf waits for anything, but also longer than it does for an answer to a
+# read (10 s), or for a commit (30 s).
+AWAY = [0, 0.5, 2] * 4 + [5] * 2 + [12, 35]
 
 
 class Missing(Exception):
@@ -105,7 +104,7 @@ class Server:
 
     def pause(self, choose, hold):
         """SIGSTOP, and SIGCONT or SIGKILL."""
-        seconds = choose.choice(PAUSES)
+        seconds = choose.choice(AWAY) + 0.2
         self.process.send_signal(signal.SIGSTOP)
         if choose.random() < 0.3:
             hold(seconds)

@@ -268,7 +268,7 @@ DOCTORS = (
 
 
 def harmless(history):
-    """What is no fault: a fold that counts right, a run that was cut off, one that came while lines were changed."""
+    """What is no fault: a fold, a run that was cut off, one that came while lines were changed, an Action that owes."""
     of_b = [one for one in history.results if one["task"] == "b"]
     first, second, cut = of_b[1], of_b[2], of_b[4]
     for one in (first, second):
@@ -280,6 +280,7 @@ def harmless(history):
     del history.ends[cut["id"]]
     # By the old line, and not too long after the answer.
     add(history, ("h2", "a"), LINE, MIDDLE)
+    history.traces[cut["id"]] = {"at": 1, "why": None, "items": [{"matched": True, "held": [{"reason": "host_down"}]}]}
 
 
 def self_test():
