@@ -7,7 +7,7 @@ use super::error::AlfError;
 use super::handle::{ANSWER, AlfHandle};
 use super::reactions::{ActionFigures, ReceiverState, Would};
 use super::supervision::ActorHealth;
-use crate::model::{Action, NotificationPage, NotificationQuery, Rights, RunResult, State, Trace};
+use crate::model::{Action, NotificationPage, NotificationQuery, Outcome, Rights, RunResult, Trace};
 use crate::store::Traced;
 
 impl AlfHandle {
@@ -31,7 +31,7 @@ impl AlfHandle {
             "it is not looked at yet"
         } else {
             // Of those with which nothing changed no trace is kept.
-            if result.state == Some(State::Ok) {
+            if result.outcome != Outcome::Problem {
                 items = self.action.get().send(Retell(Arc::new(result.clone()))).timeout(ANSWER).await?;
             }
             if items.is_empty() {

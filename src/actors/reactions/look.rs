@@ -10,8 +10,8 @@ use super::surroundings::{Surroundings, terms};
 use crate::actors::parts::NodeParts;
 use crate::model::action::{Moment, On, Then};
 use crate::model::{
-    Action, Catalog, Change, Evaluated, Event, Fit, Host, Name, NoticeKey, NoticeKind, NotificationOutcome, Recipient,
-    RunResult, Scene, Stands, State, Task, Tells, Trace, TraceItem,
+    Action, Catalog, Change, Evaluated, Event, Fit, Host, Name, NoticeKey, NoticeKind, NotificationOutcome, Outcome,
+    Recipient, RunResult, Scene, Stands, State, Task, Tells, Trace, TraceItem,
 };
 
 /// So many Actions may follow from one another.
@@ -64,7 +64,7 @@ impl Reactions {
                 items.push(look(&mut desk, measure, facts, host));
             }
         }
-        if facts.event.has_result && !items.is_empty() && !is_plain(&facts.event, &items, &catalog) {
+        if facts.event.has_result && !items.is_empty() && !is_plain(facts, &items, &catalog) {
             out.trace = Some(Trace { result: facts.event.id, at: Some(around.now), why: None, items });
         }
         out
@@ -123,14 +123,16 @@ impl Reactions {
 
 /// Whether nothing has changed and all is well, so that no Action had anything to say: there are many such Results, and what
 /// Actions make of one can be told again.
-fn is_plain(event: &Event, items: &[TraceItem], catalog: &Catalog) -> bool {
+fn is_plain(facts: &Facts, items: &[TraceItem], catalog: &Catalog) -> bool {
     let measures =
         |item: &TraceItem| catalog.actions.get(&item.action).is_some_and(|action| action.then.is_of_metrics());
-    let same = match &event.change {
+    // One that leaves the state as it is, of a host that is not reached say, may be a PROBLEM all the same.
+    let is_problem = facts.result.as_ref().is_some_and(|result| result.outcome == Outcome::Problem);
+    let same = match &facts.event.change {
         Change::Pair { before, after, .. } => before == after && after.state == Some(State::Ok),
         Change::Unlinked { .. } | Change::Host { .. } => false,
     };
-    same && items.iter().all(|item| measures(item) || (item.told.is_empty() && !item.matched))
+    same && !is_problem && items.iter().all(|item| measures(item) || (item.told.is_empty() && !item.matched))
 }
 
 /// Takes what a run has measured.

@@ -2,7 +2,9 @@
 
 use super::support::*;
 use crate::actors::reactions::Handed;
-use crate::model::{Notification, NotificationOutcome, NotificationQuery, Outcome, RunId, Trace, Trigger};
+use crate::model::{
+    Notification, NotificationOutcome, NotificationQuery, Outcome, Reason, RunId, RunResult, Trace, Trigger,
+};
 use crate::ssh::fake::{FakeConnect, FakeExec};
 use crate::store::Store as _;
 
@@ -31,6 +33,14 @@ impl Alf {
         self.until(|alf| alf.results("web1", "check").len() >= count).await;
         self.settle().await;
         tokio::time::sleep(seconds(2)).await;
+    }
+
+    /// The first Result of the pair that came to this, looked at.
+    async fn first(&self, outcome: Outcome) -> RunResult {
+        let first = |alf: &Self| alf.results("web1", "check").into_iter().find(|result| result.outcome == outcome);
+        self.until(|alf| first(alf).is_some()).await;
+        self.settle().await;
+        first(self).unwrap()
     }
 
     fn told(&self) -> Vec<String> {
@@ -279,5 +289,26 @@ async fn a_receiver_that_hangs_keeps_no_other_waiting() {
     alf.run_to_end("web1", "check").await;
     tokio::time::sleep(seconds(2)).await;
     assert_eq!(alf.told(), ["PROBLEM web1/check CRITICAL -> anna"]);
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_problem_that_leaves_the_state_has_its_trace_and_one_that_was_skipped_is_told_anew() {
+    let alf = told_by(r#"{"name": "oncall", "then": {"email": {}}, "contacts": ["anna"]}"#).await;
+    alf.seen(1).await;
+    // The one is cut off, the other runs into the next instant.
+    alf.hosts().on_exec("web1", FakeExec::exit(0).after(seconds(30)));
+    alf.hosts().on_exec("web1", FakeExec::exit(0).after(seconds(90)));
+    alf.until(|alf| alf.hosts().running("web1") == 1).await;
+    alf.hosts().cut("web1", "gone");
+    let lost = alf.first(Outcome::Problem).await;
+    assert_eq!(lost.reason, Some(Reason::ConnectionLost));
+    let (trace, _) = alf.handle.trace(&lost).await.unwrap();
+    let why = trace.items[0].why.as_deref().unwrap_or_default();
+    assert!(trace.at.is_some() && why.contains("told of the host"), "{trace:?}");
+    let skipped = alf.first(Outcome::Skipped).await;
+    let (trace, _) = alf.handle.trace(&skipped).await.unwrap();
+    let why = trace.items[0].why.as_deref().unwrap_or_default();
+    assert!(trace.at.is_none() && why.contains("SKIPPED"), "{trace:?}");
     alf.end().await;
 }
