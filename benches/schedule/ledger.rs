@@ -1,18 +1,18 @@
 //! Results through the ledger, each claimed and saved, beside a bare program that writes the same rows in batches.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alf::actors::store::{Queue, StoreActor, StoreWriter};
 use alf::actors::supervision::keep;
 use alf::clock::Clock;
-use alf::model::{Name, PairStatus, RunIds, RunResult, State, Trigger};
+use alf::model::{Name, PairStatus, RunIds, RunResult, State, Timestamp, Trigger};
 use alf::store::sqlite::{FILE, SqliteStore};
 use alf::store::{OpenRun, Store, Write, Written};
-use futures_util::future::join_all;
-use rusqlite::types::Value as Cell;
+use rusqlite::types::Value as Column;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -34,7 +34,8 @@ pub(crate) async fn measure(results: usize, at_once: usize) -> Result<Value, Fai
         "of_bare": rate / bare_rate, "commits": commits, "bare_commits": 2 * results.div_ceil(BATCH), "cpu_ms_each": cpu / results as f64, "bare_cpu_ms_each": bare_cpu / results as f64}))
 }
 
-/// Pairs with a full list of last Results, each with its next one.
+/// Pairs with a full list of last Results, each with its next one. Who claims and saves is a task of its own, as actors are:
+/// all in one would be woken in another order than that of their writes.
 async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Result<(f64, f64, u64), Failure> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir)?);
     let queue = Arc::new(Queue::new(10_000));
@@ -43,58 +44,74 @@ async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Resul
         StoreActor::new(Arc::clone(&of_actor), Arc::clone(&of_queue), obituary)
     });
     let writer = StoreWriter::new(actor.clone(), queue);
-    let (ids, at, next) = (RunIds::default(), Clock::Wall.now().into(), AtomicUsize::new(0));
-    let pair = |n: usize| -> Result<(Name, Name), Failure> {
-        Ok((Name::parse(&format!("host{:05}", n / 10))?, Name::parse(&format!("task{:03}", n % 10))?))
-    };
+    let (ids, at) = (RunIds::default(), Clock::Wall.now().into());
     let (host, task) = pair(0)?;
-    let (sample, status): (RunResult, PairStatus) = finished(ids.next(at), &host, &task, at, State::Ok);
-    let one_after_the_other = async || -> Result<(), Failure> {
-        loop {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            if n >= results {
-                return Ok(());
-            }
-            let (host, task) = pair(n % PAIRS)?;
-            let instant = (at.get() + chrono::TimeDelta::milliseconds(n as i64)).into();
-            let result = RunResult {
-                id: ids.next(Clock::Wall.now().into()),
-                host: host.clone(),
-                task: Some(task.clone()),
-                scheduled_at: instant,
-                due_at: instant,
-                ..sample.clone()
-            };
-            let open = OpenRun {
-                id: result.id,
-                task_version: result.task_version,
-                schedule: result.schedule.clone(),
-                trigger: Trigger::Schedule,
-                by: None,
-                group: None,
-                cause: None,
-                scheduled_at: instant,
-                due_at: instant,
-            };
-            let until = Some(instant);
-            let claimed = writer.write(vec![Write::Claim { host, task: Some(task), until, open }]).await?;
-            if claimed != [Written::Claimed] {
-                return Err(format!("not claimed: {claimed:?}").into());
-            }
-            let mut status = status.clone();
-            status.take(&result, TAKING);
-            let save = Write::Save { result: Box::new(result), status: Some(Arc::new(status)), until };
-            writer.write(vec![save]).await?;
-        }
-    };
+    let (sample, status) = finished(ids.next(at), &host, &task, at, State::Ok);
+    let work = Rc::new(Work { writer, results, ids, at, next: Cell::new(0), sample, status });
     let (cpu, begun) = (cpu_ms()?, Instant::now());
-    for done in join_all((0..at_once).map(|_| one_after_the_other())).await {
-        done?;
+    let clients: Vec<_> = (0..at_once).map(|_| actix_rt::spawn(one_after_the_other(Rc::clone(&work)))).collect();
+    for client in clients {
+        client.await??;
     }
-    let figures = (begun.elapsed().as_secs_f64(), cpu_ms()? - cpu, writer.commits());
+    let figures = (begun.elapsed().as_secs_f64(), cpu_ms()? - cpu, work.writer.commits());
     actor.stop().await;
     store.close().await;
     Ok(figures)
+}
+
+/// What is to be done, by all together.
+struct Work {
+    writer: StoreWriter,
+    results: usize,
+    ids: RunIds,
+    at: Timestamp,
+    next: Cell<usize>,
+    sample: RunResult,
+    status: PairStatus,
+}
+
+fn pair(n: usize) -> Result<(Name, Name), String> {
+    let name = |text: String| Name::parse(&text).map_err(|error| error.to_string());
+    Ok((name(format!("host{:05}", n / 10))?, name(format!("task{:03}", n % 10))?))
+}
+
+async fn one_after_the_other(work: Rc<Work>) -> Result<(), String> {
+    loop {
+        let n = work.next.replace(work.next.get() + 1);
+        if n >= work.results {
+            return Ok(());
+        }
+        let (host, task) = pair(n % PAIRS)?;
+        let instant = work.at.plus_millis(n as i64);
+        let result = RunResult {
+            id: work.ids.next(Clock::Wall.now().into()),
+            host: host.clone(),
+            task: Some(task.clone()),
+            scheduled_at: instant,
+            due_at: instant,
+            ..work.sample.clone()
+        };
+        let open = OpenRun {
+            id: result.id,
+            task_version: result.task_version,
+            schedule: result.schedule.clone(),
+            trigger: Trigger::Schedule,
+            by: None,
+            group: None,
+            cause: None,
+            scheduled_at: instant,
+            due_at: instant,
+        };
+        let until = Some(instant);
+        let write = async |write| work.writer.write(vec![write]).await.map_err(|error| error.to_string());
+        let claimed = write(Write::Claim { host, task: Some(task), until, open }).await?;
+        if claimed != [Written::Claimed] {
+            return Err(format!("not claimed: {claimed:?}"));
+        }
+        let mut status = work.status.clone();
+        status.take(&result, TAKING);
+        write(Write::Save { result: Box::new(result), status: Some(Arc::new(status)), until }).await?;
+    }
 }
 
 /// What one Result writes, as SQLite takes it.
@@ -102,8 +119,8 @@ struct Rows {
     pair: i64,
     id: Vec<u8>,
     claimed_until: i64,
-    open: Vec<Cell>,
-    result: Vec<Cell>,
+    open: Vec<Column>,
+    result: Vec<Column>,
     status: (String, Vec<u8>),
 }
 
@@ -126,12 +143,12 @@ fn bare(ledger: &Path, dir: &Path, results: usize) -> Result<(f64, f64), Failure
          PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432;",
     )?;
     let mut schema = from.prepare(
-        "SELECT sql FROM sqlite_schema WHERE tbl_name IN (?1, 'pairs', 'open_runs', 'statuses', 'partitions') AND sql IS NOT NULL",
+        "SELECT sql FROM sqlite_schema WHERE tbl_name IN (?1, 'pairs', 'open_runs', 'statuses', 'partitions', 'hours') AND sql IS NOT NULL",
     )?;
     let schema = schema.query_map([&table], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
     to.execute_batch(&schema.join(";"))?;
     to.execute("INSERT INTO partitions VALUES (?1, 0, 0, 0)", [day])?;
-    let places = |row: &[Cell]| vec!["?"; row.len()].join(",");
+    let places = |row: &[Column]| vec!["?"; row.len()].join(",");
     let first = all.first().ok_or("there are no rows")?;
     let open = format!("INSERT INTO open_runs VALUES ({})", places(&first.open));
     let insert = format!("INSERT INTO {table} VALUES ({})", places(&first.result));
@@ -170,14 +187,16 @@ fn save(to: &Connection, insert: &str, day: i64, batch: &[Rows]) -> rusqlite::Re
         close.execute((row.pair, &row.id))?;
         status.execute((row.pair, &row.status.0, &row.status.1))?;
     }
-    to.prepare_cached("UPDATE partitions SET results = results + ?2 WHERE day = ?1")?
-        .execute((day, batch.len() as i64))?;
+    let count = batch.len() as i64;
+    to.prepare_cached("UPDATE partitions SET results = results + ?2 WHERE day = ?1")?.execute((day, count))?;
+    let hour = "INSERT INTO hours VALUES (?1, ?2, 0, 0) ON CONFLICT DO UPDATE SET results = results + ?2";
+    to.prepare_cached(hour)?.execute((day * 24, count))?;
     Ok(())
 }
 
 /// All that the ledger has written, and what it has written and deleted again.
 fn rows_of(from: &Connection, table: &str) -> Result<Vec<Rows>, Failure> {
-    let cells = |row: &Row<'_>, columns: Range<usize>| -> rusqlite::Result<Vec<Cell>> {
+    let cells = |row: &Row<'_>, columns: Range<usize>| -> rusqlite::Result<Vec<Column>> {
         columns.map(|column| row.get(column)).collect()
     };
     let mut select = from.prepare(&format!(
@@ -187,13 +206,19 @@ fn rows_of(from: &Connection, table: &str) -> Result<Vec<Rows>, Failure> {
     ))?;
     let columns = select.column_count();
     let rows = select.query_map([], |row| {
+        let (id, mut last): (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(2)?);
+        // Of a pair's statuses the last one is there; the others had another id in front, behind one byte. The same bytes again
+        // would cost nothing: SQLite leaves a page alone where nothing in it changes.
+        if let Some(newest) = last.get_mut(1..=id.len()) {
+            newest.copy_from_slice(&id);
+        }
         Ok(Rows {
             pair: row.get(0)?,
-            id: row.get(4)?,
+            id,
             claimed_until: row.get(9)?,
             open: cells(row, 3..13)?,
             result: cells(row, 13..columns)?,
-            status: (row.get(1)?, row.get(2)?),
+            status: (row.get(1)?, last),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

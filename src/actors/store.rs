@@ -430,9 +430,15 @@ impl StoreWriter {
     fn enqueue(&self, writes: Vec<Write>, soon: bool) -> (Arc<[Write]>, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         let writes: Arc<[Write]> = writes.into();
-        self.queue.lock().commits.push_back(Commit { writes: Arc::clone(&writes), answer, soon });
-        // One that is being built anew looks into the queue by itself.
-        self.actor.get().do_send(Pump);
+        let mut waiting = self.queue.lock();
+        waiting.commits.push_back(Commit { writes: Arc::clone(&writes), answer, soon });
+        let is_busy = waiting.committing > 0;
+        drop(waiting);
+        // While something is being committed the queue is looked into afterwards in any case, and by one that is being built
+        // anew, too.
+        if !is_busy {
+            self.actor.get().do_send(Pump);
+        }
         (writes, answered)
     }
 }

@@ -27,42 +27,62 @@ pub struct LastResult {
 }
 
 /// How a pair stands: kept in the store as a small record of its own, so that it survives a restart. There are many, so
-/// what few of them have stands apart.
+/// what few of them have stands apart, and what is as at the beginning is left out where it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PairStatus {
     /// The state of the last run that counted; none before the first.
+    #[serde(skip_serializing_if = "is_unset")]
     pub state: Option<State>,
     /// Its outcome.
+    #[serde(skip_serializing_if = "is_unset")]
     pub outcome: Option<Outcome>,
     /// Whether the state is beyond doubt.
+    #[serde(skip_serializing_if = "is_unset")]
     pub hard: bool,
     /// Which PROBLEM in a row, 0 when all is well.
+    #[serde(skip_serializing_if = "is_unset")]
     pub attempt: u32,
     /// Since when it has this state.
+    #[serde(skip_serializing_if = "is_unset")]
     pub since: Option<Timestamp>,
     /// When something was last executed.
+    #[serde(skip_serializing_if = "is_unset")]
     pub last_executed_at: Option<Timestamp>,
     /// How many instants in a row executed nothing.
+    #[serde(skip_serializing_if = "is_unset")]
     pub skipped_in_row: u32,
     /// Whether that is so many that what it tells is old.
+    #[serde(skip_serializing_if = "is_unset")]
     pub stale: bool,
     /// The newest Results first.
+    #[serde(skip_serializing_if = "is_unset")]
     pub last: LastResults,
     /// The next attempt of a soft PROBLEM.
+    #[serde(skip_serializing_if = "is_unset")]
     pub retry: Option<Box<Retry>>,
     /// The last states that counted.
+    #[serde(skip_serializing_if = "is_unset")]
     pub history: Option<StateHistory>,
     /// Whether they change too often to be told each time.
+    #[serde(skip_serializing_if = "is_unset")]
     pub flapping: bool,
     /// Who knows of its PROBLEM.
+    #[serde(skip_serializing_if = "is_unset")]
     pub ack: Option<Box<Ack>>,
     /// What is to go well by some time, and has not yet.
+    #[serde(skip_serializing_if = "is_unset")]
     pub expected: Option<Box<Expected>>,
     /// What should have gone well by some time that is over.
+    #[serde(skip_serializing_if = "is_unset")]
     pub late: Option<Box<Expected>>,
     /// What is due at all: a restart must not count otherwise.
+    #[serde(skip_serializing_if = "is_unset")]
     pub watched: Option<Watched>,
+}
+
+fn is_unset<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// From when on a pair's instants count, and by which lines.

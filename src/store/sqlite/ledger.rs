@@ -106,6 +106,7 @@ impl<'t> Ledger<'t> {
             Write::ForgetRequests { before, most } => once::forget_old(connection, *before, *most)?,
             Write::ForgetPair { host, task } => {
                 let pair = self.known.names.pair(connection, host, Some(task))?;
+                self.known.cursors.remove(pair);
                 for table in ["pairs", "statuses", "open_runs"] {
                     connection
                         .prepare_cached(&format!("DELETE FROM {table} WHERE pair = ?1"))?
@@ -155,7 +156,12 @@ impl<'t> Ledger<'t> {
 
     /// Moves `claimed_until` forward; false if it is there or beyond.
     fn move_forward(&mut self, pair: Pair, until: Timestamp) -> Result<bool, Fault> {
-        Ok(self.move_forward.execute((pair.key(), until.millis()))? == 1)
+        if self.known.cursors.is_at(pair, until) {
+            return Ok(false);
+        }
+        let moved = self.move_forward.execute((pair.key(), until.millis()))? == 1;
+        self.known.cursors.note(pair, until);
+        Ok(moved)
     }
 
     fn set_status(&mut self, pair: Pair, status: &PairStatus) -> Result<(), Fault> {

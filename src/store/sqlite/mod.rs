@@ -59,9 +59,6 @@ const LOAD: Duration = Duration::from_secs(120);
 /// How long counting the Results of every pair may take.
 const SURPLUS: Duration = Duration::from_secs(60);
 
-/// So many transactions of one source come one after the other; then it is the turn of who else waits.
-const IN_A_ROW: usize = 8;
-
 /// A store in a file. Its calls need a tokio runtime.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -217,14 +214,16 @@ impl Store for SqliteStore {
     /// On the writer's thread, which need not wait for another one between two transactions.
     fn commit_from(&self, source: Arc<dyn Source>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.call(move |desk| {
-            for _ in 0..IN_A_ROW {
+            loop {
                 let batch = source.next();
                 if batch.is_empty() {
-                    break;
+                    return Ok(());
                 }
                 source.done(commit(desk, &batch)?);
+                if desk.is_wanted() {
+                    return Ok(());
+                }
             }
-            Ok(())
         })
     }
 

@@ -1,14 +1,48 @@
-//! What is kept of all pairs, read at the start: row by row, as it is much and the records alone are to stay of it.
+//! What is kept of all pairs, read at the start: row by row, as it is much and the records alone are to stay of it. And what
+//! the writer remembers of some.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use super::names::AD_HOC;
+use super::names::{AD_HOC, Pair};
 use super::{read, status};
-use crate::model::{Name, PairStatus, RunId};
+use crate::model::{Name, PairStatus, RunId, Timestamp};
 use crate::store::{OpenRun, PairRecord};
+
+/// More pairs than those whose runs are under way need not be remembered.
+const REMEMBERED: usize = 4096;
+
+/// How far the writer has moved `claimed_until` of the pairs that were written to lately: a Result's instant was claimed when
+/// its run began, and there is nothing to be moved when it is saved.
+#[derive(Debug, Default)]
+pub(super) struct Cursors(HashMap<i64, Timestamp>);
+
+impl Cursors {
+    /// Whether it is known that this pair's is there or beyond.
+    pub(super) fn is_at(&self, pair: Pair, until: Timestamp) -> bool {
+        self.0.get(&pair.key()).is_some_and(|at| *at >= until)
+    }
+
+    /// It is there, or beyond.
+    pub(super) fn note(&mut self, pair: Pair, until: Timestamp) {
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(pair.key(), until);
+    }
+
+    /// Forgets a pair.
+    pub(super) fn remove(&mut self, pair: Pair) {
+        self.0.remove(&pair.key());
+    }
+
+    /// Forgets all.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
 
 /// All pairs' records.
 pub(super) fn all(connection: &Connection) -> Result<Vec<PairRecord>, Fault> {

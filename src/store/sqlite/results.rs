@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params}
 
 use super::fault::Fault;
 use super::names::{Names, Pair};
+use super::pairs::Cursors;
 use super::{actions, partition, read};
 use crate::model::nagios::Metric;
 use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
@@ -14,6 +15,7 @@ use crate::model::{Captured, Kill, PAGE_PERFDATA, RunId, RunResult};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) names: Names,
+    pub(super) cursors: Cursors,
     days: HashSet<i64>,
     /// What a transaction has added to each hour, or taken from it, until it is written down at its end.
     added: BTreeMap<i64, partition::Added>,
@@ -23,6 +25,7 @@ impl Known {
     /// Forgets all.
     pub(super) fn forget(&mut self) {
         self.names.forget();
+        self.cursors.forget();
         self.days.clear();
         self.added.clear();
     }

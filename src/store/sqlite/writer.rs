@@ -40,9 +40,15 @@ pub(super) struct Desk {
     /// None after an error that may lie with the connection.
     connection: Option<Connection>,
     known: Known,
+    jobs: mpsc::Receiver<Job>,
 }
 
 impl Desk {
+    /// Whether somebody waits for the writer, or for its end.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.jobs.is_empty() || self.jobs.is_closed()
+    }
+
     /// Works in one transaction: all of it is on disk afterwards, or nothing.
     pub(super) fn transaction<T>(
         &mut self,
@@ -106,8 +112,8 @@ impl Writer {
     /// Starts the thread with this connection.
     pub(super) fn start(file: &Path, connection: Connection) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let desk = Desk { file: file.to_owned(), connection: Some(connection), known: Known::default() };
-        let thread = thread::Builder::new().name("alf-sqlite".to_owned()).spawn(move || work_off(queue, desk))?;
+        let desk = Desk { file: file.to_owned(), connection: Some(connection), known: Known::default(), jobs: queue };
+        let thread = thread::Builder::new().name("alf-sqlite".to_owned()).spawn(move || work_off(desk))?;
         Ok(Self { file: file.to_owned(), jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -172,8 +178,8 @@ impl Drop for Writer {
     }
 }
 
-fn work_off(mut queue: mpsc::Receiver<Job>, mut desk: Desk) {
-    while let Some(job) = queue.blocking_recv() {
+fn work_off(mut desk: Desk) {
+    while let Some(job) = desk.jobs.blocking_recv() {
         if catch_unwind(AssertUnwindSafe(|| job(&mut desk))).is_err() {
             // Nobody knows what it left behind.
             desk.known.forget();

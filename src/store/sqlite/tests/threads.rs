@@ -53,6 +53,30 @@ async fn closing_ends_what_is_queued() {
     assert_eq!(store.results(all()).await.unwrap().total, 20);
 }
 
+/// Where writes never end.
+struct Endless;
+
+impl Source for Endless {
+    fn next(&self) -> Vec<Arc<[Write]>> {
+        vec![vec![save(any_result())].into()]
+    }
+
+    fn done(&self, _: Vec<Written>) {}
+}
+
+#[tokio::test]
+async fn who_comes_between_writes_that_never_end_has_a_turn() {
+    let (_directory, store) = store();
+    for _ in 0..3 {
+        let endless = store.commit_from(Arc::new(Endless));
+        store.check().await.unwrap();
+        endless.await.unwrap();
+    }
+    let endless = store.commit_from(Arc::new(Endless));
+    store.close().await;
+    endless.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_full_queue_makes_wait_and_loses_nothing() {
     let (_directory, store) = store();
