@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use mongodb::bson::{Document, doc};
 use tempfile::TempDir;
 
 /// Longest wait for it to start: on a busy machine it takes its time after a kill.
@@ -170,10 +171,26 @@ fn name(n: u32) -> String {
 /// Removes databases from a server that is somebody else's.
 pub(crate) fn forget(url: &str, databases: Vec<String>) {
     with_client(url, async |client| {
-        for database in databases {
-            client.database(&database).drop().await.unwrap();
+        for name in databases {
+            if let Err(error) = remove(&client, &name).await {
+                // The test that is over may have failed of the same.
+                println!("the database {name} is left behind: {error}");
+            }
         }
     });
+}
+
+/// Removes a database. What an Alf that was killed has left open in it would hold it, and maybe more, for a minute.
+async fn remove(client: &mongodb::Client, name: &str) -> mongodb::error::Result<()> {
+    let database = client.database(name);
+    let mut notes = database.collection::<Document>("meta").find(doc! { "sessions": { "$exists": true } }).await?;
+    while notes.advance().await? {
+        let note = notes.deserialize_current()?;
+        if let Some(sessions) = note.get("sessions") {
+            client.database("admin").run_command(doc! { "killSessions": sessions.clone() }).await?;
+        }
+    }
+    database.drop().await
 }
 
 /// Does something at a server.
