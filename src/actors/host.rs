@@ -12,13 +12,12 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::audit;
 use super::connection::Connection;
 use super::error::AlfError;
 use super::jump;
-use super::ledger::{ResultOf, RunEnd, unsent};
+use super::ledger::{ResultOf, RunEnd};
 use super::node::FindHost;
-use super::order::{Fired, Order};
+use super::order::Order;
 use super::parts::NodeParts;
 use super::places::Places;
 use super::plan::{HostPlan, PairPlan};
@@ -26,8 +25,9 @@ use super::run::Job;
 use super::saving;
 use super::supervision::{ActorHealth, ChildEnded, Crash, Deaths, Obituary, Rebuild, Stop, supervised};
 use super::task::{Replan, RunEnded, RunNow, StopFiring, TaskActor, TaskBirth};
+use super::unlinked::Gates;
 use crate::model::{Event, Given, Name, PairStatus, Reason, RunId, Task, Trigger};
-use crate::store::{OpenRun, Write};
+use crate::store::OpenRun;
 
 /// How many actors may die while they take in the end of a run, before it is given up.
 const MOST_DEATHS: u32 = 2;
@@ -105,7 +105,8 @@ pub(super) struct Child {
 
 /// A run that this actor runs, or will as soon as it is claimed.
 pub(super) struct Running {
-    task: Option<Name>,
+    pub(super) task: Option<Name>,
+    pub(super) trigger: Trigger,
     pub(super) cancel: CancellationToken,
 }
 
@@ -128,6 +129,8 @@ pub struct HostActor {
     /// How many of the runs wait for their turn.
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) runs: HashMap<RunId, Running>,
+    /// Of tasks that are not linked.
+    pub(super) gates: Gates,
     stopping: Arc<AtomicBool>,
     _obituary: Obituary,
 }
@@ -149,6 +152,7 @@ impl HostActor {
             connection: Connection::default(),
             waiting: Arc::default(),
             runs: HashMap::new(),
+            gates: Gates::default(),
             stopping: Arc::default(),
             _obituary: birth.obituary,
         }
@@ -255,7 +259,13 @@ impl HostActor {
 
     // === its runs ===
 
-    fn start_run(&mut self, StartRun { plan, run, given }: StartRun, ctx: &mut Context<Self>) {
+    /// Starts a run, which may have to wait at a gate for those before it.
+    pub(super) fn start_run(
+        &mut self,
+        StartRun { plan, run, given }: StartRun,
+        gate: Option<Arc<Semaphore>>,
+        ctx: &mut Context<Self>,
+    ) {
         let task = run.task_version.map(|_| plan.task.meta.name.clone());
         if !self.is_open(&run) {
             // Of a life of the task's actor that the next one has settled already.
@@ -278,6 +288,7 @@ impl HostActor {
             plan,
             run: run.clone(),
             given,
+            gate,
             parts: Arc::clone(&self.parts),
             link: self.connection.link.subscribe(),
             connector: ctx.address().recipient(),
@@ -285,7 +296,7 @@ impl HostActor {
             leftovers: self.connection.leftovers.clone(),
             share: Arc::clone(&self.share),
             waiting: Arc::clone(&self.waiting),
-            cancel: self.enlist(run.id, task.as_ref()),
+            cancel: self.enlist(&run, task.as_ref()),
             stopping: Arc::clone(&self.stopping),
         };
         ctx.spawn(job.run().into_actor(self).map(move |end, actor, ctx| {
@@ -297,10 +308,10 @@ impl HostActor {
     }
 
     /// Counts a run among those of this actor; answers by what it is cancelled.
-    fn enlist(&mut self, id: RunId, task: Option<&Name>) -> CancellationToken {
-        let running =
-            self.runs.entry(id).or_insert_with(|| Running { task: task.cloned(), cancel: CancellationToken::new() });
-        running.cancel.clone()
+    pub(super) fn enlist(&mut self, run: &OpenRun, task: Option<&Name>) -> CancellationToken {
+        let (task, trigger) = (task.cloned(), run.trigger);
+        let running = || Running { task, trigger, cancel: CancellationToken::new() };
+        self.runs.entry(run.id).or_insert_with(running).cancel.clone()
     }
 
     /// Why no run is accepted from a person now.
@@ -350,7 +361,8 @@ impl Handler<StartRun> for HostActor {
     type Result = ();
 
     fn handle(&mut self, start: StartRun, ctx: &mut Context<Self>) {
-        self.start_run(start, ctx);
+        // Its task's actor sees to its turn.
+        self.start_run(start, None, ctx);
     }
 }
 
@@ -370,37 +382,7 @@ impl Handler<RunTask> for HostActor {
             let answer = async move { addr.send(RunNow { order: request.order }).await? };
             return Box::pin(answer.into_actor(self));
         }
-        // Not linked, or ad hoc: no row in Status, no instants; claimed all the same, so that a crash leaves its Result.
-        let now = self.parts.clock.now().into();
-        let Order { by, group, given, origin, once, fired } = request.order;
-        let version = task.as_ref().map(|_| request.task.meta.version);
-        let (id, cause, with) = match fired {
-            Some(Fired { id, cause, with }) => (id, Some(cause), with),
-            None => (self.parts.ids.next(now), None, Vec::new()),
-        };
-        let trigger = if cause.is_some() { Trigger::Action } else { Trigger::Manual };
-        let run = OpenRun { by, group, cause, ..unsent(id, version, None, trigger, now) };
-        self.parts.board.open(self.name(), task.as_ref(), run.clone());
-        self.enlist(id, task.as_ref());
-        let host = self.name().clone();
-        let told = audit::of_run(origin.as_deref(), id, now, &host, task.as_ref());
-        let claim = Write::Claim { host, task, until: None, open: run.clone() };
-        let remember = once.as_ref().map(|once| once.came_to_run(id));
-        let claim = [claim].into_iter().chain(told).chain(remember).chain(with).collect();
-        // The request keeps its place until the claim is settled.
-        let claimed = self.parts.writer.write_soon(claim).inspect(move |_| drop(once));
-        Box::pin(claimed.into_actor(self).map(move |answer, actor, ctx| match answer {
-            Ok(_) => {
-                let plan = Arc::new(PairPlan::unlinked(&actor.plan.host, request.task));
-                actor.start_run(StartRun { plan, run, given }, ctx);
-                Ok(id)
-            }
-            Err(error) => {
-                actor.runs.remove(&id);
-                actor.parts.board.withdraw(id);
-                Err(error.into())
-            }
-        }))
+        self.run_unlinked(request)
     }
 }
 

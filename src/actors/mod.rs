@@ -60,6 +60,7 @@ mod start;
 mod stats;
 mod told;
 mod turns;
+mod unlinked;
 mod verdict;
 mod watching;
 

@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub(super) run: OpenRun,
     /// In place of what the task says.
     pub(super) given: Arc<Given>,
+    /// Where it waits for runs before it, if somebody else does not see to that.
+    pub(super) gate: Option<Arc<Semaphore>>,
     pub(super) parts: Arc<NodeParts>,
     pub(super) link: watch::Receiver<Link>,
     /// Who makes the connection.
@@ -77,6 +79,16 @@ impl Job {
             return self.late(if queued { "did not get its turn" } else { "could not be claimed" });
         }
         let deadline = Instant::now() + (start_within - waited);
+        let _gate = match self.gate.clone().map(|gate| gate.acquire_owned().map(Result::ok)) {
+            None => None,
+            Some(gate) => {
+                let late = || "did not get its turn after other runs".to_owned();
+                match self.in_time(gate, deadline, late).await {
+                    Ok(gate) => Some(gate),
+                    Err(end) => return end,
+                }
+            }
+        };
         loop {
             let mut turn = match self.turn(deadline).await {
                 Ok(turn) => turn,

@@ -56,7 +56,7 @@ pub(super) struct CancelWaiting {
 const MOST_WAITING: usize = 1000;
 
 /// Whether a run waits for its turn whatever the task's `overlap` says.
-fn waits(trigger: Trigger) -> bool {
+pub(super) fn waits(trigger: Trigger) -> bool {
     matches!(trigger, Trigger::CatchUp | Trigger::Action)
 }
 

@@ -51,8 +51,10 @@ pub struct Occasion<'a> {
     pub task: Option<&'a Task>,
     /// How the pair stands, if it is linked.
     pub pair: Option<&'a StatusRow>,
-    /// The Result that tells of it.
+    /// The Result that tells of it, or the newest one.
     pub result: Option<&'a RunResult>,
+    /// What has happened, where that is not what the Result says.
+    pub says: Option<&'a str>,
     /// Who is told.
     pub contact: Option<&'a Contact>,
     /// All who are told.
@@ -82,8 +84,9 @@ impl Occasion<'_> {
 
     /// One line that says what has happened.
     pub fn message(&self) -> &str {
-        let of_host = || self.host_status.message.as_deref().unwrap_or_default();
-        self.result.map_or_else(of_host, |result| result.message.as_str())
+        let of_result = || self.result.map(|result| result.message.as_str());
+        let of_host = || self.host_status.message.as_deref().filter(|_| self.task.is_none());
+        self.says.or_else(of_result).or_else(of_host).unwrap_or_default()
     }
 
     fn alf(&self, all: &mut Variables) {
@@ -158,8 +161,8 @@ impl Occasion<'_> {
                 all.nagios("SERVICEACKCOMMENT", &ack.comment);
             }
         }
+        all.nagios("SERVICEOUTPUT", self.message());
         let Some(result) = self.result else { return };
-        all.nagios("SERVICEOUTPUT", &result.message);
         all.nagios("LONGSERVICEOUTPUT", long_output(result, task.plugin));
         all.nagios("SERVICEPERFDATA", perfdata(result.perfdata.as_deref().unwrap_or_default()));
         let in_seconds = |millis: Option<i64>| format!("{:.3}", millis.unwrap_or_default() as f64 / 1000.0);

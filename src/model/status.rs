@@ -172,7 +172,10 @@ impl PairStatus {
         if result.outcome == Outcome::Skipped {
             let more = result.instants.map_or(1, |instants| u32::try_from(instants.count).unwrap_or(u32::MAX));
             self.skipped_in_row = self.skipped_in_row.saturating_add(more);
-            self.stale = self.skipped_in_row >= STALE || taking.seldom;
+            // That nothing runs in a downtime that says so is what was wanted: it is no reason to look.
+            if result.reason != Some(Reason::Downtime) {
+                self.stale = self.skipped_in_row >= STALE || taking.seldom;
+            }
         } else if result.started_at.is_some() {
             (self.skipped_in_row, self.stale) = (0, false);
             self.last_executed_at = result.started_at;

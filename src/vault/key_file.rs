@@ -20,10 +20,13 @@ const LONGEST_FILE: u64 = 1024;
 /// The keys in a file, which is made, with a new key, if it is not there.
 pub(super) fn open(path: &Path) -> Result<Keys, VaultError> {
     match read(path) {
-        Err(VaultError::File { verb: "read", .. }) if is_missing(path) => match create(path) {
-            Ok(()) => read(path),
-            Err(error) => Err(file_error("create", path, &error)),
-        },
+        Err(VaultError::File { verb: "read", .. }) => {
+            if is_missing(path) {
+                create(path).map_err(|error| file_error("create", path, &error))?;
+            }
+            // Else somebody may just have made it.
+            read(path)
+        }
         other => other,
     }
 }

@@ -76,6 +76,11 @@ impl Board {
         inner.pairs.get(host)?.get(task).filter(|pair| pair.linked).map(|pair| PairStanding::from(&*pair.status))
     }
 
+    /// By when a pair should have gone well, if it has not.
+    pub(in crate::actors) fn late_since(&self, host: &Name, task: &Name) -> Option<Timestamp> {
+        self.read().pairs.get(host)?.get(task)?.status.late.as_ref().map(|expected| expected.by)
+    }
+
     /// How one linked pair stands.
     pub fn pair_status(&self, host: &Name, task: &Name, last: usize, now: Timestamp) -> Option<StatusRow> {
         let inner = self.read();

@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actors::parts::NodeParts;
+use crate::model::action::{Moment, On};
 use crate::model::{
-    Bodies, Catalog, Contact, Given, Host, HostStatus, Name, Occasion, Parcel, RunResult, StatusRow, Task, TextValue,
-    Tiding, Timestamp,
+    AnyState, Bodies, Catalog, Contact, Given, Host, HostState, HostStatus, Name, NoticeKind, Occasion, Parcel,
+    RunResult, StatusRow, Task, TextValue, Tiding, Timestamp,
 };
 
 /// Most bytes of either stream that a message holds, of all that it tells together: it is copied more than once. A task
@@ -32,6 +33,8 @@ struct Item<'a> {
     task: Option<Arc<Task>>,
     pair: Option<StatusRow>,
     result: Option<RunResult>,
+    /// What has happened, where that is not what the Result says.
+    says: Option<String>,
 }
 
 /// What a task gets that is fired by a host's event.
@@ -41,6 +44,27 @@ struct HostEvent<'a> {
     status: &'a HostStatus,
     /// None: so it is told from a Result.
     task: Option<&'a Name>,
+}
+
+/// What has happened, where no Result says it: nothing has run, or not gone well, or a host is there again.
+fn says(parts: &NodeParts, moment: Option<&Moment>, tiding: &Tiding, pair: Option<&StatusRow>) -> Option<String> {
+    let Some(task) = &tiding.task else {
+        let is_up = tiding.state == Some(AnyState::Host(HostState::Up));
+        return is_up.then(|| format!("host {} is up", tiding.host));
+    };
+    match moment? {
+        _ if tiding.kind != NoticeKind::Problem => None,
+        Moment::On(On::Late) => Some(match parts.board.late_since(&tiding.host, task) {
+            Some(by) => format!("no OK Result by {by} (finish_by)"),
+            None => "no OK Result in time (finish_by)".to_owned(),
+        }),
+        Moment::On(On::Stale) => {
+            let skipped = pair.map_or(0, |pair| pair.skipped_in_row);
+            let instants = if skipped == 1 { "the last instant" } else { &format!("{skipped} instants in a row") };
+            Some(format!("stale: {instants} executed nothing"))
+        }
+        _ => None,
+    }
 }
 
 impl<'a> Payload<'a> {
@@ -63,18 +87,22 @@ impl<'a> Payload<'a> {
         for tiding in &parcel.tidings {
             // A host that is gone has nothing to tell any more.
             let Some(host) = catalog.hosts.get(&tiding.host).cloned() else { continue };
-            let result = match tiding.result {
-                Some(id) => parts.store.result(id).await.map_err(|error| error.to_string())?.map(bounded),
-                None => None,
-            };
             let task = tiding.task.as_ref().and_then(|task| catalog.tasks.get(task)).cloned();
             let pair = tiding.task.as_ref().and_then(|task| {
                 let row = parts.board.pair_status(&tiding.host, task, 1, now)?;
                 Some(StatusRow { in_downtime: downtimes.cover(&host, task), ..row })
             });
+            // That something is late comes with no Result of its own: the newest one tells how it went last.
+            let newest = || pair.as_ref().and_then(|pair| pair.last.iter().next()).map(|last| last.id);
+            let result = match tiding.result.or_else(newest) {
+                Some(id) => parts.store.result(id).await.map_err(|error| error.to_string())?.map(bounded),
+                None => None,
+            };
+            let moment = catalog.actions.get(&parcel.action).map(|action| &action.when.moment);
+            let says = says(parts, moment, tiding, pair.as_ref());
             let record = parts.board.host(&tiding.host).unwrap_or_default();
             let host_status = HostStatus::of(&host.meta.name, record, downtimes.cover_host(&host), now);
-            items.push(Item { tiding, host, host_status, task, pair, result });
+            items.push(Item { tiding, host, host_status, task, pair, result, says });
         }
         if items.is_empty() {
             return Ok(None);
@@ -94,6 +122,7 @@ impl<'a> Payload<'a> {
             task: item.task.as_deref(),
             pair: item.pair.as_ref(),
             result: item.result.as_ref(),
+            says: item.says.as_deref(),
             contact: self.contact,
             recipients: &self.recipients,
             number: item.tiding.number,
@@ -101,13 +130,14 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// What a task gets: the Result, or the host's status, on its standard input, and variables.
+    /// What a task gets: the Result, or how the host stands, on its standard input, and variables.
     pub(super) fn given(&self) -> Given {
         let mut given = Given::default();
         let Some(first) = self.items.first() else { return given };
-        let document = match &first.result {
-            Some(result) => serde_json::to_string(&result.document(Bodies::Text)),
-            None => serde_json::to_string(&HostEvent { status: &first.host_status, task: None }),
+        let document = match (&first.result, &first.pair) {
+            (Some(result), _) => serde_json::to_string(&result.document(Bodies::Text)),
+            (None, Some(pair)) => serde_json::to_string(pair),
+            (None, None) => serde_json::to_string(&HostEvent { status: &first.host_status, task: None }),
         };
         // There is nothing in them that JSON could not hold.
         given.stdin = document.ok().map(|text| TextValue::Own(text + "\n"));

@@ -59,6 +59,49 @@ async fn what_has_not_run_for_too_long_is_told_once_and_its_end() {
 }
 
 #[actix_rt::test]
+async fn that_nothing_runs_in_a_downtime_that_pauses_is_no_reason_to_tell_anybody() {
+    let alf = world("@every 1m", r#"{"on": "stale"}"#).await;
+    pass(90).await;
+    let until = (alf.now() + chrono::TimeDelta::minutes(10)).to_rfc3339();
+    alf.define(&format!(
+        r#"{{"downtimes": [{{"name": "d", "host": "web1", "mode": "pause", "comment": "", "starts_at": "2026-11-23T00:00:00Z", "ends_at": "{until}"}}]}}"#
+    ))
+    .await;
+    alf.until(|alf| alf.status("web1", "check").unwrap().skipped_in_row > 5).await;
+    assert!(!alf.status("web1", "check").unwrap().stale);
+    pass(900).await;
+    assert_eq!(alf.status("web1", "check").unwrap().skipped_in_row, 0);
+    assert!(heard(&alf).is_empty(), "{:?}", heard(&alf));
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_task_that_is_fired_as_something_is_late_or_stale_finds_what_is() {
+    let alf = world("0 0 12 * * *", r#"{"on": "late"}"#).await;
+    alf.define(
+        r#"{"task_schedules": [{"name": "often", "task": "check", "schedule": "often", "finish_by": "14:00"}],
+            "hosts": [{"name": "watch"}], "tasks": [{"name": "look", "command": "look"}],
+            "actions": [{"name": "late", "when": {"on": "late"}, "then": {"run": "look", "on": "watch"}},
+                {"name": "stale", "when": {"on": "stale"}, "then": {"run": "look", "on": "watch"}}]}"#,
+    )
+    .await;
+    alf.hosts().on_exec("web1", FakeExec::exit(3));
+    alf.until(|alf| !alf.results("watch", "look").is_empty()).await;
+    let exec = alf.hosts().execs("watch").pop().unwrap();
+    let stdin: serde_json::Value = serde_json::from_slice(exec.stdin.as_ref().unwrap()).unwrap();
+    assert_eq!((&stdin["task"], &stdin["exit_code"]), (&"check".into(), &3.into()), "the Result before: {stdin}");
+    let env = |name: &str| exec.env.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str());
+    let says = Some("no OK Result by 2026-11-23T14:00:00.000Z (finish_by)");
+    assert_eq!((env("ALF_EVENT_MESSAGE"), env("NAGIOS_SERVICEOUTPUT")), (says, says));
+    alf.handle.pause(None).await.unwrap();
+    alf.until(|alf| alf.results("watch", "look").len() == 2).await;
+    let exec = alf.hosts().execs("watch").pop().unwrap();
+    let message = exec.env.iter().find(|(of, _)| of == "ALF_EVENT_MESSAGE").map(|(_, value)| value.clone());
+    assert_eq!(message.as_deref(), Some("stale: the last instant executed nothing"));
+    alf.end().await;
+}
+
+#[actix_rt::test]
 async fn what_is_skipped_is_told_to_who_asks_for_it() {
     let alf = world("@every 1m", r#"{"reasons": ["overlap"]}"#).await;
     alf.define(r#"{"actions": [{"name": "quiet", "then": {"email": {}}, "contacts": ["anna"]}]}"#).await;

@@ -149,7 +149,10 @@ async fn a_task_that_is_linked_again_while_it_runs_knows_its_run() {
 
 #[actix_rt::test]
 async fn a_task_without_link_runs_and_leaves_its_result_only() {
-    let alf = Alf::with(r#"{"hosts": [{"name": "web1"}], "tasks": [{"name": "once", "command": "once"}]}"#).await;
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "web1"}], "tasks": [{"name": "once", "command": "once", "overlap": "allow"}]}"#,
+    )
+    .await;
     alf.hosts().on_command("once", FakeExec::exit(7).after(seconds(5)));
     let (first, second) = (alf.run("web1", "once").await.unwrap(), alf.run("web1", "once").await.unwrap());
     for run in [first, second] {

@@ -188,6 +188,47 @@ async fn a_run_somebody_starts_waits_too_and_can_be_cancelled() {
     assert_eq!(last, 1, "it did not start any more");
 }
 
+async fn ended(alf: &Alf, run: RunId) -> RunResult {
+    alf.handle.wait(run, seconds(60)).await.unwrap().unwrap()
+}
+
+#[actix_rt::test]
+async fn runs_of_a_task_that_is_not_linked_take_turns_as_well() {
+    let alf = Alf::with(&one("0 12 * * *")).await;
+    alf.define(&task(r#""overlap": "skip""#)).await;
+    alf.define(r#"{"hosts": [{"name": "web2"}]}"#).await;
+    alf.hosts().always("web2", FakeExec::exit(0).after(seconds(5)));
+    let first = alf.run("web2", "check").await.unwrap();
+    assert_eq!(alf.run("web2", "check").await, Err(AlfError::Overlap(first)));
+    alf.run("web1", "check").await.unwrap();
+    alf.define(&task(r#""overlap": "queue", "start_within": "8s""#)).await;
+    let second = alf.run("web2", "check").await.unwrap();
+    assert_eq!(alf.run("web2", "check").await, Err(AlfError::Overlap(second)));
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(alf.hosts().running("web2"), 1);
+    let (one, two) = (ended(&alf, first).await, ended(&alf, second).await);
+    assert!(two.outcome == Outcome::Ok && two.started_at.unwrap() >= one.finished_at, "{one:?} {two:?}");
+    // One that waits can be cancelled, and does not wait for ever.
+    alf.hosts().always("web2", FakeExec::exit(0).after(seconds(20)));
+    let long = alf.run("web2", "check").await.unwrap();
+    let waits = alf.run("web2", "check").await.unwrap();
+    alf.handle.cancel(waits).await.unwrap();
+    assert_eq!(ended(&alf, waits).await.reason, Some(Reason::Cancelled));
+    let waits = alf.run("web2", "check").await.unwrap();
+    let late = ended(&alf, waits).await;
+    assert_eq!((late.outcome, late.reason), (Outcome::Skipped, Some(Reason::Late)));
+    assert!(late.message.contains("did not get its turn after other runs"), "{}", late.message);
+    ended(&alf, long).await;
+    alf.define(&task(r#""overlap": "allow""#)).await;
+    let runs = [alf.run("web2", "check").await.unwrap(), alf.run("web2", "check").await.unwrap()];
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(alf.hosts().running("web2"), 2);
+    for run in runs {
+        ended(&alf, run).await;
+    }
+    alf.end().await;
+}
+
 #[actix_rt::test]
 async fn what_may_overlap_runs_beside_the_other() {
     let alf = Alf::with(&one("@every 10s")).await;

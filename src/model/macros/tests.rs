@@ -128,6 +128,7 @@ impl Known {
             task: Some(&self.task),
             pair: Some(&self.pair),
             result: Some(&self.result),
+            says: None,
             contact: Some(&self.contact),
             recipients: std::slice::from_ref(&self.contact.meta.name),
             number: 2,
