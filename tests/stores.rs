@@ -11,17 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alf::clock::Clock;
-use alf::model::{Captured, ContentHash, Name, Noun, Outcome, RunId, RunIds, RunResult, Timestamp, Trigger};
+use alf::model::{
+    Captured, ContentHash, Evaluated, Name, Noun, Outcome, RunId, RunIds, RunResult, Timestamp, Trace, Trigger,
+};
 use alf::store::conformance::{self, Harness};
 use alf::store::memory::MemoryStore;
-use alf::store::migrate::{copy, migrate};
+use alf::store::migrate::{copy, is_empty, migrate};
 use alf::store::mongodb::MongoStore;
 use alf::store::sqlite::SqliteStore;
-use alf::store::{Blob, DefinitionChange, DefinitionRow, Store, StoreError, Write};
+use alf::store::{Blob, DefinitionChange, DefinitionRow, OpenRun, Store, StoreError, Write};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use mongodb::bson::{Document, doc};
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use mongodb::IndexModel;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Document, doc};
 use server::MongoServer;
 
 /// A store in a directory.
@@ -203,6 +207,117 @@ async fn mongodb_is_copied_as_it_is_at_one_moment() {
     for store in [Arc::new(moment), Arc::new(store), writer, there] as [Arc<dyn Store>; 4] {
         store.close().await;
     }
+}
+
+/// Does harm to a sound store behind its back, and sees that it is told of.
+#[tokio::test]
+async fn mongodb_that_is_not_sound_is_told_of() {
+    let Some(server) = MongoServer::start() else { return };
+    let database = server.database();
+    let there = MongoStore::open_there(server.url(), &database).await.expect_err("nothing is there").to_string();
+    assert!(there.contains("there is no store in it"), "{there}");
+    let store = MongoStore::open(server.url(), &database, None).await.unwrap();
+    let ids = RunIds::default();
+    let [small, large, open] = [(); 3].map(|()| ids.next(Clock::Wall.now().into()));
+    let of_large = RunResult { stdout: Captured::new(vec![b'x'; 5 << 20], 5 << 20), ..result(large) };
+    let trace = Trace { result: small, at: None, why: None, items: Vec::new() };
+    let at = Timestamp::from_millis(0).unwrap();
+    let run = OpenRun {
+        id: open,
+        task_version: None,
+        schedule: None,
+        trigger: Trigger::Manual,
+        by: None,
+        group: None,
+        cause: None,
+        scheduled_at: at,
+        due_at: at,
+    };
+    let save = |result: RunResult| Write::Save { result: Box::new(result), status: None, until: None };
+    let writes = vec![
+        save(result(small)),
+        save(of_large),
+        Write::Evaluated(Box::new(Evaluated { trace: Some(trace), ..Evaluated::default() })),
+        Write::Claim { host: name("h"), task: Some(name("t")), until: None, open: run },
+        Write::SetHost { host: name("h"), record: Box::default() },
+    ];
+    store.commit(writes).await.unwrap();
+    let bytes = Bytes::from_static(b"exit 0");
+    let sha256 = ContentHash::of(&bytes);
+    let program = DefinitionRow {
+        noun: Noun::Program,
+        name: name("p"),
+        version: 1,
+        created_at: at,
+        updated_at: at,
+        body: format!("{{\"name\":\"p\",\"sha256\":\"{sha256}\",\"size\":6}}"),
+        sealed: None,
+    };
+    let changes = vec![DefinitionChange::Put(program), DefinitionChange::PutBlob(Blob { sha256, bytes })];
+    store.change_definitions(0, changes).await.unwrap();
+    assert_eq!(store.faults().await.unwrap(), Vec::<String>::new());
+    let sizes = store.sizes().await.unwrap();
+    assert_eq!((sizes.schema, sizes.days, sizes.tables["results"].rows), (1, 1, 2));
+    assert_eq!(sizes.tables["outputs"].rows, 2, "{sizes:?}");
+
+    let client = mongodb::Client::with_uri_str(server.url()).await.unwrap();
+    let of = |collection: &str| client.database(&database).collection::<Document>(collection);
+    let uuid = |id: RunId| Binary { subtype: BinarySubtype::Uuid, bytes: id.as_bytes().to_vec() };
+    of("notifications").drop_index("host_1__id_1").await.unwrap();
+    let mut twin = of("results").find_one(doc! { "_id": uuid(small) }).await.unwrap().unwrap();
+    twin.insert("_id", uuid(open));
+    of("results").insert_one(twin).await.unwrap();
+    of("results").delete_one(doc! { "_id": uuid(small) }).await.unwrap();
+    of("outputs").delete_one(doc! { "_id": format!("{large}/stdout/000001") }).await.unwrap();
+    of("outputs").insert_one(doc! { "_id": format!("{small}/stdout/000000"), "bytes": uuid(small) }).await.unwrap();
+    of("blobs").delete_many(doc! {}).await.unwrap();
+    of("hosts").update_one(doc! { "_id": "h" }, doc! { "$set": { "value": "{" } }).await.unwrap();
+    of("tallies").update_many(doc! {}, doc! { "$inc": { "results": 1_i64 } }).await.unwrap();
+    let faults = store.faults().await.unwrap();
+    let told = [
+        "notifications: the index".to_owned(),
+        "there are 2 results, 3 are counted".to_owned(),
+        format!("run {open} of t on h is open and has a result"),
+        "program \"p\": its file is missing".to_owned(),
+        "statuses of hosts: ".to_owned(),
+        format!("the output of {large} is not all there"),
+        format!("1 outputs belong to results that are not there, the first to {small}"),
+        format!("1 traces belong to results that are not there, the first to {small}"),
+    ];
+    for told in &told {
+        assert!(faults.iter().any(|fault| fault.contains(told)), "{told}: {faults:#?}");
+    }
+    // The day, and its hour or hours.
+    assert!((told.len() + 1..=told.len() + 3).contains(&faults.len()), "{faults:#?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn mongodb_that_is_half_filled_is_opened_by_nobody_else() {
+    let Some(server) = MongoServer::start() else { return };
+    let database = server.database();
+    // Once that index was another one.
+    let requests = mongodb::Client::with_uri_str(server.url()).await.unwrap().database(&database);
+    let requests = requests.collection::<Document>("requests");
+    MongoStore::open(server.url(), &database, None).await.unwrap().close().await;
+    requests.drop_index("at_1").await.unwrap();
+    requests.create_index(IndexModel::builder().keys(doc! { "at": 1 }).build()).await.unwrap();
+    let store = MongoStore::open_to_be_filled(server.url(), &database).await.unwrap();
+    let indexes: Vec<IndexModel> = requests.list_indexes().await.unwrap().try_collect().await.unwrap();
+    let expires = |index: &IndexModel| index.options.as_ref().and_then(|options| options.expire_after).is_some();
+    assert!(indexes.iter().any(expires), "{indexes:?}");
+
+    store.begin("restore").await.unwrap();
+    store.commit(vec![Write::NoteKeyUse { key: name("k"), at: Timestamp::from_millis(0) }]).await.unwrap();
+    let said = refused(server.url(), &database).await.to_string();
+    assert!(said.contains("alf store restore is filling it, or was cut off"), "{said}");
+    MongoStore::open_there(server.url(), &database).await.expect_err("it is half filled");
+    let again = MongoStore::open_to_be_filled(server.url(), &database).await.unwrap();
+    assert_eq!(again.half().await.unwrap().as_deref(), Some("restore"));
+    again.clear().await.unwrap();
+    assert!(is_empty(&again).await.unwrap());
+    again.finish().await.unwrap();
+    MongoStore::open_there(server.url(), &database).await.unwrap().close().await;
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Definitions between the catalog and the store: documents as JSON, secrets apart and sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::catalog::{Draft, stamped};
 use crate::for_each_noun;
-use crate::model::{AnyDefinition, Catalog, Defaults, Definition, Fault, Noun, SecretText, Secrets, Timestamp};
+use crate::model::{
+    AnyDefinition, Catalog, Defaults, Definition, Fault, Noun, Reference, SecretText, Secrets, Timestamp,
+};
 use crate::store::{DefinitionRow, StoreError};
 use crate::vault::Vault;
 
@@ -63,6 +65,23 @@ pub fn read_rows(
     Ok(catalog)
 }
 
+/// What is wrong with these definitions, which are all there are, a line each: those that cannot be read, and names of what
+/// is not there. Secrets are not looked at: no key is needed for that.
+pub fn faults_of(rows: &[DefinitionRow]) -> Vec<String> {
+    let all: HashSet<Reference> = rows.iter().map(|row| Reference { noun: row.noun, name: row.name.clone() }).collect();
+    let faults = rows.iter().flat_map(|row| {
+        let what = format!("{} \"{}\"", row.noun, row.name);
+        match Draft::read(row.noun, &row.body) {
+            Err(error) => vec![format!("{what} cannot be read: {error}")],
+            Ok(draft) => {
+                let missing = draft.named().into_iter().filter(|(_, named)| !all.contains(named));
+                missing.map(|(place, named)| format!("{what} names {named} at {place}, which is not there")).collect()
+            }
+        }
+    });
+    faults.collect()
+}
+
 fn read_row(row: DefinitionRow, vault: &Vault, defaults: &Defaults) -> Result<AnyDefinition, String> {
     let secrets = match &row.sealed {
         None => Secrets::new(),
@@ -80,4 +99,31 @@ fn read_row(row: DefinitionRow, vault: &Vault, defaults: &Defaults) -> Result<An
 
 fn told(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.detail)).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Name;
+
+    fn row(noun: Noun, name: &str, body: &str) -> DefinitionRow {
+        let at = Timestamp::from_millis(0).unwrap();
+        let name = Name::parse_link(name).unwrap();
+        DefinitionRow { noun, name, version: 1, created_at: at, updated_at: at, body: body.to_owned(), sealed: None }
+    }
+
+    #[test]
+    fn what_cannot_be_read_and_names_of_what_is_not_there_are_told() {
+        let mut rows = vec![
+            row(Noun::Host, "h", r#"{"name":"h","address":"h"}"#),
+            row(Noun::Task, "t", r#"{"name":"t","command":"true"}"#),
+            row(Noun::HostTask, "t@h", r#"{"name":"t@h","task":"t","host":"h"}"#),
+        ];
+        assert_eq!(faults_of(&rows), Vec::<String>::new());
+        rows.push(row(Noun::HostTask, "t@g", r#"{"name":"t@g","task":"t","host":"g"}"#));
+        rows.push(row(Noun::Task, "u", r#"{"name":"u","comm"#));
+        let [missing, unread] = &faults_of(&rows)[..] else { panic!("{:?}", faults_of(&rows)) };
+        assert!(missing.contains("t@g") && missing.contains("host \"g\" at /host"), "{missing}");
+        assert!(unread.contains("task \"u\" cannot be read"), "{unread}");
+    }
 }

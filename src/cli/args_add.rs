@@ -71,6 +71,15 @@ pub struct TaskAddArgs {
     /// Killed after this long, for example 90s, or none [default: 1h; with --plugin nagios 60s]
     #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
     pub timeout: Option<Limit>,
+    /// Its results go when they are older, for example 30d, or none [default: retention.max_age of the service]
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub retention_max_age: Option<Limit>,
+    /// Its PROBLEMs stay so long, where that is longer [default: retention.keep_problems of the service]
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub retention_keep_problems: Option<Limit>,
+    /// The newest so many results of each host stay [default: retention.max_count of the service]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub retention_max_count: Option<u64>,
     /// What messages call it [default: NAME]
     #[arg(long)]
     pub title: Option<String>,

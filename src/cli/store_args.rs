@@ -29,7 +29,7 @@ pub enum StoreVerb {
         after_help = "Examples:\n  alf store prune --dry-run\n  alf store prune --max-age 30d --keep-problems 180d\n  alf store prune --compact"
     )]
     Prune(PruneArgs),
-    /// Look whether the store is sound; also while the service runs. Exit code 0: it is, 1: it is not
+    /// Look whether the store is sound and its records agree; also while the service runs. Exit code 0: it is, 1: it is not
     #[command(after_help = "Example:\n  alf store check")]
     Check,
     /// Copy the store as it is at one moment into an SQLite file, also while the service runs; secret.key is not in the copy
@@ -86,7 +86,7 @@ pub struct RestoreArgs {
     /// What `alf store backup` has written
     #[arg(value_name = "FILE")]
     pub from: PathBuf,
-    /// Where there is a store: keep it aside, and put the backup in its place
+    /// Where there is a store: keep it aside (a MongoDB database as a backup), and put this one in its place
     #[arg(long)]
     pub force: bool,
     /// Run what was due since by the schedules' own rules, as after a crash

@@ -60,10 +60,16 @@ fn task(args: &TaskAddArgs, stdin: &mut dyn Read) -> Result<Doc, CliError> {
     if both.into_iter().all(|file| file.is_some_and(|file| file == "-")) {
         return Err(CliError::Usage("--script - and --stdin - cannot both read this command's stdin".to_owned()));
     }
-    let timeout = args.timeout.map(|timeout| match timeout {
-        Limit::After(span) => span.to_string(),
-        Limit::None => "none".to_owned(),
-    });
+    let limit = |limit: Limit| match limit {
+        Limit::After(span) => Doc::from(span.to_string()),
+        Limit::None => Doc::from("none"),
+    };
+    let own = [
+        ("max_age", args.retention_max_age.map(limit)),
+        ("keep_problems", args.retention_keep_problems.map(limit)),
+        ("max_count", args.retention_max_count.map(|count| Doc::Number(count.into()))),
+    ];
+    let retention = own.iter().any(|(_, value)| value.is_some()).then(|| Doc::map(own));
     let words = |words: Vec<&str>| Doc::List(words.into_iter().map(Doc::from).collect());
     let arguments = (!args.args.is_empty()).then(|| words(args.args.iter().map(String::as_str).collect()));
     let script = match &args.work.script {
@@ -86,8 +92,9 @@ fn task(args: &TaskAddArgs, stdin: &mut dyn Read) -> Result<Doc, CliError> {
         ("stdin", input.map(Doc::from)),
         ("cwd", args.cwd.as_deref().map(Doc::from)),
         ("run_as", args.run_as.as_deref().map(Doc::from)),
-        ("timeout", timeout.map(Doc::from)),
+        ("timeout", args.timeout.map(limit)),
         ("plugin", args.plugin.as_deref().map(Doc::from)),
+        ("retention", retention),
     ]))
 }
 

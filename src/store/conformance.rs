@@ -5,6 +5,7 @@ mod actions;
 mod audit;
 mod claims;
 mod definitions;
+mod forgetting;
 mod harmed;
 mod leases;
 mod once;
@@ -94,6 +95,8 @@ pub async fn run(harness: &impl Harness) {
     retention::removing(&*store).await;
     retention::sweeping(&*store).await;
     retention::by_size(&*store).await;
+    forgetting::traces(&*store).await;
+    forgetting::notifications(&*store).await;
     reopening(harness, store, other).await;
 }
 

@@ -11,6 +11,7 @@ pub mod mongodb;
 pub mod once;
 pub mod restore;
 pub mod retention;
+pub mod sizes;
 pub mod sqlite;
 
 use std::fmt;

@@ -27,7 +27,7 @@ pub(super) async fn run(settings: &Settings, args: &BackupArgs) -> Result<ExitCo
     let bytes = match &settings.store.kind {
         StoreKind::Sqlite => of_file(&file(settings)?.join(FILE), &to)?,
         StoreKind::Mongodb { url, database } => {
-            let store = MongoStore::open(url.reveal(), database, None).await?;
+            let store = MongoStore::open_there(url.reveal(), database).await?;
             let copied = of_database(&store, &to).await;
             store.close().await;
             copied?

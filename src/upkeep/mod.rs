@@ -14,16 +14,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::actors::definitions::faults_of;
 use crate::cli::{Context, Options, StoreArgs, StoreVerb, report};
 use crate::clock::Clock;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::http::format::to_xml;
-use crate::model::{ResultQuery, Timestamp};
+use crate::model::Timestamp;
 use crate::settings::{Flags, Settings, SettingsError, StoreKind, environment};
 use crate::store::migrate::MigrateError;
 use crate::store::mongodb::MongoStore;
-use crate::store::sqlite::upkeep::{self, TableSize};
-use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::sizes::TableSize;
+use crate::store::sqlite::{FILE, SqliteStore, upkeep};
 use crate::store::{Store, StoreError};
 
 /// What is wrong with the settings (sysexits.h: `EX_USAGE`).
@@ -101,7 +102,7 @@ async fn open(settings: &Settings) -> Result<(DataDir, Arc<dyn Store>), UpkeepEr
 /// The store of the settings, to be read whether or not a service has it open.
 async fn beside(settings: &Settings, kind: &StoreKind) -> Result<Arc<dyn Store>, UpkeepError> {
     Ok(match kind {
-        StoreKind::Mongodb { url, database } => Arc::new(MongoStore::open(url.reveal(), database, None).await?),
+        StoreKind::Mongodb { url, database } => Arc::new(MongoStore::open_there(url.reveal(), database).await?),
         StoreKind::Sqlite => match DataDir::open(&settings.data_dir) {
             Ok(held) => Arc::new(SqliteStore::open(held.path())?),
             Err(DataDirError::InUse { .. }) => Arc::new(SqliteStore::open_beside(&settings.data_dir)?),
@@ -127,79 +128,63 @@ fn file(settings: &Settings) -> Result<&Path, UpkeepError> {
 struct Stats {
     kind: &'static str,
     place: String,
-    schema: Option<u32>,
+    schema: u32,
     bytes: Option<u64>,
     used_bytes: Option<u64>,
     free_bytes: Option<u64>,
     results: u64,
     oldest_result_at: Option<Timestamp>,
     newest_result_at: Option<Timestamp>,
-    days: Option<u64>,
+    days: u64,
     tables: BTreeMap<String, TableSize>,
 }
 
 async fn stats(settings: &Settings, options: Options) -> Result<ExitCode, UpkeepError> {
-    let stats = match &settings.store.kind {
-        StoreKind::Sqlite => of_file(settings)?,
-        StoreKind::Mongodb { database, .. } => of_server(settings, database).await?,
+    let (place, sizes) = match &settings.store.kind {
+        StoreKind::Sqlite => (settings.data_dir.join(FILE).display().to_string(), upkeep::sizes(file(settings)?)?),
+        StoreKind::Mongodb { url, database } => {
+            let store = MongoStore::open_there(url.reveal(), database).await?;
+            let sizes = store.sizes().await;
+            store.close().await;
+            (format!("database {database}"), sizes?)
+        }
+    };
+    let stats = Stats {
+        kind: settings.store.kind.as_str(),
+        place,
+        schema: sizes.schema,
+        bytes: sizes.bytes,
+        used_bytes: sizes.used,
+        free_bytes: sizes.free,
+        results: sizes.tables.get("results").map_or(0, |table| table.rows),
+        oldest_result_at: sizes.oldest,
+        newest_result_at: sizes.newest,
+        days: sizes.days,
+        tables: sizes.tables,
     };
     let xml = to_xml("store", &stats).map_err(|error| UpkeepError::Refused(error.to_string()))?;
     let context = Context::of_process(None, Clock::Wall.now());
     Ok(report(&stats, &xml, options, context).into())
 }
 
-async fn of_server(settings: &Settings, database: &str) -> Result<Stats, UpkeepError> {
-    let store = beside(settings, &settings.store.kind).await?;
-    let counts = store.counts().await?;
-    let newest = store.results(ResultQuery { limit: 1, ..ResultQuery::default() }).await?.items;
-    store.close().await;
-    Ok(Stats {
-        kind: settings.store.kind.as_str(),
-        place: format!("database {database}"),
-        schema: None,
-        bytes: counts.bytes,
-        used_bytes: counts.used,
-        free_bytes: None,
-        results: counts.results,
-        oldest_result_at: counts.oldest,
-        newest_result_at: newest.first().and_then(|newest| Timestamp::from_millis(newest.id.millis())),
-        days: None,
-        tables: BTreeMap::new(),
-    })
-}
-
-fn of_file(settings: &Settings) -> Result<Stats, UpkeepError> {
-    let sizes = upkeep::sizes(file(settings)?)?;
-    let place = settings.data_dir.join(FILE);
-    let size = |ending: &str| std::fs::metadata(format!("{}{ending}", place.display())).map_or(0, |file| file.len());
-    Ok(Stats {
-        kind: settings.store.kind.as_str(),
-        bytes: Some(size("") + size("-wal")),
-        place: place.display().to_string(),
-        schema: Some(sizes.schema),
-        used_bytes: Some(sizes.used),
-        free_bytes: Some(sizes.free),
-        results: sizes.tables.get("results").map_or(0, |table| table.rows),
-        oldest_result_at: sizes.oldest,
-        newest_result_at: sizes.newest,
-        days: Some(sizes.days),
-        tables: sizes.tables,
-    })
-}
-
 /// Says what is wrong, a line each, or that nothing is.
 async fn check(settings: &Settings) -> Result<ExitCode, UpkeepError> {
-    let found = match &settings.store.kind {
+    let mut found = match &settings.store.kind {
         StoreKind::Sqlite => upkeep::check(file(settings)?)?,
-        kind @ StoreKind::Mongodb { .. } => {
-            // The server looks after its files; that it answers, takes writes and holds what can be read is seen here.
-            let store = beside(settings, kind).await?;
-            let checked = store.check().await;
-            let read = store.load().await.map(drop);
+        StoreKind::Mongodb { url, database } => {
+            let store = MongoStore::open_there(url.reveal(), database).await?;
+            // That it takes writes is seen, too.
+            let faults = async { store.check().await.and(store.faults().await) }.await;
             store.close().await;
-            [checked, read].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
+            faults?
         }
     };
+    if found.is_empty() {
+        let store = beside(settings, &settings.store.kind).await?;
+        let loaded = store.load().await;
+        store.close().await;
+        found = faults_of(&loaded?.definitions);
+    }
     let mut stdout = io::stdout().lock();
     for line in &found {
         let _ = writeln!(stdout, "{line}");
@@ -209,7 +194,7 @@ async fn check(settings: &Settings) -> Result<ExitCode, UpkeepError> {
         return Ok(ExitCode::SUCCESS);
     }
     note(
-        "the store is not sound: stop the service, keep a copy of its files, and restore a backup (alf store restore)",
+        "the store is not sound: stop the service, keep a copy of the store, and restore a backup (alf store restore)",
     );
     Ok(ExitCode::FAILURE)
 }

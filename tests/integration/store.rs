@@ -36,12 +36,12 @@ pub(crate) fn refused(output: Output) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn stats(data_dir: &Path) -> Value {
+pub(crate) fn stats(data_dir: &Path) -> Value {
     serde_json::from_str(&done(store(data_dir, &["stats", "-o", "json"])).0).unwrap()
 }
 
 /// A store with so many Results, an hour apart, every fourth a PROBLEM; the newest is from an hour ago.
-fn filled(data_dir: &Path, results: usize) -> Vec<RunResult> {
+pub(crate) fn filled(data_dir: &Path, results: usize) -> Vec<RunResult> {
     fs::create_dir_all(data_dir).unwrap();
     let now = Clock::Wall.now();
     let (ids, last) = (RunIds::default(), i32::try_from(results).unwrap());

@@ -84,9 +84,17 @@ async fn a_task_runs_a_script_or_a_program() {
     let body = added(&["--program", "probe", "--arg", "--all", "--stdin", "-"], "typed").await;
     assert_eq!(body, r#"{"name":"t","program":{"name":"probe","args":["--all"]},"stdin":"typed"}"#);
 
+    let body = added(&["--command", "true", "--retention-max-count", "9", "--timeout", "none"], "").await;
+    assert_eq!(body, r#"{"name":"t","command":"true","timeout":"none","retention":{"max_count":9}}"#);
+    let own = ["--command", "true", "--retention-max-age", "30d", "--retention-keep-problems", "none"];
+    let body = added(&own, "").await;
+    assert_eq!(body, r#"{"name":"t","command":"true","retention":{"max_age":"30d","keep_problems":"none"}}"#);
+
     let server = FakeServer::start(vec![]);
     for bad in [
         &[][..],
+        &["--command", "true", "--retention-max-count", "0"],
+        &["--command", "true", "--retention-max-age", "soon"],
         &["--command", "true", "--program", "p"],
         &["--command", "true", "--arg", "x"],
         &["--program", "p", "--interpreter", "sh"],

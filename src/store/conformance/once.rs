@@ -4,15 +4,20 @@ use serde_json::json;
 
 use super::samples::{DAY, MINUTE, at, claim, id, name};
 use super::{commit, commit_one, load, must, pair};
-use crate::model::ContentHash;
+use crate::model::{ContentHash, Timestamp};
 use crate::store::{CameTo, ChangedOne, Changes, DefinitionChange, OnceRecord, Store, StoreError, Write, Written};
 
 fn hash(of: &str) -> ContentHash {
     ContentHash::of(of.as_bytes())
 }
 
+/// After what any clock says: a store may have requests forgotten by their age.
+fn later(millis: i64) -> Timestamp {
+    at(36_500 * DAY + millis)
+}
+
 fn record(key: &str, millis: i64, came_to: CameTo) -> OnceRecord {
-    OnceRecord { key: hash(key), request: hash("a request"), at: at(millis), came_to }
+    OnceRecord { key: hash(key), request: hash("a request"), at: later(millis), came_to }
 }
 
 async fn found(store: &dyn Store, key: &str) -> Option<OnceRecord> {
@@ -81,11 +86,11 @@ pub(super) async fn forgetting(store: &dyn Store) {
 
     let remember = |key: &str, millis| Write::Remember(record(key, millis, CameTo::Run(id(1))));
     commit(store, vec![remember("old", DAY), remember("new", DAY + MINUTE), remember("left", DAY + 2 * MINUTE)]).await;
-    commit_one(store, Write::ForgetRequests { before: at(DAY), most: 100 }).await;
+    commit_one(store, Write::ForgetRequests { before: later(DAY), most: 100 }).await;
     for (key, is_there) in [("run", false), ("group", false), ("apply", false), ("old", true), ("new", true)] {
         assert_eq!(found(store, key).await.is_some(), is_there, "{key}");
     }
-    commit_one(store, Write::ForgetRequests { before: at(0), most: 2 }).await;
+    commit_one(store, Write::ForgetRequests { before: later(0), most: 2 }).await;
     for (key, is_there) in [("old", false), ("new", true), ("left", true)] {
         assert_eq!(found(store, key).await.is_some(), is_there, "{key}: the oldest must go first");
     }

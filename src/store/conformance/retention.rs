@@ -9,7 +9,7 @@ use crate::store::retention::{Progress, Rules, Swept, foresee, sweep};
 use crate::store::{OfTasks, OldQuery, Store, StoreError, SurplusQuery, Which, Write, Written};
 
 /// Long before all that the suite has stored.
-const LONG_AGO: i64 = -3000 * DAY;
+pub(super) const LONG_AGO: i64 = -3000 * DAY;
 
 const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Problem, Outcome::Ok, Outcome::Skipped];
 

@@ -63,6 +63,12 @@ pub(super) enum Fault {
          (replication.replSetName, then rs.initiate())"
     )]
     Standalone,
+    /// There is no store in it.
+    #[error("there is no store in it: see to store.url and store.database")]
+    Empty,
+    /// Something is being put into it, or that was cut off.
+    #[error("it is not whole: alf store {0} is filling it, or was cut off; let that end, or do it again")]
+    Half(String),
     /// Its time was over.
     #[error("no answer within {0} s: is the server overloaded, or paused?")]
     GivenUp(u64),
@@ -94,6 +100,20 @@ impl Fault {
         }
     }
 
+    /// Whether something is kept that cannot be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Unreadable(_) => true,
+            Self::Driver(error) => matches!(&*error.kind, ErrorKind::Bson(_) | ErrorKind::InvalidResponse { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether the server has answered with this number.
+    pub(super) fn is_code(&self, number: i32) -> bool {
+        matches!(self, Self::Driver(error) if code(error) == Some(number))
+    }
+
     /// The store's error for the database at `place`.
     pub(super) fn at(self, place: &str) -> StoreError {
         match self {
@@ -102,7 +122,9 @@ impl Fault {
             Self::Newer(found) => StoreError::Newer { place: place.to_owned(), found, known: schema::NEWEST },
             Self::Unreadable(_) | Self::Foreign => StoreError::Corrupt(format!("{place}: {self}")),
             Self::Unwritable(_) => StoreError::Refused(format!("{place}: {self}")),
-            Self::Standalone => StoreError::Open { place: place.to_owned(), cause: self.to_string() },
+            Self::Standalone | Self::Empty | Self::Half(_) => {
+                StoreError::Open { place: place.to_owned(), cause: self.to_string() }
+            }
             Self::Statement { code, .. } if NEVER.contains(&code) => StoreError::Refused(format!("{place}: {self}")),
             Self::Driver(ref error) if is_for_good(error) => StoreError::Refused(format!("{place}: {self}")),
             _ => StoreError::Unavailable(format!("{place}: {self}")),

@@ -25,6 +25,7 @@ mod schema;
 mod sessions;
 mod standing;
 mod tallies;
+mod upkeep;
 mod view;
 mod writer;
 
@@ -123,6 +124,21 @@ impl MongoStore {
     /// Opens or creates the store in a database of the server at a URL (`mongodb://…` or `mongodb+srv://…`), for a node
     /// or for a program that is none. A server that is away is `Unavailable`: it may come.
     pub async fn open(url: &str, database: &str, node: Option<&str>) -> Result<Self, StoreError> {
+        Self::connect(url, database, node, true).await?.if_whole().await
+    }
+
+    /// Opens the store that is there, and makes nothing.
+    pub async fn open_there(url: &str, database: &str) -> Result<Self, StoreError> {
+        Self::connect(url, database, None, false).await?.if_whole().await
+    }
+
+    /// Opens or creates the store to be filled from another one, also where that was cut off.
+    pub async fn open_to_be_filled(url: &str, database: &str) -> Result<Self, StoreError> {
+        // It has a name so that what a cut left open in the database does not stand in its way.
+        Self::connect(url, database, Some("alf store"), true).await
+    }
+
+    async fn connect(url: &str, database: &str, node: Option<&str>, is_made: bool) -> Result<Self, StoreError> {
         let nowhere = |fault: Fault| fault.at(&format!("MongoDB, database {database}"));
         let failed = |cause: std::io::Error| StoreError::Open { place: "MongoDB".to_owned(), cause: cause.to_string() };
         let threads = Threads::start().map_err(failed)?;
@@ -132,7 +148,11 @@ impl MongoStore {
         let link = link.map_err(nowhere)??;
         let (preparing, place) = (link.clone(), link.place.clone());
         let prepared = threads.call(LOAD, async move {
-            schema::prepare(&preparing.database).await?;
+            if is_made {
+                schema::prepare(&preparing.database).await?;
+            } else if schema::look(&preparing.database).await?.is_none() {
+                return Err(Fault::Empty);
+            }
             preparing.sessions.end_former().await?;
             if is_node { definitions::forget_unnamed(&preparing).await } else { Ok(()) }
         });
@@ -141,6 +161,13 @@ impl MongoStore {
         let view = View::of(&link.database);
         let inner = Inner { link, view, committing: Mutex::default(), closed: AtomicBool::new(false) };
         Ok(Self { inner: Arc::new(inner), threads: Arc::new(threads) })
+    }
+
+    async fn if_whole(self) -> Result<Self, StoreError> {
+        match self.half().await? {
+            None => Ok(self),
+            Some(by) => Err(Fault::Half(by).at(&self.inner.link.place)),
+        }
     }
 
     /// The store as it is at this moment, to be read alone while others write on. See [`View::of_one_moment`] for how long.

@@ -113,6 +113,13 @@ pub(super) async fn oldest(view: &View) -> Result<Option<Timestamp>, Fault> {
     first.first().map(|id| read::millis(id.millis())).transpose()
 }
 
+/// When the id of the newest Result was made.
+pub(super) async fn newest(view: &View) -> Result<Option<Timestamp>, Fault> {
+    let newest_first = FindOptions::builder().sort(doc! { "_id": -1 }).limit(1).projection(doc! { "_id": 1 }).build();
+    let rows: Vec<Id> = view.find(RESULTS, doc! {}, newest_first).await?;
+    rows.first().map(|row| read::millis(read::id(&row.id)?.millis())).transpose()
+}
+
 async fn ids(view: &View, of: &str, filter: Document, most: usize) -> Result<Vec<RunId>, Fault> {
     // No limit at all would be none.
     let most = i64::try_from(most).unwrap_or(i64::MAX);

@@ -1,5 +1,8 @@
 //! The collections, their indexes, and the version of it all.
 
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
@@ -53,7 +56,7 @@ pub(super) const PARCELS: &str = "parcels";
 /// What Actions came to, by the id of the Result.
 pub(super) const TRACES: &str = "traces";
 
-const COLLECTIONS: [&str; 20] = [
+pub(super) const COLLECTIONS: [&str; 20] = [
     META,
     CATALOG,
     DEFINITIONS,
@@ -76,66 +79,160 @@ const COLLECTIONS: [&str; 20] = [
     LEASES,
 ];
 
+/// The document of `META` that tells that the database is not whole.
+const HALF: &str = "half";
+
 /// In place of what is said of an existing collection.
 const NAMESPACE_EXISTS: i32 = 48;
+/// An index with the same keys is there, and is otherwise another one.
+const INDEX_OPTIONS_CONFLICT: i32 = 85;
 
-/// An index, and which documents are in it if not all: those that are rare and looked for. The id at the end of most
-/// gives them in the order of time. A condition must be such that MongoDB sees of a query that it keeps within it.
-type Index = (Document, Option<Document>);
+/// The server's own removing of requests that no Alf forgets. Alf forgets them after a day, by its own clock.
+const REQUESTS_GO: Duration = Duration::from_secs(26 * 3600);
 
-/// The indexes of the collections that have any.
-fn indexes() -> [(&'static str, Vec<Index>); 4] {
+/// An index, and which documents are in it if not all: those that are rare and looked for. A condition must be such that
+/// MongoDB sees of a query that it keeps within it.
+fn index(keys: Document, only: Option<Document>) -> IndexModel {
+    let options = IndexOptions::builder().partial_filter_expression(only).build();
+    IndexModel::builder().keys(keys).options(options).build()
+}
+
+/// The indexes of the collections that have any. The id at the end of most gives documents in the order of time.
+fn indexes() -> [(&'static str, Vec<IndexModel>); 4] {
     let results = vec![
-        (doc! { "host": 1, "_id": 1 }, None),
-        (doc! { "host": 1, "task": 1, "_id": 1 }, None),
-        (doc! { "outcome": 1, "_id": 1 }, Some(doc! { "outcome": { "$gt": "OK" } })),
-        (doc! { "state": 1, "_id": 1 }, Some(doc! { "state": { "$gt": 0 } })),
-        (doc! { "reason": 1, "_id": 1 }, Some(doc! { "reason": { "$exists": true } })),
+        index(doc! { "host": 1, "_id": 1 }, None),
+        index(doc! { "host": 1, "task": 1, "_id": 1 }, None),
+        index(doc! { "outcome": 1, "_id": 1 }, Some(doc! { "outcome": { "$gt": "OK" } })),
+        index(doc! { "state": 1, "_id": 1 }, Some(doc! { "state": { "$gt": 0 } })),
+        index(doc! { "reason": 1, "_id": 1 }, Some(doc! { "reason": { "$exists": true } })),
         // All others come before it in the alphabet.
-        (doc! { "trigger": 1, "_id": 1 }, Some(doc! { "trigger": { "$lt": "schedule" } })),
-        (doc! { "group": 1, "_id": 1 }, Some(doc! { "group": { "$exists": true } })),
+        index(doc! { "trigger": 1, "_id": 1 }, Some(doc! { "trigger": { "$lt": "schedule" } })),
+        index(doc! { "group": 1, "_id": 1 }, Some(doc! { "group": { "$exists": true } })),
     ];
     let notifications = vec![
-        (doc! { "host": 1, "_id": 1 }, None),
-        (doc! { "contact": 1, "_id": 1 }, Some(doc! { "contact": { "$exists": true } })),
+        index(doc! { "host": 1, "_id": 1 }, None),
+        index(doc! { "contact": 1, "_id": 1 }, Some(doc! { "contact": { "$exists": true } })),
     ];
-    let audit = vec![(doc! { "name": 1, "_id": 1 }, Some(doc! { "name": { "$exists": true } }))];
-    let requests = vec![(doc! { "at": 1 }, None)];
+    let audit = vec![index(doc! { "name": 1, "_id": 1 }, Some(doc! { "name": { "$exists": true } }))];
+    let goes = IndexOptions::builder().expire_after(REQUESTS_GO).build();
+    let requests = vec![IndexModel::builder().keys(doc! { "at": 1 }).options(goes).build()];
     [(RESULTS, results), (NOTIFICATIONS, notifications), (AUDIT, audit), (REQUESTS, requests)]
 }
 
-/// Sees whose database it is, and makes what is missing. Safe to do by several at once, and again after it broke off.
-pub(super) async fn prepare(database: &Database) -> Result<(), Fault> {
+/// Sees whose database it is; the collections that are there, or none if it is not Alf's yet and could be.
+pub(super) async fn look(database: &Database) -> Result<Option<Vec<String>>, Fault> {
     let hello = database.run_command(doc! { "hello": 1 }).await?;
     let has_transactions = hello.contains_key("setName") || matches!(hello.get_str("msg"), Ok("isdbgrid"));
     if !has_transactions {
         return Err(Fault::Standalone);
     }
     let there: Vec<String> = database.list_collection_names().await?;
-    let meta = database.collection::<Document>(META);
-    let found = meta.find_one(doc! { "_id": "schema" }).await?;
+    let found = database.collection::<Document>(META).find_one(doc! { "_id": "schema" }).await?;
     match found.as_ref().map(|found| (found.get_str("application"), version(found))) {
-        Some((Ok("alf"), Some(version))) if version > NEWEST => return Err(Fault::Newer(version)),
-        Some((Ok("alf"), Some(_))) => {}
-        Some(_) => return Err(Fault::Foreign),
-        None if there.iter().any(|name| !name.starts_with("system.")) => return Err(Fault::Foreign),
-        // First of all, so that what breaks off here is known for ours.
-        None => add(database, META, doc! { "_id": "schema", "application": "alf", "version": NEWEST }).await?,
+        Some((Ok("alf"), Some(version))) if version > NEWEST => Err(Fault::Newer(version)),
+        Some((Ok("alf"), Some(_))) => Ok(Some(there)),
+        Some(_) => Err(Fault::Foreign),
+        None if there.iter().any(|name| !name.starts_with("system.")) => Err(Fault::Foreign),
+        None => Ok(None),
     }
+}
+
+/// Sees whose database it is, and makes what is missing. Safe to do by several at once, and again after it broke off.
+pub(super) async fn prepare(database: &Database) -> Result<(), Fault> {
+    let there = look(database).await?;
+    if there.is_none() {
+        // First of all, so that what breaks off here is known for ours.
+        add(database, META, doc! { "_id": "schema", "application": "alf", "version": NEWEST }).await?;
+    }
+    let there = there.unwrap_or_default();
     let missing = COLLECTIONS.into_iter().filter(|collection| there.iter().all(|name| name != collection));
     try_join_all(missing.map(|collection| make(database, collection))).await?;
-    try_join_all(indexes().map(|(collection, indexes)| index(database, collection, indexes))).await?;
+    try_join_all(indexes().map(|(collection, indexes)| make_indexes(database, collection, indexes))).await?;
     add(database, CATALOG, doc! { "_id": "catalog", "revision": 0_i64 }).await
 }
 
 /// Indexes of a collection that are there afterwards.
-async fn index(database: &Database, collection: &str, indexes: Vec<Index>) -> Result<(), Fault> {
-    let models = indexes.into_iter().map(|(keys, only)| {
-        let options = IndexOptions::builder().partial_filter_expression(only).build();
-        IndexModel::builder().keys(keys).options(options).build()
-    });
-    database.collection::<Document>(collection).create_indexes(models).await?;
+async fn make_indexes(database: &Database, collection: &str, indexes: Vec<IndexModel>) -> Result<(), Fault> {
+    let collection = database.collection::<Document>(collection);
+    let made = collection.create_indexes(indexes.clone()).await.map_err(Fault::from);
+    if !matches!(&made, Err(fault) if fault.is_code(INDEX_OPTIONS_CONFLICT)) {
+        return made.map(drop);
+    }
+    // An earlier Alf made one of them otherwise.
+    let there: Vec<IndexModel> = collection.list_indexes().await?.try_collect().await?;
+    let differs = |there: &&IndexModel| {
+        indexes.iter().any(|index| index.keys == there.keys)
+            && indexes.iter().all(|index| essence(index) != essence(there))
+    };
+    for other in there.iter().filter(differs) {
+        if let Some(name) = other.options.as_ref().and_then(|options| options.name.clone()) {
+            collection.drop_index(name).await?;
+        }
+    }
+    collection.create_indexes(indexes).await?;
     Ok(())
+}
+
+/// What of it all is not there, or is another one, a line each.
+pub(super) async fn missing(database: &Database) -> Result<Vec<String>, Fault> {
+    let there = look(database).await?.unwrap_or_default();
+    let mut missing = Vec::new();
+    for collection in COLLECTIONS {
+        if there.iter().all(|name| name != collection) {
+            missing.push(format!("the collection {collection} is missing"));
+            continue;
+        }
+        let found: Vec<IndexModel> =
+            database.collection::<Document>(collection).list_indexes().await?.try_collect().await?;
+        let of_collection = indexes().into_iter().find(|(of, _)| *of == collection);
+        for index in of_collection.map(|(_, indexes)| indexes).unwrap_or_default() {
+            if found.iter().all(|found| essence(found) != essence(&index)) {
+                missing.push(format!(
+                    "{collection}: the index {} is missing or another one; a start of the service makes it",
+                    index.keys
+                ));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// What makes an index the one it is.
+fn essence(index: &IndexModel) -> (Vec<&String>, Option<&Document>, Option<Duration>) {
+    let options = index.options.as_ref();
+    let only = options.and_then(|options| options.partial_filter_expression.as_ref());
+    (index.keys.keys().collect(), only, options.and_then(|options| options.expire_after))
+}
+
+/// By what it is being filled, or was when that was cut off: nobody is to use it before it is whole.
+pub(super) async fn half(database: &Database) -> Result<Option<String>, Fault> {
+    let found = database.collection::<Document>(META).find_one(doc! { "_id": HALF }).await?;
+    Ok(found.map(|found| found.get_str("by").unwrap_or("migrate").to_owned()))
+}
+
+/// From now on it is not whole.
+pub(super) async fn begin(database: &Database, by: &str) -> Result<(), Fault> {
+    add(database, META, doc! { "_id": HALF, "by": by }).await
+}
+
+/// It is whole again.
+pub(super) async fn finish(database: &Database) -> Result<(), Fault> {
+    database.collection::<Document>(META).delete_one(doc! { "_id": HALF }).await?;
+    Ok(())
+}
+
+/// Nothing is in it afterwards.
+pub(super) async fn clear(database: &Database) -> Result<(), Fault> {
+    for collection in COLLECTIONS.into_iter().filter(|collection| *collection != META) {
+        database.collection::<Document>(collection).drop().await?;
+    }
+    prepare(database).await
+}
+
+/// The version that it has.
+pub(super) async fn version_of(database: &Database) -> Result<u32, Fault> {
+    let found = database.collection::<Document>(META).find_one(doc! { "_id": "schema" }).await?;
+    found.as_ref().and_then(version).ok_or(Fault::Empty)
 }
 
 fn version(schema: &Document) -> Option<u32> {

@@ -6,44 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use serde::Serialize;
 
 use super::fault::Fault;
 use super::partition::{self, Tally};
-use super::{FILE, actions, cause, connect, definitions, ledger, old, pairs, read, results, schema, standing};
-use crate::model::{ContentHash, Noun, Timestamp};
+use super::{FILE, actions, cause, connect, definitions, ledger, old, pairs, read, results, schema, size, standing};
+use crate::model::{ContentHash, Noun};
 use crate::store::StoreError;
+use crate::store::sizes::{Sizes, TableSize};
 
 /// Of so many faults SQLite tells.
 const MOST_FAULTS: u32 = 20;
-
-/// How large a table is, its indexes included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct TableSize {
-    /// Rows in it.
-    pub rows: u64,
-    /// Bytes that they take.
-    pub bytes: u64,
-}
-
-/// How large a database is, and what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sizes {
-    /// The version of its schema.
-    pub schema: u32,
-    /// Bytes in which something is.
-    pub used: u64,
-    /// Bytes that are free, within the file.
-    pub free: u64,
-    /// Days that have Results.
-    pub days: u64,
-    /// When the ids of the oldest and the newest Result were made.
-    pub oldest: Option<Timestamp>,
-    /// The newest.
-    pub newest: Option<Timestamp>,
-    /// Its tables; those of Results as one.
-    pub tables: BTreeMap<String, TableSize>,
-}
 
 /// A connection to a database that is there, and is one of Alf's.
 fn open(file: &Path) -> Result<Connection, Fault> {
@@ -131,6 +103,7 @@ pub fn look(file: &Path) -> Result<u32, StoreError> {
 
 /// How large the database in a directory is.
 pub fn sizes(data_dir: &Path) -> Result<Sizes, StoreError> {
+    let file = data_dir.join(FILE);
     reading(data_dir, |connection| {
         let days = partition::all(connection)?;
         let at = |key: Option<i64>| key.map(partition::millis_of_key).map(read::timestamp).transpose();
@@ -141,8 +114,9 @@ pub fn sizes(data_dir: &Path) -> Result<Sizes, StoreError> {
         let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         Ok(Sizes {
             schema: schema::version(connection)?,
-            used: old::used(connection)?,
-            free: read::count(number("freelist_count")?.saturating_mul(number("page_size")?))?,
+            bytes: Some(size(&file) + size(&PathBuf::from(format!("{}-wal", file.display())))),
+            used: Some(old::used(connection)?),
+            free: Some(read::count(number("freelist_count")?.saturating_mul(number("page_size")?))?),
             days: days.len() as u64,
             oldest: old::oldest(connection)?.map(read::timestamp).transpose()?,
             newest: at(newest.transpose()?.flatten())?,
