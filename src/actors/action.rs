@@ -146,12 +146,15 @@ impl ActionActor {
         let event = out.event;
         let decided = out.notifications.iter().filter(|one| one.outcome != NotificationOutcome::Pending);
         let news: Vec<Draft> = decided.map(Draft::notification).collect();
+        let parcels: Vec<RunId> = out.parcels.iter().map(|parcel| parcel.id).collect();
+        self.reactions().writing(&parcels);
         let written = self.parts.writer.write(vec![Write::Evaluated(Box::new(out))]);
         ctx.spawn(written.into_actor(self).map(move |written, actor, ctx| {
             match &written {
                 Ok(_) => news.into_iter().for_each(|draft| actor.parts.journal.tell(draft)),
                 Err(error) => log::error!("what follows from something could not be stored: {error}"),
             }
+            actor.reactions().written(&parcels);
             if let Some(event) = event {
                 actor.reactions().forget(event);
             }

@@ -15,7 +15,7 @@ use crate::actors::error::AlfError;
 use crate::actors::parts::NodeParts;
 use crate::model::action::{FireTask, Then};
 use crate::model::{
-    Action, Catalog, Cause, Contact, Evaluated, Given, Host, Name, Notification, NotificationOutcome, Parcel,
+    Action, Catalog, Cause, Contact, Evaluated, Given, Host, Name, Notification, NotificationOutcome, Parcel, RunId,
     RunResult, Task, Tiding, Timestamp,
 };
 use crate::sinks::SinkStats;
@@ -115,16 +115,34 @@ pub(in crate::actors) enum Deed {
 }
 
 impl Reactions {
+    /// These parcels are on their way to the disk.
+    pub(in crate::actors) fn writing(&self, parcels: &[RunId]) {
+        let mut state = self.state();
+        parcels.iter().for_each(|id| *state.in_writing.entry(*id).or_default() += 1);
+    }
+
+    /// They are there.
+    pub(in crate::actors) fn written(&self, parcels: &[RunId]) {
+        let mut state = self.state();
+        for id in parcels {
+            let left = state.in_writing.remove(id).unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                state.in_writing.insert(*id, left);
+            }
+        }
+    }
+
     /// The parcels that are due, so many as may be under way at once; they are under way from now on.
     pub(in crate::actors) fn due_parcels(&self, now: Timestamp) -> Vec<Parcel> {
         let mut state = self.state();
-        let State { parcels, in_delivery, .. } = &mut *state;
+        let State { parcels, in_writing, in_delivery, .. } = &mut *state;
         let mut of_each: HashMap<Name, usize> = HashMap::new();
         for action in in_delivery.values() {
             *of_each.entry(action.clone()).or_default() += 1;
         }
         let mut due = Vec::new();
-        for parcel in parcels.values().filter(|parcel| parcel.due_at <= now) {
+        let is_due = |parcel: &&Parcel| parcel.due_at <= now && !in_writing.contains_key(&parcel.id);
+        for parcel in parcels.values().filter(is_due) {
             if in_delivery.len() >= AT_ONCE {
                 break;
             }

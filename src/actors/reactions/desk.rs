@@ -78,6 +78,11 @@ impl Desk<'_> {
                 recipients.push(Recipient { detail, ..nothing(&key) });
                 continue;
             }
+            if self.was_told(&key, of.result) {
+                let detail = "they were told of this Result when what stood in the way was gone".to_owned();
+                recipients.push(Recipient { detail, ..nothing(&key) });
+                continue;
+            }
             let step = |notice: &mut Notice, terms: &Terms, holds: &Holds| notice.problem(terms, holds, told);
             recipients.push(self.step(&key, Some(state), of.result, step));
         }
@@ -89,6 +94,12 @@ impl Desk<'_> {
     fn knows(&self, key: &NoticeKey, state: AnyState) -> bool {
         let told = self.state.notices.get(key).and_then(|notice| notice.told);
         self.action.when.moment == Moment::On(On::Hard) && told.is_some_and(|told| told.state == state)
+    }
+
+    /// Whether this Result was in what they were told before its event came: what is owed is told as it stands then.
+    fn was_told(&self, key: &NoticeKey, result: Option<RunId>) -> bool {
+        let told = self.state.notices.get(key).and_then(|notice| notice.told);
+        result.is_some() && told.is_some_and(|told| told.result == result)
     }
 
     /// Something that is no PROBLEM, told to all who did not just hear that it is over.
@@ -148,7 +159,13 @@ impl Desk<'_> {
         let newest = key.task.as_ref().and_then(|task| self.around.newest(&key.host, task));
         let result = newest.or(notice.owed.and_then(|owed| owed.result)).or(notice.lasting_result);
         let result = result.or(notice.told.and_then(|told| told.result));
-        let step = |notice: &mut Notice, terms: &Terms, holds: &Holds| notice.look(terms, holds, stands, now);
+        let step = |notice: &mut Notice, terms: &Terms, holds: &Holds| {
+            let step = notice.look(terms, holds, stands, now);
+            if let (Step::Send(NoticeKind::Problem), Some(told)) = (step, &mut notice.told) {
+                told.result = result;
+            }
+            step
+        };
         self.step(key, state, result, step);
     }
 

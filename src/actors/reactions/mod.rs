@@ -39,6 +39,8 @@ pub struct Reactions {
 struct State {
     notices: BTreeMap<NoticeKey, Notice>,
     parcels: BTreeMap<RunId, Parcel>,
+    /// Parcels on their way to the disk, and how often: they are not sent before they are there.
+    in_writing: HashMap<RunId, usize>,
     /// Parcels that are being delivered, and by which Action.
     in_delivery: HashMap<RunId, Name>,
     /// When each Action that has a limit told something.
@@ -107,7 +109,10 @@ impl Reactions {
 
     /// A life of the actor has begun: what the one before had in hand is read again.
     pub(super) fn start_over(&self) {
-        self.state().in_delivery.clear();
+        let mut state = self.state();
+        state.in_delivery.clear();
+        state.in_writing.clear();
+        drop(state);
         self.put_back();
     }
 

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::support::*;
 use crate::model::{Ack, Hold, Notification, NotificationOutcome, NotificationQuery, Noun};
 use crate::ssh::fake::FakeExec;
-use crate::store::Store as _;
+use crate::store::{Store as _, StoreError};
 
 /// A pair that runs when it is told to, and two who are told of it; `quiet` hears nothing until 11 o'clock.
 const WORLD: &str = r#"{
@@ -219,6 +219,27 @@ async fn only_who_was_told_hears_the_end() {
     assert_eq!(alf.heard()[2..], ["PROBLEM web1/check CRITICAL -> anna", "PROBLEM web1/check CRITICAL -> quiet"]);
     alf.ends_with(0).await;
     assert_eq!(alf.heard()[4..], ["RECOVERY web1/check OK -> anna", "RECOVERY web1/check OK -> quiet"]);
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn what_is_owed_is_told_with_the_newest_result_and_that_one_not_once_more() {
+    let alf =
+        world(r#"{"name": "oncall", "when": {"on": "result"}, "then": {"email": {}}, "contacts": ["quiet"]}"#).await;
+    alf.ends_with(2).await;
+    alf.until(|alf| alf.now() > at("2026-11-23T10:59:30Z")).await;
+    // How it stands is known at once, what is looked at is on disk: that comes after the quiet hours.
+    alf.hosts().on_exec("web1", FakeExec::exit(2).after(seconds(10)));
+    let newest = alf.run("web1", "check").await.unwrap();
+    alf.store().fail_commits(Some(StoreError::Unavailable("it is away".to_owned())));
+    alf.until(|alf| alf.now() > at("2026-11-23T11:00:05Z")).await;
+    assert!(alf.heard().is_empty(), "{:?}", alf.heard());
+    alf.store().fail_commits(None);
+    alf.pass(20).await;
+    assert_eq!(alf.heard(), ["PROBLEM web1/check CRITICAL -> quiet"]);
+    assert_eq!(alf.world.courier.sent()[0].payload["result"]["id"], newest.to_string());
+    alf.ends_with(2).await;
+    assert_eq!(alf.heard().len(), 2, "the next one is told");
     alf.end().await;
 }
 
