@@ -13,18 +13,20 @@ mod api;
 mod keep;
 #[path = "schedule/ledger.rs"]
 mod ledger;
+#[path = "schedule/place.rs"]
+mod place;
 mod support;
 #[path = "schedule/world.rs"]
 mod world;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use alf::model::{Outcome, Timestamp};
 use alf::ssh::fake::FakeExec;
 use clap::{Parser, Subcommand};
+use place::{Place, Server};
 use serde_json::{Value, json};
 use support::{Failure, cpu_ms, memory_kib, percentiles};
 use tokio::time::Instant;
@@ -68,12 +70,13 @@ enum What {
         /// How many at once.
         #[arg(long, default_value_t = 512)]
         at_once: usize,
+        #[command(flatten)]
+        server: Server,
     },
     /// Makes a store for `start` and `status`.
     Prepare {
-        /// In this directory, which must be there.
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// How many hosts.
         #[arg(long, default_value_t = 1000)]
         hosts: usize,
@@ -92,27 +95,24 @@ enum What {
     },
     /// A start on a store: how long, and how much memory.
     Start {
-        /// The store's directory.
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// How long to look on afterwards.
         #[arg(long, default_value_t = 0)]
         seconds: u64,
     },
     /// `GET /status`, over HTTP.
     Status {
-        /// The store's directory.
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Requests of each kind.
         #[arg(long, default_value_t = 100)]
         requests: usize,
     },
     /// Puts Results into a store that `prepare` has made.
     Fill {
-        /// The store's directory.
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// How many hosts it has.
         #[arg(long, default_value_t = 1000)]
         hosts: usize,
@@ -125,15 +125,13 @@ enum What {
     },
     /// Start, pages and retention of a store that `prepare` and `fill` have made.
     Keep {
-        /// The store's directory.
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
     },
     /// The API, and a bare route to compare it with, until standard input ends.
     Serve {
-        /// The store's directory.
-        #[arg(long)]
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
     },
 }
 
@@ -164,26 +162,27 @@ async fn measure(what: What) -> Result<Value, Failure> {
             let hangs = receiver.as_ref().map(TcpListener::local_addr).transpose()?;
             run_for(Fleet { hosts, tasks, cron, history: History::None, down_hours: 0, hangs }, seconds).await
         }
-        What::Ledger { results, at_once } => ledger::measure(results, at_once).await,
-        What::Prepare { dir, hosts, tasks, cron, history, down } => {
+        What::Ledger { results, at_once, server } => ledger::measure(results, at_once, server).await,
+        What::Prepare { place, hosts, tasks, cron, history, down } => {
             let history = if history { History::Full } else { History::None };
             let fleet = Fleet { hosts, tasks, cron, history, down_hours: down, hangs: None };
-            fleet.prepare(&dir).await?;
+            fleet.prepare(&place).await?;
             Ok(json!({"pairs": hosts * tasks}))
         }
-        What::Start { dir, seconds } => start(&dir, seconds).await,
-        What::Fill { dir, hosts, tasks, results } => api::fill(&dir, hosts, tasks, results).await,
-        What::Keep { dir } => keep::measure(&dir).await,
-        What::Serve { dir } => api::serve(&dir).await,
-        What::Status { dir, requests } => status(&dir, requests).await,
+        What::Start { place, seconds } => start(&place, seconds).await,
+        What::Fill { place, hosts, tasks, results } => api::fill(&place, hosts, tasks, results).await,
+        What::Keep { place } => keep::measure(&place).await,
+        What::Serve { place } => api::serve(&place).await,
+        What::Status { place, requests } => status(&place, requests).await,
     }
 }
 
 /// Lets a fleet run for a while and looks at how late its runs were.
 async fn run_for(fleet: Fleet, seconds: u64) -> Result<Value, Failure> {
     let dir = tempfile::tempdir()?;
-    fleet.prepare(dir.path()).await?;
-    let alf = Running::start(dir.path(), false).await?;
+    let place = Place::directory(dir.path());
+    fleet.prepare(&place).await?;
+    let alf = Running::start(&place, false).await?;
     alf.hosts.on_command(COMMAND, FakeExec::exit(0).stdout("all is well\n").after(Duration::from_millis(20)));
     let cpu = cpu_ms()?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -197,9 +196,9 @@ async fn run_for(fleet: Fleet, seconds: u64) -> Result<Value, Failure> {
 }
 
 /// From the opening of the store until Alf says that it is ready, and until every pair knows its next instant.
-async fn start(dir: &std::path::Path, seconds: u64) -> Result<Value, Failure> {
+async fn start(place: &Place, seconds: u64) -> Result<Value, Failure> {
     let (before, begun, cpu) = (memory_kib("VmRSS")?, Instant::now(), cpu_ms()?);
-    let alf = Running::start(dir, false).await?;
+    let alf = Running::start(place, false).await?;
     while !alf.app.handle.ready().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -229,12 +228,12 @@ async fn start(dir: &std::path::Path, seconds: u64) -> Result<Value, Failure> {
     alf.stop().await?;
     Ok(json!({"pairs": pairs, "ready_ms": ready, "armed_ms": armed, "cpu_ms": cpu, "kib": kib,
         "bytes_each": kib as f64 * 1024.0 / pairs as f64, "store_queue_max": most_waiting,
-        "results": lateness(dir)?.len(), "late_ms_p50_p99": late}))
+        "results": lateness(&place.dir)?.len(), "late_ms_p50_p99": late}))
 }
 
 /// Several ways to ask for the status, each so many times.
-async fn status(dir: &std::path::Path, requests: usize) -> Result<Value, Failure> {
-    let alf = Running::start(dir, true).await?;
+async fn status(place: &Place, requests: usize) -> Result<Value, Failure> {
+    let alf = Running::start(place, true).await?;
     while alf.app.handle.status().len() < alf.pairs()? {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -1,7 +1,6 @@
 //! An Alf and, beside it, a bare actix-web route for comparison: both to be asked by a program of its own.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
@@ -9,11 +8,11 @@ use actix_web::{App, HttpResponse, HttpServer};
 use alf::clock::Clock;
 use alf::model::{Name, RunIds, State, Timestamp};
 use alf::ssh::fake::FakeExec;
-use alf::store::sqlite::SqliteStore;
-use alf::store::{Store, Write};
+use alf::store::Write;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use crate::place::Place;
 use crate::support::Failure;
 use crate::world::{COMMAND, Running, finished};
 
@@ -24,9 +23,9 @@ const DAYS: i64 = 10;
 /// Writes of one commit.
 const BATCH: usize = 500;
 
-/// Puts Results into the store of this directory, evenly over the pairs of its fleet and the last days.
-pub(crate) async fn fill(dir: &Path, hosts: usize, tasks: usize, results: usize) -> Result<Value, Failure> {
-    let store = SqliteStore::open(dir)?;
+/// Puts Results into a store, evenly over the pairs of its fleet and the last days.
+pub(crate) async fn fill(place: &Place, hosts: usize, tasks: usize, results: usize) -> Result<Value, Failure> {
+    let store = place.open().await?;
     let (ids, now) = (RunIds::default(), Clock::Wall.now());
     let step = TimeDelta::milliseconds(DAYS * 24 * 3_600_000 / i64::try_from(results.max(1))?);
     let mut writes = Vec::new();
@@ -48,8 +47,8 @@ pub(crate) async fn fill(dir: &Path, hosts: usize, tasks: usize, results: usize)
 }
 
 /// Serves until its standard input ends; says first where, and with which key.
-pub(crate) async fn serve(dir: &Path) -> Result<Value, Failure> {
-    let alf = Running::start(dir, true).await?;
+pub(crate) async fn serve(place: &Place) -> Result<Value, Failure> {
+    let alf = Running::start(place, true).await?;
     alf.hosts.on_command(COMMAND, FakeExec::exit(0).stdout("all is well\n").after(Duration::from_millis(20)));
     while alf.app.handle.status().len() < alf.pairs()? {
         tokio::time::sleep(Duration::from_millis(50)).await;

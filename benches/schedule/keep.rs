@@ -1,7 +1,6 @@
 //! A store of a million Results: its start, pages of it idle and while Results are written as fast as they go, and what
 //! retention costs those who write.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use alf::store::Write;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::place::Place;
 use crate::support::{Failure, percentiles};
 use crate::world::{Running, finished};
 
@@ -67,10 +67,10 @@ async fn pages(alf: &Running) -> Result<Value, Failure> {
     Ok(Value::Object(figures))
 }
 
-/// All of it, on the store of this directory, of which nothing much is left.
-pub(crate) async fn measure(dir: &Path) -> Result<Value, Failure> {
+/// All of it, on a store of which nothing much is left.
+pub(crate) async fn measure(place: &Place) -> Result<Value, Failure> {
     let begun = Instant::now();
-    let alf = Running::start(dir, true).await?;
+    let alf = Running::start(place, true).await?;
     while !alf.app.handle.ready().await.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -105,6 +105,7 @@ pub(crate) async fn measure(dir: &Path) -> Result<Value, Failure> {
     let (_, while_swept) = job.await??;
     let is = size(alf.app.handle.stored().await?);
     alf.stop().await?;
+    place.server.clear().await?;
     Ok(json!({"ready_ms": ready, "idle_ms": idle, "loaded_ms": loaded, "written_a_second": a_second,
         "removed": swept.all(), "seconds": seconds, "commits_ms": percentiles(while_swept),
         "commits_without_ms": percentiles(before), "before": was, "after": is}))

@@ -10,13 +10,14 @@ use alf::actors::store::{Queue, StoreActor, StoreWriter};
 use alf::actors::supervision::keep;
 use alf::clock::Clock;
 use alf::model::{Name, PairStatus, RunIds, RunResult, State, Timestamp, Trigger};
-use alf::store::sqlite::{FILE, SqliteStore};
+use alf::store::sqlite::FILE;
 use alf::store::{OpenRun, Store, Write, Written};
 use rusqlite::types::Value as Column;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::place::{Place, Server};
 use crate::support::{Failure, cpu_ms};
 use crate::world::{TAKING, finished};
 
@@ -24,20 +25,27 @@ use crate::world::{TAKING, finished};
 const BATCH: usize = 500;
 const PAIRS: usize = 10_000;
 
-/// So many Results, so many of them on their way at once.
-pub(crate) async fn measure(results: usize, at_once: usize) -> Result<Value, Failure> {
+/// So many Results, so many of them on their way at once; in SQLite, or on a MongoDB server.
+pub(crate) async fn measure(results: usize, at_once: usize, server: Server) -> Result<Value, Failure> {
     let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let (seconds, cpu, commits) = through_the_ledger(one.path(), results, at_once).await?;
-    let (bare, bare_cpu) = bare(one.path(), other.path(), results)?;
+    server.clear().await?;
+    let place = Place { dir: one.path().to_owned(), server };
+    let (seconds, cpu, commits) = through_the_ledger(place.open().await?, results, at_once).await?;
+    let (bare_commits, (bare, bare_cpu)) = if place.server.is_there() {
+        (results.div_ceil(BATCH), place.server.bare(results, BATCH).await?)
+    } else {
+        (2 * results.div_ceil(BATCH), bare(one.path(), other.path(), results)?)
+    };
+    place.server.clear().await?;
     let (rate, bare_rate) = (results as f64 / seconds, results as f64 / bare);
     Ok(json!({"results": results, "at_once": at_once, "a_second": rate, "bare_a_second": bare_rate,
-        "of_bare": rate / bare_rate, "commits": commits, "bare_commits": 2 * results.div_ceil(BATCH), "cpu_ms_each": cpu / results as f64, "bare_cpu_ms_each": bare_cpu / results as f64}))
+        "of_bare": rate / bare_rate, "commits": commits, "bare_commits": bare_commits,
+        "cpu_ms_each": cpu / results as f64, "bare_cpu_ms_each": bare_cpu / results as f64}))
 }
 
 /// Pairs with a full list of last Results, each with its next one. Who claims and saves is a task of its own, as actors are:
 /// all in one would be woken in another order than that of their writes.
-async fn through_the_ledger(dir: &Path, results: usize, at_once: usize) -> Result<(f64, f64, u64), Failure> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir)?);
+async fn through_the_ledger(store: Arc<dyn Store>, results: usize, at_once: usize) -> Result<(f64, f64, u64), Failure> {
     let queue = Arc::new(Queue::new(10_000));
     let (of_actor, of_queue) = (Arc::clone(&store), Arc::clone(&queue));
     let actor = keep("store", actix_rt::Arbiter::current(), move |obituary| {

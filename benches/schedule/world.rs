@@ -18,12 +18,13 @@ use alf::model::{
 use alf::settings::ActionsSettings;
 use alf::sinks::Trust;
 use alf::ssh::fake::FakeConnector;
-use alf::store::sqlite::{FILE, SqliteStore};
-use alf::store::{DefinitionChange, DefinitionRow, Store, Write};
+use alf::store::sqlite::FILE;
+use alf::store::{DefinitionChange, DefinitionRow, Write};
 use alf::vault::Vault;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 
+use crate::place::Place;
 use crate::support::Failure;
 
 /// What every task runs.
@@ -66,12 +67,13 @@ fn task(n: usize) -> String {
 }
 
 impl Fleet {
-    /// Puts definitions and pairs into the store of this directory.
-    pub(crate) async fn prepare(&self, dir: &Path) -> Result<(), Failure> {
-        let store = SqliteStore::open(dir)?;
+    /// Puts definitions and pairs into a new store.
+    pub(crate) async fn prepare(&self, place: &Place) -> Result<(), Failure> {
+        place.server.clear().await?;
+        let store = place.open().await?;
         let now = Clock::Wall.now();
         store.change_definitions(0, self.definitions(now)?).await?;
-        let (vault, defaults) = (Vault::open(&dir.join("secret.key"))?, Defaults::default());
+        let (vault, defaults) = (Vault::open(&place.dir.join("secret.key"))?, Defaults::default());
         let catalog = read_rows(1, store.load().await?.definitions, &vault, &defaults)?;
         let ids = RunIds::default();
         let since = Timestamp::from(now - TimeDelta::hours(self.down_hours));
@@ -210,8 +212,8 @@ fn limits() -> Limits {
 
 impl Running {
     /// As `alf serve` starts it, with default settings.
-    pub(crate) async fn start(dir: &Path, http: bool) -> Result<Self, Failure> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir)?);
+    pub(crate) async fn start(place: &Place, http: bool) -> Result<Self, Failure> {
+        let (store, dir) = (place.open().await?, &place.dir);
         let hosts = FakeConnector::new(Clock::Wall);
         let vault = Vault::open(&dir.join("secret.key"))?;
         let actions = ActionsSettings { allow_private: Vec::new(), ca_file: None, spool_limit: 1 << 20 };

@@ -12,25 +12,61 @@ three() {
 # middle: of figures on standard input, a line each, the one in the middle.
 middle() { sort -n | sed -n "$((($1 + 1) / 2))p"; }
 
-# bench_store RESULTS
+bench_server=
+
+# clear_up: at the end.
+clear_up() {
+    [ -z "$bench_server" ] || { kill "$bench_server" && wait "$bench_server"; } || true
+    rm -rf "$bench_dir"
+}
+
+# find_mongodb: puts into $mongodb_url where the server is that ALF_TEST_MONGODB names, or one that is started here and stands in for
+# MongoDB.
+find_mongodb() {
+    mongodb_url=${ALF_TEST_MONGODB:-}
+    [ -z "$mongodb_url" ] || return 0
+    stand_in_for_mongodb
+    local program
+    program=$(command -v secantusd-rs || ls "${XDG_CACHE_HOME:-$HOME/.cache}"/alf/secantus*/bin/secantusd-rs) ||
+        die "there is no secantusd-rs: name a server with ALF_TEST_MONGODB"
+    "$program" --host 127.0.0.1 --port 0 --storage-path "$bench_dir/mongodb" --log-level WARNING --sync-on-commit \
+        --cache-size 256M >"$bench_dir/said" 2>"$bench_dir/log" &
+    bench_server=$!
+    local port=
+    for _ in {1..300}; do
+        port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]\{1,\}\).*/\1/p' "$bench_dir/said" "$bench_dir/log" | head -n 1)
+        [ -z "$port" ] || break
+        sleep 0.1
+    done
+    [ -n "$port" ] || die "secantusd-rs does not start: $(tail -n 3 "$bench_dir/log")"
+    mongodb_url="mongodb://127.0.0.1:$port/?directConnection=true"
+    printf 'secantusd-rs stands in for MongoDB (%s).\n\n' "$("$program" --version | head -n 1)"
+}
+
+# bench_store sqlite|mongodb RESULTS
 bench_store() {
-    local results=$1 said name
+    local results=$2 said name
+    local -a ledger=() where=()
     build_bench
     bench_dir=$(mktemp -d "${TMPDIR:-/tmp}/alf-bench.XXXXXX")
-    trap 'rm -rf "$bench_dir"' EXIT
+    trap clear_up EXIT
     this_machine
+    if [ "$1" = mongodb ]; then
+        find_mongodb
+        where=(--mongodb "$mongodb_url") ledger=(--results 20000)
+    fi
 
     say "ledger"
-    said=$(for _ in {1..7}; do "$bench_program" ledger || exit; done) || die "ledger: failed"
-    printf 'Seven rounds, in the middle: Results through claims and saves: %.0f a second; the same rows in bare batches: %.0f a second; × %.2f (%s).\n\n' \
+    said=$(for _ in {1..7}; do "$bench_program" ledger "${ledger[@]}" "${where[@]}" || exit; done) || die "ledger: failed"
+    printf 'Seven rounds, in the middle: Results through claims and saves: %.0f a second; the same in bare batches: %.0f a second; × %.2f (%s).\n\n' \
         "$(figure a_second <<<"$said" | middle 7)" "$(figure bare_a_second <<<"$said" | middle 7)" \
         "$(figure of_bare <<<"$said" | middle 7)" "$(figure of_bare <<<"$said" | sort -n | xargs printf '%.2f ')"
 
     say "a store of $results Results"
-    "$bench_program" prepare --dir "$bench_dir" --hosts 1000 --tasks 1 --history >/dev/null || die "cannot be prepared"
-    "$bench_program" fill --dir "$bench_dir" --hosts 1000 --tasks 1 --results "$results" >/dev/null || die "cannot be filled"
+    "$bench_program" prepare --dir "$bench_dir" "${where[@]}" --hosts 1000 --tasks 1 --history >/dev/null || die "cannot be prepared"
+    "$bench_program" fill --dir "$bench_dir" "${where[@]}" --hosts 1000 --tasks 1 --results "$results" >/dev/null || die "cannot be filled"
     say "start, pages, retention"
-    said=$("$bench_program" keep --dir "$bench_dir") || die "keep: failed"
+    said=$("$bench_program" keep --dir "$bench_dir" "${where[@]}") || die "keep: failed"
     printf 'Ready %.0f ms after the start.\n\n' "$(figure ready_ms <<<"$said")"
     printf '| page | idle: p50 ms | p99 | max | while Results are written as fast as they go: p50 | p99 | max |\n|---|---|---|---|---|---|---|\n'
     for name in "status of a pair, last 20" "results of a pair, 20" "results, 100" "results outcome=PROBLEM, 100"; do

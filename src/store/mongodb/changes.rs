@@ -49,9 +49,10 @@ pub(super) enum Change {
     Make(Document),
     /// The document with what these operators do to it, if it is there.
     Amend(Document),
-    /// The same, and it must be there and like this: else somebody else has changed it, and nothing is done at all.
+    /// The same, or this document in its place, and it must be there and like this: else somebody else has changed it, and
+    /// nothing is done at all.
     AmendIf(Document, Document),
-    /// The document with what these operators do to it, which must be like this, or a new one where it must not be there.
+    /// The same where there is one, which must be like this, or a new one where it must not be there.
     MakeIf(Document, Document),
     /// It is not there afterwards.
     Remove,
