@@ -307,13 +307,18 @@ fn nobody_holds_up_the_end_and_who_is_being_served_is_served() {
     until("it runs", || mark.exists().then_some(()));
     let runs = service.get("runs");
     let path = format!("/api/v1/runs/{}/output", runs["items"][0]["id"].as_str().unwrap());
-    let (address, key) = (service.address.clone(), service.key.clone());
-    let reading = std::thread::spawn(move || request(&address, "GET", &path, &[("X-Api-Key", &key)], None));
-    until("it is read", || (sockets(&service) > 12).then_some(()));
+    let mut reading = connect(&service);
+    let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Api-Key: {}\r\n\r\n", service.key);
+    reading.write_all(head.as_bytes()).unwrap();
+    let mut begin = [0; 12];
+    reading.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
     let started = Instant::now();
     assert_eq!(service.end("TERM"), Some(0), "{}", service.log());
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!(waiting.join().unwrap().expect(200).json()["stdout"], "done\n");
-    assert!(reading.join().unwrap().expect(200).text().contains("event: end"));
+    let mut rest = String::new();
+    reading.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("event: end"), "{rest}");
     drop(idle);
 }
