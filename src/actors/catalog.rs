@@ -150,9 +150,14 @@ macro_rules! drafts {
                 match self { $(Self::$kind(document) => $kind::named_in(document),)* }
             }
 
-            /// What is wrong with the document beside the other definitions, but for names of what is not there.
+            /// What is wrong with the document beside the other definitions, but for names of what is not there; and what
+            /// is wrong with it only where it is put.
             pub(super) fn misfits(&self, catalog: &Catalog) -> Vec<Fault> {
-                match self { $(Self::$kind(document) => $kind::misfits_of(document, catalog),)* }
+                match self {
+                    $(Self::$kind(document) => {
+                        document.unfit_texts().into_iter().chain($kind::misfits_of(document, catalog)).collect()
+                    })*
+                }
             }
 
             /// What the document is for, where it says so itself.

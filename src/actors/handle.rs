@@ -223,17 +223,18 @@ impl AlfHandle {
         self.0.catalog.get().send(RotateKey(Arc::clone(&self.1))).timeout(ROTATE).await?
     }
 
-    /// Makes a key; the secret is returned here and never again.
-    pub async fn create_key(
+    /// Creates or replaces a key; the secret of a new one is returned here and never again.
+    pub async fn put_key(
         &self,
         mut document: KeyDocument,
         condition: Precondition,
         rights: Rights,
-    ) -> Result<(PutDone, SecretText), AlfError> {
+    ) -> Result<(PutDone, Option<SecretText>), AlfError> {
         let secret = crate::model::new_key();
         document.set_key(&secret);
         let done = self.put(Draft::Key(document), condition, rights).await?;
-        Ok((done, secret))
+        let shown = done.created.then_some(secret);
+        Ok((done, shown))
     }
 
     /// Who shows this key, if it is one.

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use crate::model::{AuditQuery, Name, Noun, RunId};
 
-/// `GET /audit`: newest first.
+/// `GET /audit`: newest first. It tells of all hosts, so it is for keys of all.
 pub async fn list(call: Call) -> Result<Reply, Problem> {
     let mut query = call.query.reader();
     let wanted = Wanted::read(&mut query, "audit");

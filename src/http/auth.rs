@@ -40,8 +40,6 @@ pub enum Operation {
     Try,
     /// Acknowledges, sets downtimes, pauses.
     Tend,
-    /// Reads who did what.
-    Audit,
     /// Changes definitions.
     Write,
     /// The same with a file as the body, or with many definitions.
@@ -59,7 +57,7 @@ impl Operation {
             Self::Probe | Self::Public | Self::NothingPublic => None,
             Self::Read | Self::Scrape | Self::Download | Self::Follow | Self::Nothing => Some(Role::Viewer),
             Self::Ask | Self::Run | Self::Exec | Self::Try | Self::Tend => Some(Role::Operator),
-            Self::Audit | Self::Write | Self::Upload => Some(Role::Admin),
+            Self::Write | Self::Upload => Some(Role::Admin),
         }
     }
 
@@ -67,15 +65,7 @@ impl Operation {
     pub const fn answers_document(self) -> bool {
         matches!(
             self,
-            Self::Read
-                | Self::Ask
-                | Self::Run
-                | Self::Exec
-                | Self::Try
-                | Self::Tend
-                | Self::Audit
-                | Self::Write
-                | Self::Upload
+            Self::Read | Self::Ask | Self::Run | Self::Exec | Self::Try | Self::Tend | Self::Write | Self::Upload
         )
     }
 }
@@ -169,7 +159,6 @@ mod tests {
             (Operation::Follow, Some(Role::Viewer)),
             (Operation::Try, Some(Role::Operator)),
             (Operation::Tend, Some(Role::Operator)),
-            (Operation::Audit, Some(Role::Admin)),
             (Operation::Write, Some(Role::Admin)),
             (Operation::Upload, Some(Role::Admin)),
         ] {

@@ -15,7 +15,7 @@ use super::nouns::Served;
 use super::page::Wanted;
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::actors::handle::{AnyDraft, Error, If};
+use crate::actors::handle::{AnyDraft, Error, If, PutDone};
 use crate::model::{AnyDefinition, Fault, Name, Reference, Rights, SecretText, Selector};
 
 /// How often a patch that lost a race is made anew.
@@ -68,13 +68,8 @@ pub async fn get<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem
 pub async fn create<T: Served>(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let draft = body::read::<T::Document>(&call, T::NOUN.singular())?;
     let document = checked::<T>(&call, draft)?;
-    match T::draft(document) {
-        AnyDraft::Key(document) => {
-            let (done, key) = call.handle().create_key(document, If::Absent, rights).await?;
-            created::<T>(&call, done.definition, Some(&key))
-        }
-        draft => created::<T>(&call, call.handle().put(draft, If::Absent, rights).await?.definition, None),
-    }
+    let (done, key) = put::<T>(&call, document, If::Absent, rights).await?;
+    created::<T>(&call, done.definition, key.as_ref())
 }
 
 /// `PUT /NOUNS/NAME`.
@@ -90,15 +85,28 @@ pub async fn replace<T: Served>(call: Call, rights: Rights) -> Result<Reply, Pro
     };
     let absent = condition == If::Absent;
     let document = checked::<T>(&call, draft)?;
-    let done = call.handle().put(T::draft(document), condition, rights).await.map_err(|error| match error {
+    let (done, key) = put::<T>(&call, document, condition, rights).await.map_err(|error| match error {
         // Somebody else made it since the condition was looked at.
         Error::Taken(reference) if absent => Error::Precondition { reference, version: None },
         other => other,
     })?;
     if done.created {
-        created::<T>(&call, done.definition, None)
+        created::<T>(&call, done.definition, key.as_ref())
     } else {
         answered::<T>(&call, StatusCode::OK, done.definition)
+    }
+}
+
+/// Stores a document; a key that is new comes with its secret.
+async fn put<T: Served>(
+    call: &Call,
+    document: T::Document,
+    condition: If,
+    rights: Rights,
+) -> Result<(PutDone, Option<SecretText>), Error> {
+    match T::draft(document) {
+        AnyDraft::Key(document) => call.handle().put_key(document, condition, rights).await,
+        draft => Ok((call.handle().put(draft, condition, rights).await?, None)),
     }
 }
 

@@ -87,7 +87,7 @@ use crate::model::{
 };
 use admission::Admission;
 use auth::Operation::{
-    self, Ask, Audit, Download, Exec, Follow, NothingPublic, Probe, Public, Run, Scrape, Tend, Try, Upload, Write,
+    self, Ask, Download, Exec, Follow, NothingPublic, Probe, Public, Run, Scrape, Tend, Try, Upload, Write,
 };
 use bad_keys::BadKeys;
 use definitions as d;
@@ -197,7 +197,7 @@ pub fn routes() -> Vec<At> {
         acknowledged("/status/{host}/ack"),
         at("/status/{host}/{task}").get(&["n"], the_host(status::pair)),
         acknowledged("/status/{host}/{task}/ack"),
-        at("/audit").on(Method::GET, Audit, AUDIT, all_hosts(audit::list)),
+        at("/audit").get(AUDIT, all_hosts(audit::list)),
         at("/pause").on(Method::POST, Tend, &[], within(pause::pause).of_all()),
         at("/resume").on(Method::POST, Tend, &[], within(pause::resume).of_all()),
         at("/stats").get(&[], all_hosts(stats::stats)),

@@ -36,6 +36,7 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("notifications", "/api/v1/notifications"),
         ("status", "/api/v1/status"),
         ("status_summary", "/api/v1/status/summary"),
+        ("audit", "/api/v1/audit"),
         ("events", "/api/v1/events"),
         ("pause", "/api/v1/pause"),
         ("resume", "/api/v1/resume"),
@@ -45,6 +46,8 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("health_live", "/health/live"),
         ("health_ready", "/health/ready"),
         ("health_actors", "/health/actors"),
+        ("openapi", "/openapi.json"),
+        ("docs", "/docs"),
     ];
     let api = Api {
         version: env!("CARGO_PKG_VERSION"),

@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for AnyState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::ALL.into_iter().find(|state| state.to_string() == text).ok_or_else(|| {
-            let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
             let known = Self::ALL.map(|state| state.to_string()).join(", ");
             de::Error::custom(format!("\"{shown}\" is no state; there are {known}"))
         })

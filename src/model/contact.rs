@@ -126,7 +126,7 @@ fn check_addresses(addresses: &BTreeMap<String, String>, faults: &mut Faults) {
     for (name, address) in addresses {
         let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || name.len() > 128 || !name.chars().all(legal) {
-            let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
             let allowed = "1 to 128 of A-Z a-z 0-9 . _ -";
             faults.add("/addresses", format!("\"{shown}\" is no name for an address; allowed are {allowed}"));
         } else if !is_line(address, LONGEST_ADDRESS) {

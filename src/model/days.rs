@@ -28,7 +28,7 @@ impl FromStr for Days {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let shown = |text: &str| text.chars().take(20).flat_map(char::escape_default).collect::<String>();
+        let shown = |text: &str| text.chars().take(20).flat_map(char::escape_debug).collect::<String>();
         let day = |text: &str| {
             let found = NAMES.iter().position(|name| name.eq_ignore_ascii_case(text));
             found.ok_or_else(|| {

@@ -161,6 +161,12 @@ macro_rules! document {
                 )
             }
 
+            /// What is wrong with its texts if it is put.
+            pub(crate) fn unfit_texts(&self) -> Vec<$crate::model::Fault> {
+                let (title, description) = (self.title.as_deref(), self.description.as_deref());
+                $crate::model::definition::unfit_texts(title, description, self.labels.as_ref())
+            }
+
             /// An otherwise empty document with the common fields of a definition.
             fn with_meta(meta: &$crate::model::Meta) -> Self {
                 Self {
@@ -211,6 +217,26 @@ pub(super) fn check_meta(
         created_at: None,
         updated_at: None,
     })
+}
+
+/// What is wrong with the texts of a document that is put. It is no fault of one that is stored: such were taken once.
+pub(super) fn unfit_texts(title: Option<&str>, description: Option<&str>, labels: Option<&Labels>) -> Vec<Fault> {
+    let mut faults = Faults::default();
+    for (pointer, text) in [("/title", title), ("/description", description)] {
+        if text.is_some_and(|text| text.contains('\0')) {
+            faults.add(pointer, "must not hold a NUL character");
+        }
+    }
+    let breaks = |text: &str| text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+    for (key, value) in labels.into_iter().flat_map(Labels::iter) {
+        for (what, text) in [("key", key), ("value", value)] {
+            if breaks(text) {
+                let detail = format!("the {what} of a label must not hold control characters nor line breaks");
+                faults.add(Fault::at_key("/labels", key), detail);
+            }
+        }
+    }
+    faults.found()
 }
 
 /// The value of a secret field: a new one, or the one that is kept.

@@ -20,6 +20,11 @@ impl Fault {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 
+    /// The JSON pointer of a key within what is at another one (RFC 6901).
+    pub fn at_key(pointer: &str, key: &str) -> String {
+        format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    }
+
     /// A field names what is not there.
     pub fn missing(pointer: impl Into<String>, what: &Reference) -> Self {
         Self::new(pointer, format!("there is no {what}"))
@@ -49,13 +54,18 @@ impl Faults {
         value
     }
 
-    /// A text field with a bound on its length and no control characters but tab and newline.
+    /// A text field with a bound on its length.
     pub fn text(&mut self, pointer: &str, value: Option<String>, longest: usize) -> Option<String> {
         let text = value?;
         if text.len() > longest {
             self.add(pointer, format!("is {} bytes long; at most {longest} are allowed", text.len()));
         }
         Some(text)
+    }
+
+    /// Those that were noted.
+    pub fn found(self) -> Vec<Fault> {
+        self.0
     }
 
     /// The model if there is no fault, else all faults. `model` is none only when a fault was noted.

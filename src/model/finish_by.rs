@@ -44,7 +44,7 @@ impl FromStr for FinishBy {
             Ok(span) if span.get().is_zero() => Err("must be longer than 0".to_owned()),
             Ok(span) => Ok(Self::Within(span)),
             Err(_) => {
-                let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+                let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
                 Err(format!("\"{shown}\" is neither a time of day such as 06:00 nor a duration such as 5h"))
             }
         }

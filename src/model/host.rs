@@ -1,5 +1,7 @@
 //! Hosts: machines reached over SSH.
 
+use std::net::Ipv6Addr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -169,9 +171,24 @@ impl Definition for Host {
     }
 
     fn misfits_of(document: &HostDocument, catalog: &Catalog) -> Vec<Fault> {
-        let (Some(name), Some(jump)) = (&document.name, &document.jump) else { return Vec::new() };
-        catalog.check_jump(name, jump).map_err(|detail| Fault::new("/jump", detail)).err().into_iter().collect()
+        let mut faults = Faults::default();
+        // Such were taken once: those that are stored are read.
+        if let Some(address) = document.address.as_deref()
+            && holds_port(address)
+        {
+            faults.add("/address", "a \":\" stands in IPv6 addresses only; the port goes into the field port");
+        }
+        if let (Some(name), Some(jump)) = (&document.name, &document.jump) {
+            faults.take("/jump", catalog.check_jump(name, jump));
+        }
+        faults.found()
     }
+}
+
+/// Whether a port stands behind it, or what may be meant for one.
+fn holds_port(address: &str) -> bool {
+    let (ip, _zone) = address.split_once('%').unwrap_or((address, ""));
+    address.contains(':') && ip.parse::<Ipv6Addr>().is_err()
 }
 
 fn check_address(address: &str, faults: &mut Faults) {
@@ -184,6 +201,16 @@ fn check_address(address: &str, faults: &mut Faults) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_no_part_of_an_address() {
+        for good in ["10.0.0.5", "web1.example.org", "::1", "2001:db8::5", "fe80::1%eth0", "::ffff:10.0.0.5"] {
+            assert!(!holds_port(good), "{good}");
+        }
+        for bad in ["10.0.0.5:2222", "web1:22", "web1:", "2001:db8::5:port", "a:b:c", ":22"] {
+            assert!(holds_port(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn defaults_are_filled_in_and_a_document_comes_back_as_it_was() {

@@ -154,9 +154,10 @@ impl Definition for Key {
             faults.add("/exec", "needs the role operator or admin");
         }
         let exec = document.exec.unwrap_or(false) || document.role == Some(Role::Admin);
-        let hash = document.hash.or_else(|| kept.get("hash").cloned());
+        // One that is there keeps its secret, whatever was made for one that is not.
+        let hash = kept.get("hash").cloned().or(document.hash);
         if hash.is_none() {
-            faults.add("", "a key is made with POST /api/v1/keys, which shows it once");
+            faults.add("", "a key is made with POST /api/v1/keys or PUT /api/v1/keys/NAME, which show it once");
         }
         let (selector, expires_at) = (document.selector, document.expires_at);
         let key = meta.zip(role).zip(hash);
@@ -200,5 +201,9 @@ mod tests {
         assert!(!key.is(&KeyDigest::of("alf_wrong")) && !key.is(&KeyDigest::of("")));
         let shown = serde_json::to_string(&key.document()).unwrap();
         assert!(!shown.contains("hash") && !shown.contains(key.hash.reveal()));
+        let mut replaced: KeyDocument = serde_json::from_str(r#"{"name":"k","role":"viewer"}"#).unwrap();
+        replaced.set_key(&SecretText::new("alf_other".to_owned()));
+        let replaced = Key::check(replaced, &key.secrets(), &Defaults::default()).unwrap();
+        assert!(replaced.is(&KeyDigest::of("alf_right")) && !replaced.is(&KeyDigest::of("alf_other")));
     }
 }

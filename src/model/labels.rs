@@ -38,7 +38,7 @@ impl Labels {
 
 /// Whether a text may be the key of a label.
 pub(super) fn check_key(key: &str) -> Result<(), String> {
-    let shown: String = key.chars().take(40).flat_map(char::escape_default).collect();
+    let shown: String = key.chars().take(40).flat_map(char::escape_debug).collect();
     if key.is_empty() || key.trim() != key {
         return Err(format!("label key \"{shown}\" must not be empty nor begin or end with white space"));
     }
@@ -48,6 +48,17 @@ pub(super) fn check_key(key: &str) -> Result<(), String> {
     match key.chars().find(|c| ",=!()@".contains(*c)) {
         Some(c) => Err(format!("label key \"{shown}\" holds \"{c}\"; none of , = ! ( ) @ is allowed")),
         None => Ok(()),
+    }
+}
+
+/// A key that is checked where it stands, so that its fault has its pointer.
+struct LabelKey(String);
+
+impl<'de> Deserialize<'de> for LabelKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        check_key(&key).map_err(de::Error::custom)?;
+        Ok(Self(key))
     }
 }
 
@@ -61,8 +72,7 @@ impl<'de> Deserialize<'de> for Labels {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
                 let mut labels = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    check_key(&key).map_err(de::Error::custom)?;
+                while let Some((LabelKey(key), value)) = map.next_entry()? {
                     labels.insert(key, value);
                 }
                 Ok(Labels(labels))

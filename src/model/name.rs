@@ -44,7 +44,7 @@ impl Name {
 }
 
 fn check(text: &str, longest: usize, link: bool) -> Result<(), NameError> {
-    let shown = || -> String { text.chars().take(40).flat_map(char::escape_default).collect() };
+    let shown = || -> String { text.chars().take(40).flat_map(char::escape_debug).collect() };
     let allowed = if link { "A-Z a-z 0-9 . _ - @" } else { "A-Z a-z 0-9 . _ -" };
     if text.is_empty() {
         return Err(NameError("a name must not be empty".to_owned()));

@@ -154,7 +154,7 @@ fn parse_term(text: &str) -> Result<Term, SelectorError> {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.chars().take(40).flat_map(char::escape_default).collect::<String>())
+    format!("\"{}\"", text.chars().take(40).flat_map(char::escape_debug).collect::<String>())
 }
 
 fn subject_of(text: &str) -> Result<Subject, SelectorError> {

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::definition::{Defaults, Definition, Meta, Secrets, document};
 use super::expect::{Expect, ExpectDocument, Plugin};
-use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_text};
+use super::work::{ProgramCallDocument, ScriptDocument, Work, WorkFields, check_length};
 use super::{Env, Fault, Faults, Limit, Noun, Reference, Span, TaskRetention, TextValue};
 
 /// Longest path of a directory, in bytes (`PATH_MAX` of Linux).
@@ -142,7 +142,7 @@ impl Definition for Task {
         let fields = WorkFields { command: document.command, script: document.script, program: document.program };
         let work = fields.check(&mut faults);
         if let Some(stdin) = document.stdin.as_ref().and_then(TextValue::own) {
-            check_text("/stdin", stdin, &mut faults);
+            check_length("/stdin", stdin, &mut faults);
         }
         if let Some(cwd) = &document.cwd {
             check_cwd(cwd, &mut faults);

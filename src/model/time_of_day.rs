@@ -54,7 +54,7 @@ impl FromStr for TimeOfDay {
             (minutes <= DAY).then_some(Self(minutes))
         });
         parsed.ok_or_else(|| {
-            let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
             format!("\"{shown}\" is not a time of day such as 07:00 or 22:30")
         })
     }

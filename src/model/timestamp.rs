@@ -22,12 +22,12 @@ impl Timestamp {
         self.0.timestamp_millis()
     }
 
-    /// `2026-11-23T09:30:00.123Z`, where the year has four digits and the second is no leap second. Pages hold thousands of
-    /// instants, and chrono takes ten times as long.
+    /// `2026-11-23T09:30:00.123Z`, where the year has four digits. Pages hold thousands of instants, and chrono takes ten
+    /// times as long.
     fn text(self) -> Option<[u8; 24]> {
         let (date, time) = (self.0.date_naive(), self.0.time());
         let (year, millis) = (u32::try_from(date.year()).ok()?, time.nanosecond() / 1_000_000);
-        if year > 9999 || millis > 999 {
+        if year > 9999 {
             return None;
         }
         let mut text = *b"YYYY-MM-DDThh:mm:ss.mmmZ";
@@ -60,8 +60,11 @@ impl Timestamp {
 }
 
 impl From<DateTime<Utc>> for Timestamp {
+    /// A leap second is the next second, as for Unix.
     fn from(instant: DateTime<Utc>) -> Self {
-        Self(instant.trunc_subsecs(3))
+        let as_unix = || DateTime::from_timestamp_millis(instant.timestamp_millis());
+        let leap = instant.nanosecond() >= 1_000_000_000;
+        Self(if leap { as_unix() } else { None }.unwrap_or_else(|| instant.trunc_subsecs(3)))
     }
 }
 
@@ -70,7 +73,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, String> {
         DateTime::parse_from_rfc3339(text).map(|instant| Self::from(instant.with_timezone(&Utc))).map_err(|_| {
-            let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
             format!("\"{shown}\" is not an instant; write RFC 3339, for example 2026-11-23T09:30:00Z")
         })
     }
@@ -110,6 +113,19 @@ mod tests {
         assert_eq!(instant.to_string(), "2026-11-23T09:30:00.123Z");
         assert_eq!(Timestamp::from_millis(instant.millis()), Some(instant));
         assert!("2026-11-23".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn a_second_60_is_the_next_second() {
+        for (text, shown) in [
+            ("2016-12-31T23:59:60.5Z", "2017-01-01T00:00:00.500Z"),
+            ("2026-01-01T00:00:60Z", "2026-01-01T00:01:00.000Z"),
+            ("2026-01-01T01:00:60+01:00", "2026-01-01T00:01:00.000Z"),
+        ] {
+            let instant: Timestamp = text.parse().unwrap();
+            assert_eq!(instant.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(instant));
+        }
     }
 
     #[test]

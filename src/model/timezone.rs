@@ -103,7 +103,7 @@ impl FromStr for Timezone {
 
     fn from_str(text: &str) -> Result<Self, UnknownTimezone> {
         text.parse().map(Self).map_err(|_| {
-            let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
+            let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
             if text.chars().nth(LONGEST).is_some() {
                 shown.push_str("...");
             }

@@ -136,11 +136,16 @@ fn check_program(program: ProgramCallDocument, faults: &mut Faults) -> Option<Wo
     Some(Work::Program { name, args })
 }
 
-/// A text for a program to read: of a bounded length, without NUL.
+/// A text of a bounded length, without NUL.
 pub(super) fn check_text(pointer: &str, text: &str, faults: &mut Faults) {
     if text.contains('\0') {
         faults.add(pointer, "must not hold a NUL byte");
     }
+    check_length(pointer, text, faults);
+}
+
+/// A text for a program to read: of a bounded length.
+pub(super) fn check_length(pointer: &str, text: &str, faults: &mut Faults) {
     if text.len() > LONGEST_TEXT {
         faults.add(pointer, format!("is longer than {LONGEST_TEXT} bytes"));
     }

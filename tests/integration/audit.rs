@@ -79,13 +79,19 @@ fn every_change_is_told_with_who_and_from_where_and_no_value() {
 }
 
 #[test]
-fn it_is_for_admins_only() {
+fn who_may_read_all_hosts_may_read_it() {
     let service = Service::start();
-    for role in ["viewer", "operator"] {
-        let key = service.send("POST", "keys", &json!({"name": role, "role": role})).expect(201).json()["key"].clone();
+    let read = |key: Value| {
+        let key = service.send("POST", "keys", &key).expect(201).json()["key"].clone();
         let bearer = format!("Bearer {}", key.as_str().unwrap());
-        request(&service.address, "GET", "/api/v1/audit", &[("Authorization", &bearer)], None).expect(403);
+        request(&service.address, "GET", "/api/v1/audit", &[("Authorization", &bearer)], None)
+    };
+    for role in ["viewer", "operator"] {
+        read(json!({"name": role, "role": role})).expect(200);
+        let told = read(json!({"name": format!("of-web-{role}"), "role": role, "selector": "role=web"})).expect(403);
+        assert!(told.text().contains("this, which concerns others as well, is not for the key"), "{}", told.text());
     }
+    read(json!({"name": "of-web-admin", "role": "admin", "selector": "role=web"})).expect(403);
 }
 
 #[test]

@@ -23,9 +23,9 @@ fn an_ad_hoc_run_is_done_and_stored_and_is_of_no_task() {
     let xml = service.call("GET", "/api/v1/results?host=web1&format=xml", &[], None).expect(200).text();
     assert!(xml.contains("<host>web1</host>") && !xml.contains("<task>"), "{xml}");
 
-    let wrong = json!({"name": "x", "enabled": true, "env": {"ALF_X": "1"}, "stdin": "\0", "timeout": "0s"});
+    let wrong = json!({"name": "x", "enabled": true, "env": {"ALF_X": "1", "A/~": ""}, "timeout": "0s"});
     let pointers = service.send("POST", "hosts/web1/exec", &wrong).pointers();
-    for pointer in ["/name", "/enabled", "/env", "/stdin", "/timeout", ""] {
+    for pointer in ["/name", "/enabled", "/env/ALF_X", "/env/A~1~0", "/timeout", ""] {
         assert!(pointers.iter().any(|told| told == pointer), "{pointer} in {pointers:?}");
     }
     service.send("POST", "hosts/web1/exec", &json!({"command": "true", "no": 1})).expect(422);
@@ -96,10 +96,24 @@ fn what_is_given_to_a_run_arrives_in_both_forms() {
     let path = "/api/v1/hosts/web1/tasks/exact/run?wait=60s";
     let result = service.call("POST", path, &headers, Some(xml.as_bytes())).expect(200).json();
     assert_eq!((&result["stdout"], &result["stderr"]), (&json!("y"), &json!("task.x.")), "{result}");
-    let wrong = json!({"env": {"UID": "0"}, "args": ["a", "\0"], "stdin": "\0"});
+    let wrong = json!({"env": {"UID": "0", "A": "\0"}, "args": ["a", "\0"]});
     let pointers = service.send("POST", "hosts/web1/tasks/exact/run", &wrong).pointers();
-    assert_eq!(pointers, ["/args/1", "/env", "/stdin"]);
+    assert_eq!(pointers, ["/args/1", "/env/A", "/env/UID"]);
     assert!(!service.log().contains("run's"), "what is given is never logged");
+
+    // A NUL is a byte like any other: of a run, of a task, in XML, and where sudo or a script stand between.
+    service.send("PUT", "tasks/exact", &json!({"command": "od -An -c", "stdin": "t\0k"})).expect(200);
+    let od = |body: &Value| service.send("POST", "hosts/web1/tasks/exact/run?wait=60s", body).expect(200).json();
+    assert_eq!(od(&json!({}))["stdout"], "   t  \\0   k\n");
+    assert_eq!(od(&json!({"stdin": "\0a\0\n\0"}))["stdout"], "  \\0   a  \\0  \\n  \\0\n");
+    let xml = "<run><stdin encoding=\"base64\">eAB5</stdin></run>";
+    let result = service.call("POST", path, &headers, Some(xml.as_bytes())).expect(200).json();
+    assert_eq!(result["stdout"], "   x  \\0   y\n");
+    let shown = service.call("GET", "/api/v1/tasks/exact?format=xml", &[], None).expect(200).text();
+    assert!(shown.contains("<stdin encoding=\"base64\">dABr</stdin>"), "{shown}");
+    let script = json!({"script": {"body": "od -An -c"}, "stdin": "a\0b"});
+    let result = service.send("POST", "hosts/web1/exec?wait=60s", &script).expect(200).json();
+    assert_eq!(result["stdout"], "   a  \\0   b\n", "{result}");
 }
 
 #[test]

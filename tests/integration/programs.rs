@@ -135,7 +135,7 @@ fn a_task_runs_one_thing_which_is_there() {
     assert!(both.text().contains("command and script are"), "{}", both.text());
     let all = json!({
         "name": "x", "script": {"interpreter": [], "body": "a\0", "args": ["ok", "\0"], "shell": 1},
-        "program": {"name": "none"}, "stdin": "\0", "cwd": "", "run_as": "-u", "nonsense": 1,
+        "program": {"name": "none"}, "cwd": "", "run_as": "-u", "nonsense": 1,
     });
     let expected = [
         "/cwd",
@@ -146,7 +146,6 @@ fn a_task_runs_one_thing_which_is_there() {
         "/script/body",
         "/script/interpreter",
         "/script/shell",
-        "/stdin",
     ];
     assert_eq!(service.send("POST", "tasks", &all).pointers(), expected);
 }

@@ -74,7 +74,6 @@ fn promised(method: &str, path: &str) -> (Option<&'static str>, bool) {
     let below = path.strip_prefix("/api/v1").unwrap_or(path);
     let role = match (method, below) {
         ("GET", "/openapi.json" | "/docs" | "/health/live" | "/health/ready") => None,
-        ("GET", "/audit") => Some("admin"),
         ("GET", "/hosts/{host}/host-key") | ("POST", "/hosts/{host}/doctor") => Some("operator"),
         ("GET", _) => Some("viewer"),
         ("POST", "/hosts/{host}/exec" | "/exec") => return (Some("operator"), true),

@@ -167,8 +167,8 @@ fn env_and_stdin_arrive_exactly_and_the_later_wins() {
     assert_eq!((&result["stdout"], &result["stderr"]), (&json!(value), &json!(value)), "{result}");
     assert_eq!(result["exit_code"], 0, "the link's value wins over the task's and the host's");
 
-    let refused = json!({"name": "x", "command": "true", "stdin": "a\0b", "env": {"ALF_TASK": "x"}});
-    assert_eq!(service.send("POST", "tasks", &refused).pointers(), ["/env", "/stdin"]);
+    let refused = json!({"name": "x", "command": "true", "env": {"ALF_TASK": "x", "A": "a\0b"}});
+    assert_eq!(service.send("POST", "tasks", &refused).pointers(), ["/env/A", "/env/ALF_TASK"]);
     service.send("PATCH", "hosts/web1", &json!({"env": {"UID": "0"}})).expect(422);
 }
 

@@ -107,7 +107,7 @@ async fn every_fault_of_every_item_is_told_and_nothing_is_done() {
         "/hosts/1/credential there is no credential \"none\"",
         "/hosts/2/name host \"b\" is in the document twice: /hosts/1 is it as well",
         "/hosts/3/name is required",
-        "/keys/0 a key is made with POST /api/v1/keys, which shows it once",
+        "/keys/0 a key is made with POST /api/v1/keys or PUT /api/v1/keys/NAME, which show it once",
         "/programs/0 is empty: a program is the bytes of a file, sent with PUT",
         "/tasks/0 exactly one of command, script and program must be given; command and program are",
         "/tasks/0/program/name there is no program \"probe\"",
@@ -247,8 +247,8 @@ async fn a_key_for_some_hosts_changes_and_prunes_only_those() {
         selector: Some("role=web".parse().unwrap()),
         ..KeyDocument::default()
     };
-    let (_, key) = alf.handle.create_key(document, If::Absent, Rights::all()).await.unwrap();
-    let rights = Rights::of(alf.handle.authenticate(key.reveal()).unwrap());
+    let (_, key) = alf.handle.put_key(document, If::Absent, Rights::all()).await.unwrap();
+    let rights = Rights::of(alf.handle.authenticate(key.unwrap().reveal()).unwrap());
     let by = |document: &str| Apply { rights: rights.clone(), ..pruning(document, "*") };
     let own = r#"{"tasks": [{"name": "t", "command": "x"}], "hosts": [{"name": "web1", "labels": {"role": "web"}, "port": 23},
         {"name": "web3", "labels": {"role": "web"}}], "host_tasks": [{"task": "t", "host": "web3"}]}"#;

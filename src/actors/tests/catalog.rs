@@ -223,7 +223,8 @@ async fn secrets_never_stand_in_the_clear() {
     alf.define(r#"{"credentials": [{"name": "deploy", "password": "hunter2"}], "hosts": [{"name": "web1", "credential": "deploy"}]}"#)
         .await;
     let document = KeyDocument { name: Some(name("ci")), role: Some(Role::Viewer), ..KeyDocument::default() };
-    let (_, key) = alf.handle.create_key(document, If::Absent, Rights::all()).await.unwrap();
+    let (_, key) = alf.handle.put_key(document, If::Absent, Rights::all()).await.unwrap();
+    let key = key.unwrap();
     for row in alf.store().load().await.unwrap().definitions {
         let shown = format!("{row:?}");
         assert!(!shown.contains("hunter2") && !shown.contains(key.reveal()), "{shown}");
@@ -245,6 +246,30 @@ async fn secrets_never_stand_in_the_clear() {
     assert_eq!(alf.handle.authenticate(key.reveal()).unwrap().meta.name, name("ci"));
     assert!(alf.handle.authenticate("alf_guess").is_none());
     alf.end().await;
+}
+
+#[actix_rt::test]
+async fn texts_that_break_lines_are_refused_where_they_are_put_and_read_where_they_are_stored() {
+    let alf = World::new().start().await;
+    let unfit = r#"{"name": "web1", "title": "a\u0000b", "description": "\u0000", "address": "10.0.0.5:2222",
+        "labels": {"role": "web", "no\nte": "x", "a/b": "x\u0007", "c": "two\u2028lines"}}"#;
+    let Err(AlfError::Invalid(faults)) = alf.put(Noun::Host, unfit, If::None).await else { panic!("it was put") };
+    let pointers: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    let expected = ["/title", "/description", "/labels/a~1b", "/labels/c", "/labels/no\nte", "/address"];
+    assert_eq!(pointers, expected);
+    assert!(faults[5].detail.contains("the port goes into the field port"), "{}", faults[5].detail);
+    let world = alf.end().await;
+    let stored = DefinitionRow {
+        noun: Noun::Host,
+        name: name("web1"),
+        version: 1,
+        created_at: start().into(),
+        updated_at: start().into(),
+        body: unfit.to_owned(),
+        sealed: None,
+    };
+    let catalog = read_rows(1, vec![stored], &world.vault(), &Defaults::default()).unwrap();
+    assert_eq!(catalog.hosts[&name("web1")].address(), "10.0.0.5:2222");
 }
 
 #[actix_rt::test]

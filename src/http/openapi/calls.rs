@@ -138,7 +138,7 @@ pub fn calls() -> Vec<About> {
         delete("/status/{host}/{task}/ack", "Take the acknowledgement of a task on a host back")
             .ends(204, "It is taken back."),
         get("/audit", "Who changed or started what, newest first")
-            .more("Refused logins from one address, and refused calls of one kind with one key, are told together within a minute. No entry holds a value.")
+            .more("For keys of all hosts: it tells of each. Refused logins from one address, and refused calls of one kind with one key, are told together within a minute. No entry holds a value.")
             .lists::<AuditEntry>("audit_entries", "audit_entry"),
         post("/pause", "Stop all firing").takes_nothing("pause").shows::<StatusSummary>("status"),
         post("/resume", "Let firing go on").takes_nothing("resume").shows::<StatusSummary>("status"),
@@ -175,16 +175,17 @@ pub fn calls() -> Vec<About> {
 /// All calls of a noun.
 fn noun<T: Served<Document: ToSchema>>(what: &'static str) -> Vec<About> {
     let mut calls = kept::<T>(what);
-    calls.push(create::<T>().answers::<T::Document>(201, "It is made.", T::NOUN.singular(), CREATED));
-    calls.push(replace::<T>());
+    calls.push(made::<T>(create::<T>()));
+    calls.push(made::<T>(put_answers::<T>(replacing::<T>())));
     calls
 }
 
 /// The secret of a key is shown where it is made, and nowhere else.
 fn keys() -> Vec<About> {
     let mut calls = kept::<Key>("Who may call the API");
-    calls.push(create::<Key>().answers::<NewKey>(201, "It is made; its secret is shown only here.", "key", CREATED));
-    calls.push(replace::<Key>());
+    const MADE: &str = "It is made; its secret is shown only here.";
+    calls.push(create::<Key>().answers::<NewKey>(201, MADE, "key", CREATED));
+    calls.push(put_answers::<Key>(replacing::<Key>()).answers::<NewKey>(201, MADE, "key", CREATED));
     calls
 }
 
@@ -192,7 +193,8 @@ fn keys() -> Vec<About> {
 fn programs() -> Vec<About> {
     let mut calls = kept::<Program>("Files that tasks run on hosts");
     calls.push(post("/programs", "Not served: a program is made with PUT").takes_nothing("program"));
-    calls.push(file(put("/programs/{name}", "Create a program, or put other bytes in its place").takes_file()));
+    let file = put("/programs/{name}", "Create a program, or put other bytes in its place").takes_file();
+    calls.push(made::<Program>(put_answers::<Program>(file)));
     calls
 }
 
@@ -205,20 +207,19 @@ fn create<T: Served<Document: ToSchema>>() -> About {
     post(&path::<T>(), summary).takes::<T::Document>(T::NOUN.singular()).may_fail(&[Conflict])
 }
 
-fn replace<T: Served<Document: ToSchema>>() -> About {
+fn replacing<T: Served<Document: ToSchema>>() -> About {
     let summary = format!("Create or replace a {}", T::NOUN);
-    let about = put(&format!("{}/{{name}}", path::<T>()), summary).takes::<T::Document>(T::NOUN.singular());
-    put_answers::<T>(about)
+    put(&format!("{}/{{name}}", path::<T>()), summary).takes::<T::Document>(T::NOUN.singular())
 }
 
-fn file(about: About) -> About {
-    put_answers::<Program>(about)
+fn made<T: Served<Document: ToSchema>>(about: About) -> About {
+    about.answers::<T::Document>(201, "It is made.", T::NOUN.singular(), CREATED)
 }
 
+/// What a PUT answers but for 201.
 fn put_answers<T: Served<Document: ToSchema>>(about: About) -> About {
     about
         .answers::<T::Document>(200, "It is changed.", T::NOUN.singular(), &["ETag"])
-        .answers::<T::Document>(201, "It is made.", T::NOUN.singular(), CREATED)
         .reads(CONDITIONS)
         .may_fail(&[Conflict, PreconditionFailed])
 }

@@ -58,7 +58,7 @@ impl FromStr for Endpoint {
             (is_v6(host) || is_name(host)).then(|| Self { host: host.to_owned(), port })
         };
         parsed().ok_or_else(|| {
-            let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
             format!("\"{shown}\" is no address such as graphite.example.org:2003, 192.0.2.1 or [2001:db8::1]:2003")
         })
     }

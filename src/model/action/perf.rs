@@ -143,7 +143,7 @@ impl FromStr for PerfCondition {
         };
         let short = text.len() <= LONGEST && !text.chars().any(char::is_control);
         short.then(parsed).flatten().ok_or_else(|| {
-            let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
             format!(
                 "\"{shown}\" is no condition such as load1 > 5 or '/var log' >= 90%: a label (in quotes where it holds \
                  spaces), one of > >= < <= == !=, and a number"

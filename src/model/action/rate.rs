@@ -42,7 +42,7 @@ impl FromStr for Rate {
             Some(Self { times, unit, within: Duration::from_secs(seconds) })
         });
         parsed.ok_or_else(|| {
-            let shown: String = text.chars().take(40).flat_map(char::escape_default).collect();
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
             format!("\"{shown}\" is no rate; write for example 5/m, 10/h or 100/d (1 to {MOST} times in s, m, h or d)")
         })
     }

@@ -173,7 +173,7 @@ fn check_headers(headers: &BTreeMap<String, TextValue>, faults: &mut Faults) {
     }
     let mut seen: Vec<String> = Vec::new();
     for (name, value) in headers {
-        let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
+        let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         let lower = name.to_ascii_lowercase();
         let fault = if name.is_empty() || name.len() > 256 || !name.chars().all(token) {

@@ -67,7 +67,7 @@ fn place(field: &Option<CronField>) -> String {
 /// A client's text within a message: in quotes, escaped, and short enough for one line.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_default).collect();
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push_str("...");
     }

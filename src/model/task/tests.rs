@@ -65,17 +65,10 @@ fn exactly_one_thing_is_run_and_what_is_wrong_is_named() {
 fn every_fault_is_told_at_its_place() {
     let told = pointers(
         r#"{"name":"t","script":{"interpreter":["a","","b\u0000"],"body":"\u0000","args":["x","y\u0000"]},
-            "stdin":"\u0000","cwd":"","run_as":"-u root"}"#,
+            "stdin":"\u0000 is no fault","cwd":"","run_as":"-u root"}"#,
     );
-    let expected = [
-        "/script/interpreter/1",
-        "/script/interpreter/2",
-        "/script/args/1",
-        "/script/body",
-        "/stdin",
-        "/cwd",
-        "/run_as",
-    ];
+    let expected =
+        ["/script/interpreter/1", "/script/interpreter/2", "/script/args/1", "/script/body", "/cwd", "/run_as"];
     assert_eq!(told, expected);
     assert_eq!(
         pointers(r#"{"name":"t","script":{"interpreter":[],"body":" "}}"#),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::{MAX_FAULTS, parse_json, parse_xml, read_document, read_document_ignoring};
 use super::{Address, Host, HostKey, from_json, from_xml, good_json};
+use crate::model::HostDocument;
 
 fn assert_faults(found: &[(String, String)], expected: &[(&str, &str)]) {
     let found: Vec<(&str, &str)> = found.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
@@ -165,6 +166,17 @@ fn rules_of_a_type_over_several_fields() {
         ],
     );
     good_json::<Windows>(r#"{"a": {"from": 1, "to": 2}}"#);
+}
+
+#[test]
+fn a_key_that_is_not_allowed_is_told_at_its_place() {
+    let (_, faults) = from_json::<HostDocument>(
+        r#"{"labels": {"a=b": "x", "c/d@~": "y", "ok": "z"}, "env": {"UID": "0", "A/B": "x", "N": "a\u0000", "OK": "1"}}"#,
+    );
+    let pointers: Vec<&str> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    assert_eq!(pointers, ["/labels/a=b", "/labels/c~1d@~0", "/env/UID", "/env/A~1B", "/env/N"]);
+    assert_eq!(faults[4].1, "must not hold a NUL byte");
+    assert_eq!(faults[3].1, "\"A/B\" is no name for a variable; allowed is [A-Za-z_][A-Za-z0-9_]*");
 }
 
 #[test]
