@@ -283,8 +283,14 @@ pub async fn build(setup: Setup, parts: Parts) -> Result<App, BuildError> {
         // Whoever asks at once is to find every pair where it stands.
         let _ = all.get().send(Heard).timeout(PATIENCE).await;
         let listen = config.listen;
-        let (server, address) =
-            http::server(app.handle.clone(), &config).map_err(|cause| BuildError::Listen { address: listen, cause })?;
+        let (server, address) = match http::server(app.handle.clone(), &config) {
+            Ok(served) => served,
+            Err(cause) => {
+                // Ended in order: an actor that is only let go of is taken for one that died.
+                app.shutdown(Duration::ZERO).await;
+                return Err(BuildError::Listen { address: listen, cause });
+            }
+        };
         let stop = server.handle();
         app.server = Some((stop, actix_rt::spawn(server)));
         app.address = Some(address);

@@ -37,7 +37,7 @@ pub enum AlfError {
         version: Option<u64>,
     },
     /// The task runs there already.
-    #[error("it already runs there: run {0}")]
+    #[error("it already runs there, or waits to: run {0}")]
     Overlap(RunId),
     /// The same request is being done, under the same idempotency key.
     #[error("the request with this Idempotency-Key is still being done")]

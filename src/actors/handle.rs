@@ -350,11 +350,20 @@ impl AlfHandle {
 
     /// How a host stands.
     pub fn host_status(&self, host: &Name) -> Option<HostStatus> {
-        let now = self.now();
         let catalog = self.catalog();
         let defined = catalog.hosts.get(host)?;
-        let record = self.board.host(host).unwrap_or_default();
-        Some(HostStatus::of(host, record, catalog.downtimes_at(now).cover_host(defined), now))
+        self.host_statuses([defined.as_ref()], &catalog).pop()
+    }
+
+    /// How these hosts stand, in their order.
+    pub fn host_statuses<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>, catalog: &Catalog) -> Vec<HostStatus> {
+        let now = self.now();
+        let downtimes = catalog.downtimes_at(now);
+        let status = |host: &Host| {
+            let record = self.board.host(&host.meta.name).unwrap_or_default();
+            HostStatus::of(&host.meta.name, record, downtimes.cover_host(host), now)
+        };
+        hosts.into_iter().map(status).collect()
     }
 
     /// Hears what happens: from now on, or from behind the news of this number.

@@ -33,7 +33,7 @@ pub(super) async fn run(args: ApplyArgs, session: &mut Session) -> Result<Exit, 
         }
         Format::Name => {
             let answer = ask(&client, &bundle, wanted, false, Accept::Json, &mut session.output).await?.doc()?;
-            for list in ["created", "updated", "deleted"] {
+            for list in ["created", "updated", "unchanged", "deleted"] {
                 answer.list(list).iter().try_for_each(|item| session.output.line(&named(item, '/')))?;
             }
         }

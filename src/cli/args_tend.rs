@@ -1,5 +1,8 @@
 //! What a person may type who tends the fleet: acknowledgements, downtimes, problems.
 
+use std::str::FromStr;
+
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
 use super::args::{CreateArgs, DeleteArgs, EditArgs, ListArgs, NameArgs};
@@ -23,6 +26,39 @@ pub struct ProblemsArgs {
     pub watch: WatchArgs,
 }
 
+/// When something ends: an instant, or so long from now.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// Then.
+    At(Timestamp),
+    /// After so long.
+    After(Span),
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let instant = text.parse().map(Self::At);
+        instant.or_else(|_| text.parse().map(Self::After)).map_err(|_: <Span as FromStr>::Err| {
+            "write an instant such as 2026-11-23T10:30:00Z, or how long from now, such as 2h".to_owned()
+        })
+    }
+}
+
+impl Until {
+    /// The instant, if a date can say it.
+    pub(super) fn instant(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::At(instant) => Some(instant),
+            Self::After(span) => TimeDelta::from_std(span.get())
+                .ok()
+                .and_then(|span| now.get().checked_add_signed(span))
+                .map(Timestamp::from),
+        }
+    }
+}
+
 /// What `ack` takes.
 #[derive(Debug, Args)]
 pub struct AckArgs {
@@ -35,9 +71,9 @@ pub struct AckArgs {
     /// What there is to say of it
     #[arg(short, long, value_name = "TEXT", required_unless_present = "remove")]
     pub message: Option<String>,
-    /// It ends then: an instant
+    /// It ends then: an instant, or how long from now
     #[arg(long, value_name = "TIME")]
-    pub until: Option<Timestamp>,
+    pub until: Option<Until>,
     /// It ends after so long
     #[arg(long = "for", value_name = "DURATION", conflicts_with = "until")]
     pub lasts: Option<Span>,
@@ -113,9 +149,9 @@ pub struct DowntimeSetArgs {
     /// How long it lasts
     #[arg(long = "for", value_name = "DURATION", required_unless_present = "until")]
     pub lasts: Option<Span>,
-    /// When it ends, in place of how long it lasts: an instant
+    /// When it ends, in place of how long it lasts: an instant, or how long from now
     #[arg(long, value_name = "TIME", conflicts_with = "lasts")]
-    pub until: Option<Timestamp>,
+    pub until: Option<Until>,
     /// When it begins: an instant [default: now]
     #[arg(long, value_name = "TIME")]
     pub from: Option<Timestamp>,

@@ -272,16 +272,22 @@ static KEYS: [Column; 9] = [
 ];
 static STATUS: [Column; 12] = [
     field!("HOST", "host"),
-    field!("TASK", "task"),
+    narrow("TASK", |doc, _| doc.text("task").unwrap_or("-").to_owned()),
     narrow("STATE", |doc, _| state(doc)),
     field!(time "SINCE", "since"),
     field!(time "LAST", "last_executed_at"),
     field!(time "NEXT", "next_run_at"),
-    narrow("RUNNING", |doc, _| if doc.is("running") { "yes" } else { "no" }.to_owned()),
+    narrow("RUNNING", |doc, _| match doc.get("running") {
+        Some(_) => if doc.is("running") { "yes" } else { "no" }.to_owned(),
+        None => String::new(),
+    }),
     narrow("NOTES", |doc, _| notes(doc)),
     field!(wide "OUTCOME", "outcome"),
     wide("KIND", |doc, _| if doc.is("hard") { "hard" } else { "soft" }.to_owned()),
-    wide("ATTEMPT", |doc, _| format!("{}/{}", field(doc, "attempt"), field(doc, "max_attempts"))),
+    wide("ATTEMPT", |doc, _| {
+        let most = doc.get("max_attempts").map(|most| format!("/{}", most.brief())).unwrap_or_default();
+        format!("{}{most}", field(doc, "attempt"))
+    }),
     field!(wide "SKIPPED", "skipped_in_row"),
 ];
 static RESULTS: [Column; 17] = [
@@ -324,8 +330,9 @@ pub(super) fn notes(doc: &Doc) -> String {
         ("late", "late"),
         ("stale", "stale"),
     ];
-    let said: Vec<&str> = all.into_iter().filter(|(field, _)| doc.is(field)).map(|(_, word)| word).collect();
-    said.join(" ")
+    let said = all.into_iter().filter(|(field, _)| doc.is(field)).map(|(_, word)| word);
+    // Why a host is down; Results have messages of their own.
+    said.chain(doc.text("message")).collect::<Vec<_>>().join(" ")
 }
 
 static AUDIT: [Column; 11] = [
@@ -377,9 +384,14 @@ pub(super) fn definitions(noun: Noun) -> View {
     View { columns, name }
 }
 
-/// How rows of status are shown.
-pub(super) const STATUS_ROWS: View =
-    View { columns: &STATUS, name: |doc| format!("{}/{}", field(doc, "host"), field(doc, "task")) };
+/// How rows of status are shown: those of tasks on hosts, and those of hosts themselves.
+pub(super) const STATUS_ROWS: View = View {
+    columns: &STATUS,
+    name: |doc| match doc.text("task") {
+        Some(task) => format!("{}/{task}", field(doc, "host")),
+        None => field(doc, "host"),
+    },
+};
 
 /// How Results are shown.
 pub(super) const RESULT_ROWS: View = View { columns: &RESULTS, name: |doc| field(doc, "id") };

@@ -45,7 +45,7 @@ impl Watched for StatusArgs {
 }
 
 /// Rows of status; at those for people also which of their hosts are down.
-pub(super) async fn rows_and_hosts(
+async fn rows_and_hosts(
     wanted: &Query<'_>,
     nothing: &str,
     client: &Client,
@@ -85,7 +85,7 @@ async fn tell_hosts_down(rows: &Doc, client: &Client, session: &mut Session) {
 }
 
 /// That nothing is fired at all is told wherever somebody looks at what is; answers how all stand in short.
-async fn tell_paused(client: &Client, session: &mut Session) -> Option<Doc> {
+pub(super) async fn tell_paused(client: &Client, session: &mut Session) -> Option<Doc> {
     let summary = client.get(&format!("{API}/status/summary"), &[]).await.ok()?;
     if summary.is("paused") {
         let since = time(&summary, "paused_since", session.times);

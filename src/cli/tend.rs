@@ -1,20 +1,21 @@
 //! `alf ack`, `alf downtime`, `alf problems`, `alf pause` and `alf resume`: tending the fleet.
 
-use chrono::TimeDelta;
+use awc::http::Method;
 
-use super::args::NounVerb;
-use super::args_tend::{AckArgs, DowntimeArgs, DowntimeSetArgs, DowntimeVerb, ProblemsArgs};
-use super::client::{API, Body, Client, query};
+use super::args::{Format, NounVerb};
+use super::args_tend::{AckArgs, DowntimeArgs, DowntimeSetArgs, DowntimeVerb, ProblemsArgs, Until};
+use super::client::{API, Accept, Body, Client, query};
 use super::columns::STATUS_ROWS;
 use super::doc::Doc;
 use super::error::{CliError, Exit};
 use super::nouns;
 use super::session::Session;
-use super::show::View;
-use super::status::rows_and_hosts;
+use super::show::{self, View};
+use super::status::tell_paused;
 use super::watch::{self, Watched};
+use super::xml_bundle;
 
-use crate::model::{DowntimeMode, Noun, Span, Timestamp};
+use crate::model::{DowntimeMode, Noun, Timestamp};
 
 /// `alf problems`: what somebody should look at.
 pub(super) async fn problems(args: ProblemsArgs, session: &mut Session) -> Result<Exit, CliError> {
@@ -31,6 +32,40 @@ impl ProblemsArgs {
         ];
         named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
+
+    /// Both lists as one, as the service writes them.
+    async fn show_xml(&self, client: &Client, session: &mut Session) -> Result<(), CliError> {
+        let mut lists = Vec::new();
+        let mut more = false;
+        let filters = self.filters();
+        for (list, _) in LISTS {
+            let query = [&query(&filters)[..], &[("limit", "1000")]].concat();
+            let answer = client.send(Method::GET, &format!("{API}/{list}"), &query, &Body::Empty, Accept::Xml).await?;
+            more |= answer.has_next;
+            lists.push(String::from_utf8_lossy(&answer.body).into_owned());
+        }
+        let whole = xml_bundle::one_list("statuses", &lists);
+        let whole = whole.map_err(|fault| CliError::Failed(format!("what the service sent {fault}")))?;
+        show::write_xml(&mut session.output, whole.as_bytes())?;
+        if more {
+            session.output.note("note: only the first 1000 of each kind are shown; -o json shows all");
+        }
+        Ok(())
+    }
+}
+
+/// What problems are of, and whether that is hosts themselves.
+const LISTS: [(&str, bool); 2] = [("host-statuses", true), ("status", false)];
+
+/// A host's own row beside those of its tasks.
+fn of_no_task(row: Doc) -> Doc {
+    match row {
+        Doc::Map(mut fields) => {
+            fields.insert(fields.len().min(1), ("task".to_owned(), Doc::Null));
+            Doc::Map(fields)
+        }
+        other => other,
+    }
 }
 
 impl Watched for ProblemsArgs {
@@ -38,14 +73,31 @@ impl Watched for ProblemsArgs {
         STATUS_ROWS
     }
 
+    /// Hosts that are down, each with its tasks behind it: these stay as they were when it went down.
     async fn rows(&self, client: &Client) -> Result<Doc, CliError> {
-        client.list(&format!("{API}/status"), &query(&self.filters())).await
+        let filters = self.filters();
+        let mut rows = Vec::new();
+        for (list, of_hosts) in LISTS {
+            let some = client.list(&format!("{API}/{list}"), &query(&filters)).await?;
+            rows.extend(some.list("items").iter().cloned().map(|row| if of_hosts { of_no_task(row) } else { row }));
+        }
+        // Stable: a host stands before its tasks.
+        rows.sort_by(|one, other| one.text("host").cmp(&other.text("host")));
+        let total = Doc::Number(rows.len().into());
+        Ok(Doc::map([("items", Some(Doc::List(rows))), ("next", Some(Doc::Null)), ("total", Some(total))]))
     }
 
     async fn show(&self, client: &Client, session: &mut Session) -> Result<(), CliError> {
+        if session.format() == Format::Xml {
+            return self.show_xml(client, session).await;
+        }
         let nothing =
             if self.all { "no PROBLEM" } else { "no PROBLEM that nobody has taken on (all: alf problems --all)" };
-        rows_and_hosts(&query(&self.filters()), nothing, client, session).await
+        show::items(session, &self.rows(client).await?, &STATUS_ROWS, nothing)?;
+        if matches!(session.format(), Format::Table | Format::Wide) {
+            tell_paused(client, session).await;
+        }
+        Ok(())
     }
 }
 
@@ -60,10 +112,9 @@ pub(super) async fn ack(args: AckArgs, session: &mut Session) -> Result<Exit, Cl
         session.output.note(&format!("{what} is not acknowledged any more"));
         return Ok(Exit::Ok);
     }
-    let until = match args.lasts {
-        Some(lasts) => Some(after(session.now.into(), lasts)?),
-        None => args.until,
-    };
+    let now = session.now.into();
+    let ends = args.until.or(args.lasts.map(Until::After));
+    let until = ends.map(|ends| instant(ends, now)).transpose()?;
     let body = Doc::map([
         ("comment", args.message.as_deref().map(Doc::from)),
         ("until", until.map(|until| until.to_string().into())),
@@ -92,8 +143,8 @@ async fn set_downtime(args: DowntimeSetArgs, session: &mut Session) -> Result<Ex
     let now = Timestamp::from(session.now);
     let starts_at = args.from.unwrap_or(now);
     let ends_at = match (args.lasts, args.until) {
-        (Some(lasts), _) => after(starts_at, lasts)?,
-        (None, Some(until)) => until,
+        (Some(lasts), _) => instant(Until::After(lasts), starts_at)?,
+        (None, Some(until)) => instant(until, now)?,
         (None, None) => return Err(CliError::Usage("say how long: --for or --until".to_owned())),
     };
     let of = args.host.as_ref().map_or("hosts", |host| host.as_str());
@@ -134,7 +185,6 @@ pub(super) async fn pause(paused: bool, session: &mut Session) -> Result<Exit, C
     Ok(Exit::Ok)
 }
 
-fn after(start: Timestamp, lasts: Span) -> Result<Timestamp, CliError> {
-    let end = TimeDelta::from_std(lasts.get()).ok().and_then(|lasts| start.get().checked_add_signed(lasts));
-    end.map(Timestamp::from).ok_or_else(|| CliError::Usage(format!("{lasts} is too long")))
+fn instant(until: Until, from: Timestamp) -> Result<Timestamp, CliError> {
+    until.instant(from).ok_or_else(|| CliError::Usage("it ends later than any date can say".to_owned()))
 }

@@ -79,9 +79,53 @@ pub(super) fn written(parts: &[(Noun, Vec<String>)]) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Several lists of the same name as one list of it: all their elements, and how many there are in all.
+pub(super) fn one_list(name: &str, lists: &[String]) -> Result<String, String> {
+    let (mut items, mut total) = (String::new(), 0);
+    for text in lists {
+        let mut reader = Reader::from_str(text);
+        let (tag, holds_some) = loop {
+            match reader.read_event().map_err(|error| format!("is not XML: {error}"))? {
+                Event::Start(tag) => break (tag, true),
+                Event::Empty(tag) => break (tag, false),
+                Event::Eof => return Err("holds no element".to_owned()),
+                _ => {}
+            }
+        };
+        if tag.local_name().as_ref() != name {
+            return Err(format!("is no <{name}>"));
+        }
+        let own = tag.try_get_attribute("total").ok().flatten();
+        total += own.and_then(|own| own.value.parse::<usize>().ok()).unwrap_or(0);
+        if holds_some {
+            let begin = position(reader.buffer_position())?;
+            let end = text.rfind("</").filter(|end| *end >= begin).ok_or("is not XML: an element is not closed")?;
+            items.push_str(&text[begin..end]);
+        }
+    }
+    Ok(format!("<{name} total=\"{total}\">{items}</{name}>"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_become_one_list() {
+        let lists = [
+            "<?xml version=\"1.0\"?><statuses total=\"1\"><status><host>é</host></status></statuses>\n",
+            "<statuses total=\"0\"/>",
+            "<statuses total=\"2\"><status/><status/></statuses>",
+        ];
+        let whole = one_list("statuses", &lists.map(str::to_owned));
+        assert_eq!(
+            whole.unwrap(),
+            "<statuses total=\"3\"><status><host>é</host></status><status/><status/></statuses>"
+        );
+        for bad in ["", "<a/>", "<statuses>"] {
+            assert!(one_list("statuses", &[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
 
     fn together(texts: &[&str]) -> String {
         let all: Vec<_> = texts.iter().flat_map(|text| parts(text).unwrap()).collect();

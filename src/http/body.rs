@@ -75,7 +75,16 @@ pub fn parse_as(format: BodyFormat, bytes: &[u8], root: &str) -> Result<Node, Fo
 }
 
 fn parse(call: &Call, root: &str) -> Result<Node, Problem> {
-    Ok(parse_as(document_format(call)?, &call.body, root)?)
+    let format = document_format(call)?;
+    check_is_there(call)?;
+    Ok(parse_as(format, &call.body, root)?)
+}
+
+fn check_is_there(call: &Call) -> Result<(), Problem> {
+    if call.body.is_empty() {
+        return Err(Problem::new(Kind::Malformed, "the body is empty: a document is expected"));
+    }
+    Ok(())
 }
 
 /// Checks that the body is JSON, as a patch is, and well-formed.
@@ -85,6 +94,7 @@ pub fn patch(call: &Call) -> Result<serde_json::Value, Problem> {
         Ok(BodyFormat::Xml) => return Err(unsupported(call, "a merge patch is JSON")),
         Err(detail) => return Err(unsupported(call, &detail)),
     }
+    check_is_there(call)?;
     // For its bounds on depth and its refusal of fields given twice.
     parse_json(&call.body)?;
     serde_json::from_slice(&call.body).map_err(|error| Problem::new(Kind::Malformed, error.to_string()))

@@ -142,6 +142,7 @@ pub fn routes() -> Vec<At> {
         &["contact", "action", "host", "task", "outcome", "type", "state", "since", "until", LIMIT, CURSOR];
     const AUDIT: &[&str] = &["by", "noun", "name", "verb", "since", "until", LIMIT, CURSOR];
     const STATUS: &[&str] = &["host", "task", "outcome", "state", "selector", "unhandled", "n", LIMIT, CURSOR];
+    const HOST_STATUSES: &[&str] = &["host", "outcome", "state", "selector", "unhandled", LIMIT, CURSOR];
     vec![
         at("").get(&[], no_host(root::describe)),
         at("/").get(&[], no_host(root::describe)),
@@ -193,6 +194,7 @@ pub fn routes() -> Vec<At> {
         at("/notifications").get(NOTIFICATIONS, within(notifications::list)),
         at("/status").get(STATUS, within(status::list)),
         at("/status/summary").get(&[], within(status::summary)),
+        at("/host-statuses").get(HOST_STATUSES, within(status::hosts)),
         at("/status/{host}").get(&[], the_host(status::host)),
         acknowledged("/status/{host}/ack"),
         at("/status/{host}/{task}").get(&["n"], the_host(status::pair)),

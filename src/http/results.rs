@@ -36,7 +36,10 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
         state: query.word("state"),
         reason: query.word("reason"),
         trigger: query.word("trigger"),
-        group: query.take("group"),
+        group: query.text("group").and_then(|text| {
+            let detail = "is not the id of a group (a UUID), which the answer to a run on many hosts tells";
+            text.parse().map_err(|_| query.fault("group", detail)).ok()
+        }),
         since: query.take("since"),
         until: query.take("until"),
         before,

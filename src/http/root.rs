@@ -37,6 +37,7 @@ pub async fn describe(call: Call) -> Result<Reply, Problem> {
         ("status", "/api/v1/status"),
         ("status_summary", "/api/v1/status/summary"),
         ("audit", "/api/v1/audit"),
+        ("host_statuses", "/api/v1/host-statuses"),
         ("events", "/api/v1/events"),
         ("pause", "/api/v1/pause"),
         ("resume", "/api/v1/resume"),

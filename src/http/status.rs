@@ -1,22 +1,60 @@
 //! Status: how each pair and each host stands now.
 
+use serde::Deserialize;
+
 use super::call::Call;
 use super::page::Wanted;
 use super::problem::Problem;
 use super::query::Reader;
 use super::reply::Reply;
 use crate::actors::handle::Standing;
-use crate::model::{LAST_KEPT, Name, Noun, Outcome, Rights, Selector, State};
+use crate::model::{Host, HostState, LAST_KEPT, Name, Noun, Outcome, Rights, Selector, State};
 
 /// How many of its last Results a pair shows unless told otherwise.
 const LAST_SHOWN: usize = 20;
 
-/// The state that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Any,
+/// The state of a pair that is asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum PairState {
+    Ok,
+    Warning,
+    Critical,
+    Unknown,
     Pending,
-    Is(State),
+}
+
+impl PairState {
+    fn get(self) -> Option<State> {
+        match self {
+            Self::Ok => Some(State::Ok),
+            Self::Warning => Some(State::Warning),
+            Self::Critical => Some(State::Critical),
+            Self::Unknown => Some(State::Unknown),
+            Self::Pending => None,
+        }
+    }
+}
+
+/// The state of a host that is asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum StateOfHost {
+    Up,
+    Down,
+    Unreachable,
+    Pending,
+}
+
+impl StateOfHost {
+    fn get(self) -> Option<HostState> {
+        match self {
+            Self::Up => Some(HostState::Up),
+            Self::Down => Some(HostState::Down),
+            Self::Unreachable => Some(HostState::Unreachable),
+            Self::Pending => None,
+        }
+    }
 }
 
 /// `GET /status`.
@@ -25,7 +63,7 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
     let wanted = Wanted::read(&mut query, "statuses");
     let (host, task) = (query.name("host"), query.name("task"));
     let outcome: Option<Outcome> = query.word("outcome");
-    let state = asked(&mut query);
+    let state = query.word("state").map(PairState::get);
     let selector: Option<Selector> = query.take("selector");
     let unhandled = query.text("unhandled").map(|_| query.flag("unhandled"));
     let last = last(&mut query);
@@ -43,15 +81,11 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
                 host.is_some_and(|host| selector.matches(name.as_str(), &host.meta.labels))
             })
     };
-    let all_pairs = task.is_none() && outcome.is_none() && state == Asked::Any && unhandled.is_none();
+    let all_pairs = task.is_none() && outcome.is_none() && state.is_none() && unhandled.is_none();
     let chosen = |one: &Standing<'_>| {
         task.as_ref().is_none_or(|task| task == one.task)
             && outcome.is_none_or(|outcome| one.outcome() == Some(outcome))
-            && match state {
-                Asked::Any => true,
-                Asked::Pending => one.state().is_none(),
-                Asked::Is(state) => one.state() == Some(state),
-            }
+            && state.is_none_or(|state| one.state() == state)
     };
     // No name holds NUL, so the keys sort as the pairs do.
     let key = |one: &Standing<'_>| format!("{}\0{}", one.host, one.task);
@@ -74,6 +108,34 @@ pub async fn list(call: Call, rights: Rights) -> Result<Reply, Problem> {
 /// `GET /status/summary`.
 pub async fn summary(call: Call, rights: Rights) -> Result<Reply, Problem> {
     call.document("status", &call.handle().summary(&rights))
+}
+
+/// `GET /host-statuses`: the hosts themselves, by name.
+pub async fn hosts(call: Call, rights: Rights) -> Result<Reply, Problem> {
+    let mut query = call.query.reader();
+    let wanted = Wanted::read(&mut query, "host_statuses");
+    let host = query.name("host");
+    let outcome: Option<Outcome> = query.word("outcome");
+    let state = query.word("state").map(StateOfHost::get);
+    let selector: Option<Selector> = query.take("selector");
+    let unhandled = query.text("unhandled").map(|_| query.flag("unhandled"));
+    query.done()?;
+    let catalog = call.handle().catalog();
+    if let Some(host) = host.as_ref().filter(|host| catalog.hosts.contains_key(*host)) {
+        rights.check(host, &catalog)?;
+    }
+    let chosen = catalog.hosts.values().map(AsRef::as_ref).filter(|one: &&Host| {
+        let (name, labels) = (&one.meta.name, &one.meta.labels);
+        rights.cover(one)
+            && host.as_ref().is_none_or(|host| host == name)
+            && selector.as_ref().is_none_or(|selector| selector.matches(name.as_str(), labels))
+    });
+    let all = call.handle().host_statuses(chosen, &catalog).into_iter().filter(|one| {
+        outcome.is_none_or(|outcome| one.outcome() == Some(outcome))
+            && state.is_none_or(|state| one.state == state)
+            && unhandled.is_none_or(|it| one.is_unhandled() == it)
+    });
+    call.page(("statuses", "status"), &wanted.cut(all, |one| one.host.to_string()))
 }
 
 /// `GET /status/HOST`.
@@ -100,12 +162,4 @@ pub async fn pair(call: Call) -> Result<Reply, Problem> {
 
 fn last(query: &mut Reader<'_>) -> usize {
     query.number("n", 0..=LAST_KEPT, LAST_SHOWN)
-}
-
-fn asked(query: &mut Reader<'_>) -> Asked {
-    match query.text("state") {
-        None => Asked::Any,
-        Some("PENDING") => Asked::Pending,
-        Some(_) => query.word("state").map_or(Asked::Any, Asked::Is),
-    }
 }

@@ -67,6 +67,7 @@ document! {
         pub address: Option<String>,
         /// TCP port of sshd.
         #[schema(minimum = 1, maximum = 65535, default = 22)]
+        #[serde(deserialize_with = "crate::model::whole::within::<1, 65535, u16, _>")]
         pub port: Option<u16>,
         /// The user to log in as.
         pub user: Option<String>,
@@ -78,9 +79,11 @@ document! {
         pub host_key: Option<HostKeyDocument>,
         /// Sessions at once on the connection.
         #[schema(minimum = 1, maximum = 1000, default = 10)]
+        #[serde(deserialize_with = "crate::model::whole::within::<1, 1000, u32, _>")]
         pub max_sessions: Option<u32>,
         /// How many connects in a row must fail before it is hard DOWN.
         #[schema(minimum = 1, maximum = 1000, default = 3)]
+        #[serde(deserialize_with = "crate::model::whole::within::<1, 1000, u32, _>")]
         pub max_attempts: Option<u32>,
         /// An IANA zone name: that of schedules with `timezone: host`.
         pub timezone: Option<Timezone>,

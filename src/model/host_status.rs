@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Ack, Name, Reason, Timestamp};
+use super::{Ack, Name, Outcome, Reason, Timestamp};
 
 /// The state of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -115,6 +115,16 @@ impl HostStatus {
             reason: record.reason,
             message: record.message,
         }
+    }
+
+    /// Whether it is well: none before the first connect.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.state.map(|state| if state == HostState::Up { Outcome::Ok } else { Outcome::Problem })
+    }
+
+    /// Whether it is a PROBLEM that nobody has taken on: not acknowledged, not in a downtime.
+    pub fn is_unhandled(&self) -> bool {
+        self.outcome() == Some(Outcome::Problem) && !self.acknowledged && !self.in_downtime
     }
 }
 

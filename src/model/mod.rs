@@ -55,6 +55,7 @@ mod text_value;
 mod time_of_day;
 mod timestamp;
 mod timezone;
+mod whole;
 mod work;
 
 pub use ack::{Ack, AckDocument};

@@ -66,6 +66,7 @@ pub struct TaskRetention {
     pub max_age: Option<Limit>,
     /// Of each host the newest so many stay.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::whole::within::<1, 1_000_000_000, u64, _>")]
     #[schema(minimum = 1, maximum = 1_000_000_000_u64)]
     pub max_count: Option<u64>,
     /// PROBLEMs stay so long, where that is longer than `max_age`; `none` keeps them for ever.

@@ -39,7 +39,7 @@ enum Test {
 
 /// What is wrong with a text that should be a selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("selector: {0}; write for example role=web,env!=dev,tier,!old,zone in (a,b),@name=web1, or * for all")]
+#[error("{0}; write for example role=web,env!=dev,tier,!old,zone in (a,b),@name=web1, or * for all")]
 pub struct SelectorError(String);
 
 impl Selector {
@@ -148,7 +148,8 @@ fn parse_term(text: &str) -> Result<Term, SelectorError> {
         return Ok(Term { subject: label_only(subject)?, test: Test::Absent });
     }
     if text.split_whitespace().any(|word| word == "in" || word == "notin") {
-        return Err(SelectorError(format!("wants parentheses behind in and notin: {}", quoted(text))));
+        let detail = format!("{} lacks the parentheses that stand after in and notin: zone in (a,b)", quoted(text));
+        return Err(SelectorError(detail));
     }
     Ok(Term { subject: label_only(text)?, test: Test::Exists })
 }

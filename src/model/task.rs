@@ -100,6 +100,7 @@ document! {
         pub kill_grace: Option<Span>,
         /// Bytes kept of each stream.
         #[schema(maximum = 67108864, default = 262144)]
+        #[serde(deserialize_with = "crate::model::whole::within::<0, 67108864, u64, _>")]
         pub output_limit: Option<u64>,
         /// By whose rules its exit code and output are read: `none` or `nagios`.
         pub plugin: Option<Plugin>,
@@ -109,12 +110,14 @@ document! {
         pub overlap: Option<Overlap>,
         /// How many PROBLEMs in a row make it hard.
         #[schema(minimum = 1, maximum = 1000, default = 1)]
+        #[serde(deserialize_with = "crate::model::whole::within::<1, 1000, u32, _>")]
         pub max_attempts: Option<u32>,
         /// Between a soft PROBLEM and the next attempt.
         pub retry_interval: Option<Span>,
         /// Whether changing too often between states is told as flapping.
         pub flapping: Option<bool>,
         /// On how many hosts at once it runs; the others wait their turn.
+        #[serde(deserialize_with = "crate::model::whole::within::<1, 1_000_000, u32, _>")]
         pub max_running: Option<u32>,
         /// How long its Results are kept, where it is not as the settings `retention.*` say.
         pub retention: Option<TaskRetention>,

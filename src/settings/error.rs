@@ -58,7 +58,12 @@ fn variable(key: &str) -> String {
 
 impl SettingsError {
     pub(super) fn unknown(key: &str, origin: &Origin) -> Self {
-        Self::UnknownKey { key: key.escape_debug().to_string(), hint: hint(key, origin), origin: origin.to_string() }
+        let nothing = if key.ends_with('.') { "(nothing stands after it)" } else { "" };
+        Self::UnknownKey {
+            key: format!("{}{nothing}", key.escape_debug()),
+            hint: hint(key, origin),
+            origin: origin.to_string(),
+        }
     }
 
     pub(super) fn bad_value(key: &str, value: &Value, origin: String) -> Self {
@@ -108,6 +113,11 @@ fn hint(path: &str, origin: &Origin) -> String {
 /// The key that was probably meant: a slip of a few letters, or the right leaf in the wrong place.
 fn nearest(path: &str) -> Option<&'static keys::Key> {
     let leaf = path.rsplit('.').next().unwrap_or(path);
+    // Cut short: `http.tls.cert`.
+    let begun: Vec<_> = keys::KEYS.iter().filter(|key| !leaf.is_empty() && key.path.starts_with(path)).collect();
+    if let [only] = begun[..] {
+        return Some(only);
+    }
     let furthest = (path.chars().count() / 4).clamp(1, 3);
     keys::KEYS
         .iter()

@@ -35,7 +35,8 @@ const HARD: [&str; 8] = [
 
 /// One of every noun, with every field that has a say.
 fn one_of_each() -> Value {
-    let labels: Value = HARD.iter().enumerate().map(|(n, text)| (format!("l{n}"), json!(text))).collect();
+    let label = |text: &str| json!(text.replace(char::is_control, ""));
+    let labels: Value = HARD.iter().enumerate().map(|(n, text)| (format!("l{n}"), label(text))).collect();
     let env: Value =
         HARD.iter().enumerate().map(|(n, text)| (format!("V{n}"), json!(text.replace('\0', "")))).collect();
     json!({

@@ -83,6 +83,7 @@ fn a_taken_port_and_a_useless_directory_are_told() {
     let (code, said) = fails(&dir.path().join("data"), &["--listen", &address], &[]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    assert!(!said.contains("actor ended"), "{said}");
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let (code, said) = fails(&file, &["--listen", "127.0.0.1:0"], &[]);

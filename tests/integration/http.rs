@@ -166,6 +166,9 @@ fn who_sends_too_much_still_reads_the_answer() {
     let kind = ("Content-Type", "application/json; charset=iso-8859-1");
     service.call("PUT", "/api/v1/hosts/h", &[kind], Some(b"{}")).expect(415);
     service.call("PUT", "/api/v1/hosts/h", &[], Some(b"{}")).expect(201);
+    let json = ("Content-Type", "application/json");
+    let empty = service.call("PUT", "/api/v1/hosts/h", &[json], Some(b"")).expect(400).text();
+    assert!(empty.contains("the body is empty: a document is expected"), "{empty}");
 }
 
 #[test]

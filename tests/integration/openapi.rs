@@ -145,6 +145,8 @@ fn real_answers_are_what_the_document_says() {
         ("/status", "/status"),
         ("/status", "/status?state=WRONG"),
         ("/status/summary", "/status/summary"),
+        ("/host-statuses", "/host-statuses?outcome=OK"),
+        ("/host-statuses", "/host-statuses?state=OK"),
         ("/status/{host}", "/status/web1"),
         ("/status/{host}/{task}", "/status/web1/hello"),
         ("/stats", "/stats"),

@@ -43,6 +43,48 @@ fn a_problem_is_acknowledged_and_unhandled_no_more() {
 }
 
 #[test]
+fn a_host_that_is_down_is_a_problem_until_somebody_has_taken_it_on() {
+    let (sshd, service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = json!({"name": "dead", "address": "127.0.0.1", "port": free, "credential": "key-web1", "labels": {"role": "old"}});
+    service.send("POST", "hosts", &dead).expect(201);
+    service.send("POST", "hosts/web1/exec?wait=30s", &json!({"command": "true"})).expect(200);
+    service.send("POST", "hosts/dead/exec", &json!({"command": "true", "start_within": "1m"})).expect(202);
+    until("it is down", || (service.get("host-statuses?state=DOWN")["total"] == 1).then_some(()));
+    let all = service.get("host-statuses");
+    assert_eq!((&all["items"][0]["host"], &all["items"][1]["state"]), (&json!("dead"), &json!("UP")));
+    assert_eq!(service.get("host-statuses?outcome=OK")["items"][0]["host"], "web1");
+    assert_eq!(service.get("host-statuses?unhandled=true&selector=role%3Dweb")["total"], 0);
+    let xml = service.call("GET", "/api/v1/host-statuses?host=dead", &[XML], None).expect(200).text();
+    assert!(xml.contains("<status><host>dead</host><state>DOWN</state>"), "{xml}");
+    let refused = service.call("GET", "/api/v1/host-statuses?state=CRITICAL", &[], None).expect(422).text();
+    assert!(refused.contains("allowed: UP, DOWN, UNREACHABLE, PENDING"), "{refused}");
+    let refused = service.call("GET", "/api/v1/status?state=null", &[], None).expect(422).text();
+    assert!(refused.contains("allowed: OK, WARNING, CRITICAL, UNKNOWN, PENDING"), "{refused}");
+
+    let problems = |args: &[&str]| {
+        let done = service.cli(&[&["problems"], args].concat());
+        assert_eq!(done.status.code(), Some(0));
+        (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    for args in [&[][..], &["dead"], &["-l", "role=old"]] {
+        let (rows, told) = problems(args);
+        let row: Vec<&str> = rows.lines().nth(1).unwrap_or_default().split_whitespace().take(3).collect();
+        assert_eq!(row, ["dead", "-", "DOWN"], "{args:?}: {rows} {told}");
+        assert!(rows.contains("refused"), "it says why: {rows}");
+    }
+    assert!(problems(&["web1"]).1.contains("no PROBLEM"));
+    let (xml, _) = problems(&["-o", "xml"]);
+    assert!(xml.contains("<statuses total=\"1\">") && xml.contains("<state>DOWN</state>"), "{xml}");
+    let done = service.cli(&["ack", "dead", "-m", "known", "--until", "2h"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(problems(&[]).1.contains("no PROBLEM that nobody has taken on"));
+    let (rows, _) = problems(&["--all"]);
+    assert!(rows.contains("DOWN") && rows.contains("ack"), "{rows}");
+}
+
+#[test]
 fn downtimes_are_a_noun_that_operators_may_set() {
     let service = Service::start();
     service.send("POST", "hosts", &json!({"name": "web1", "labels": {"role": "web"}})).expect(201);

@@ -12,15 +12,43 @@ async fn problems_are_those_that_nobody_has_taken_on() {
     let paused = r#"{"paused":true,"paused_since":"2026-11-25T10:00:00.000Z","hosts_down":0,"hosts_unreachable":0}"#;
     let server = FakeServer::start(vec![
         json("GET /api/v1/status?host=web1&outcome=PROBLEM&limit=1000", 200, row),
+        json("GET /api/v1/host-statuses?host=web1&outcome=PROBLEM&limit=1000", 200, none),
         json("GET /api/v1/status?unhandled=true&limit=1000", 200, none),
+        json("GET /api/v1/host-statuses?unhandled=true&limit=1000", 200, none),
         json("GET /api/v1/status/summary", 200, paused),
-        json("GET /api/v1/status/web1", 200, r#"{"state":"UP"}"#),
     ]);
     let done = World::of(&server).alf(&["problems", "web1", "--all"]).await;
     assert!(done.code == 0 && done.out().contains("ack flapping"), "{done:?}");
     let done = World::of(&server).alf(&["problems", "--utc"]).await;
     assert!(done.code == 0 && done.stderr.contains("no PROBLEM that nobody has taken on"), "{done:?}");
     assert!(done.stderr.contains("paused since 2026-11-25T10:00:00Z"), "{done:?}");
+}
+
+#[actix_rt::test]
+async fn a_host_that_is_down_is_a_problem_beside_those_of_its_tasks() {
+    let pairs = r#"{"items":[{"host":"db1","task":"disk","state":"CRITICAL","running":false},
+        {"host":"web1","task":"disk","state":"CRITICAL","running":false}],"next":null,"total":2}"#;
+    let hosts = r#"{"items":[{"host":"web1","state":"DOWN","hard":true,"attempt":3,"in_downtime":true,
+        "message":"connection refused"}],"next":null,"total":1}"#;
+    let server = FakeServer::start(vec![
+        json("GET /api/v1/status?outcome=PROBLEM&limit=1000", 200, pairs),
+        json("GET /api/v1/host-statuses?outcome=PROBLEM&limit=1000", 200, hosts),
+        json("GET /api/v1/status/summary", 200, SUMMARY),
+    ]);
+    let done = World::of(&server).alf(&["problems", "--all"]).await;
+    let rows: Vec<Vec<&str>> = done.out().lines().skip(1).map(|row| row.split_whitespace().collect()).collect();
+    let expected: [&[&str]; 3] = [
+        &["db1", "disk", "CRITICAL", "-", "-", "-", "no", "-"],
+        &["web1", "-", "DOWN", "-", "-", "-", "-", "downtime", "connection", "refused"],
+        &["web1", "disk", "CRITICAL", "-", "-", "-", "no", "-"],
+    ];
+    assert_eq!(rows, expected, "{done:?}");
+    let done = World::of(&server).alf(&["problems", "--all", "-o", "name"]).await;
+    assert_eq!(done.out(), "db1/disk\nweb1\nweb1/disk\n");
+    let done = World::of(&server).alf(&["problems", "--all", "-o", "json"]).await;
+    let shown: serde_json::Value = serde_json::from_str(done.out()).unwrap();
+    assert_eq!((&shown["total"], &shown["items"][1]["state"]), (&serde_json::json!(3), &serde_json::json!("DOWN")));
+    assert!(shown["items"][1]["task"].is_null(), "{shown}");
 }
 
 #[actix_rt::test]
@@ -36,6 +64,10 @@ async fn a_problem_is_acknowledged_and_that_is_taken_back() {
     let done = World::of(&server).alf(&["ack", "web1", "disk", "-m", "x", "--for", "2h"]).await;
     assert_eq!(done.code, 0, "{done:?}");
     assert!(server.asked()[1].body.starts_with(r#"{"comment":"x","until":"20"#), "{}", server.asked()[1].body);
+    let done = World::of(&server).alf(&["ack", "web1", "disk", "-m", "x", "--until", "2h"]).await;
+    assert!(done.code == 0 && server.asked()[2].body.starts_with(r#"{"comment":"x","until":"20"#), "{done:?}");
+    let done = World::of(&server).alf(&["ack", "web1", "disk", "-m", "x", "--until", "noon"]).await;
+    assert!(done.code == 2 && done.stderr.contains("or how long from now, such as 2h"), "{done:?}");
     let done = World::of(&server).alf(&["ack", "web1", "-m", "x"]).await;
     assert!(done.code == 1 && done.stderr.contains("nothing to acknowledge"), "{done:?}");
     let done = World::of(&server).alf(&["ack", "web1", "disk", "--remove"]).await;

@@ -7,6 +7,7 @@ use super::access::{Fields, Items, Variant};
 use super::fault::ReadError;
 use super::node::{Element, Kind, Node};
 use super::text_reader::TextReader;
+use super::wording::{allowed, found};
 
 /// Reads one node.
 #[derive(Clone, Copy)]
@@ -44,7 +45,12 @@ impl<'a> NodeReader<'a> {
     }
 
     fn wrong<'de, V: Visitor<'de>>(self, visitor: &V) -> ReadError {
-        let unexpected = match &self.node.kind {
+        ReadError::invalid_type(self.unexpected(), visitor)
+    }
+
+    /// What it is, where it is not what was wanted.
+    fn unexpected(&self) -> Unexpected<'a> {
+        match &self.node.kind {
             Kind::Null => Unexpected::Unit,
             Kind::Bool(value) => Unexpected::Bool(*value),
             Kind::Unsigned(value) => Unexpected::Unsigned(*value),
@@ -53,20 +59,22 @@ impl<'a> NodeReader<'a> {
             Kind::Text(text) => Unexpected::Str(text),
             Kind::List(_) => Unexpected::Seq,
             Kind::Map(_) => Unexpected::Map,
-            Kind::Element(element) => return wrong_element(element, visitor),
-        };
-        ReadError::invalid_type(unexpected, visitor)
+            Kind::Element(element) => unexpected_element(element),
+        }
     }
 }
 
 fn wrong_element<'de, V: Visitor<'de>>(element: &Element, visitor: &V) -> ReadError {
-    let unexpected = match element.children.first() {
+    ReadError::invalid_type(unexpected_element(element), visitor)
+}
+
+fn unexpected_element(element: &Element) -> Unexpected<'_> {
+    match element.children.first() {
         _ if element.null => Unexpected::Unit,
         Some((name, _)) if name == "item" => Unexpected::Seq,
         Some(_) => Unexpected::Map,
         None => Unexpected::Str(&element.text),
-    };
-    ReadError::invalid_type(unexpected, visitor)
+    }
 }
 
 /// An element for a type that takes whatever there is.
@@ -209,9 +217,13 @@ impl<'de> Deserializer<'de> for NodeReader<'_> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
+        let wrong = || {
+            let detail = format!("expected one of {}, found {}", allowed(variants), found(self.unexpected()));
+            ReadError::value(detail)
+        };
         let children = match (&self.node.kind, self.element()?) {
             (Kind::Text(text), _) => return visitor.visit_enum(text.as_str().into_deserializer()),
             (_, Some(element)) if !element.null && element.children.is_empty() => {
@@ -219,11 +231,11 @@ impl<'de> Deserializer<'de> for NodeReader<'_> {
             }
             (_, Some(element)) if !element.null => &element.children,
             (Kind::Map(fields), _) => fields,
-            _ => return Err(self.wrong(&visitor)),
+            _ => return Err(wrong()),
         };
         match Variant::only_of(children) {
             Some(variant) => visitor.visit_enum(variant),
-            None => Err(self.wrong(&visitor)),
+            None => Err(wrong()),
         }
     }
 

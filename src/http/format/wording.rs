@@ -33,11 +33,11 @@ pub(super) fn expected(serde_name: &str) -> String {
         "u8" => whole(&0, &u8::MAX),
         "u16" => whole(&0, &u16::MAX),
         "u32" => whole(&0, &u32::MAX),
-        "u64" | "usize" => whole(&0, &u64::MAX),
+        "u64" | "usize" => "a whole number, not negative".to_owned(),
         "i8" => whole(&i8::MIN, &i8::MAX),
         "i16" => whole(&i16::MIN, &i16::MAX),
         "i32" => whole(&i32::MIN, &i32::MAX),
-        "i64" | "isize" => whole(&i64::MIN, &i64::MAX),
+        "i64" | "isize" => "a whole number".to_owned(),
         "a nonzero u8" => whole(&1, &u8::MAX),
         "a nonzero u16" => whole(&1, &u16::MAX),
         "a nonzero u32" => whole(&1, &u32::MAX),
@@ -50,7 +50,6 @@ pub(super) fn expected(serde_name: &str) -> String {
         "a map" => "an object".to_owned(),
         "unit" => "null".to_owned(),
         other if other.starts_with("struct ") => "an object".to_owned(),
-        other if other.starts_with("enum ") => "text or an object with one field".to_owned(),
         // Visitors written for Alf say what they want in its users' words already.
         other => other.to_owned(),
     }

@@ -124,6 +124,7 @@ pub fn calls() -> Vec<About> {
             .lists::<Notification>("notifications", "notification"),
         get("/status", "How each task on each host stands").lists::<StatusRow>("statuses", "status"),
         get("/status/summary", "How many stand how").shows::<StatusSummary>("status"),
+        get("/host-statuses", "How each host stands").lists::<HostStatus>("statuses", "status"),
         get("/status/{host}", "How a host stands").shows::<HostStatus>("status"),
         get("/status/{host}/{task}", "How a task on a host stands").shows::<StatusRow>("status"),
         post("/status/{host}/ack", "Acknowledge the PROBLEM of a host")

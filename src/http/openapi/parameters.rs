@@ -17,7 +17,7 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
             ("At most so many items.", json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}))
         }
         "cursor" => ("Where the page begins: next of the page before.", json!({"type": "string"})),
-        "selector" if path.contains("status") => ("On these hosts.", reference("Selector")),
+        "selector" if path.contains("status") => ("Of these hosts.", reference("Selector")),
         "selector" => ("Those that it chooses by their own labels.", reference("Selector")),
         "q" => ("A text in name, title or description, in any case.", json!({"type": "string"})),
         "cascade" => ("Whether links and downtimes that name it go along.", flag()),
@@ -35,6 +35,10 @@ pub fn query(name: &str, path: &str) -> Option<Value> {
         "state" if of_status => (
             "In this state; PENDING: never run.",
             json!({"type": "string", "enum": ["OK", "WARNING", "CRITICAL", "UNKNOWN", "PENDING"]}),
+        ),
+        "state" if path.ends_with("/host-statuses") => (
+            "In this state; PENDING: never connected to.",
+            json!({"type": "string", "enum": ["UP", "DOWN", "UNREACHABLE", "PENDING"]}),
         ),
         "state" if of_notifications => ("That tell of this state.", reference("AnyState")),
         "state" => ("In this state.", reference("State")),

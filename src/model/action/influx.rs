@@ -111,7 +111,7 @@ impl InfluxDocument {
         }
         let misplaced = |fields: &[(&str, bool)], with: &str, faults: &mut Faults| {
             for (field, _) in fields.iter().filter(|(_, given)| *given) {
-                faults.add(format!("/then/influx/{field}"), format!("goes not with {with}"));
+                faults.add(format!("/then/influx/{field}"), format!("does not go with {with}"));
             }
         };
         let database = match (self.database, self.bucket) {

@@ -140,7 +140,7 @@ impl Definition for Action {
                 ("/limit", limit.is_some()),
             ];
             for (pointer, _) in given.into_iter().filter(|(_, given)| *given) {
-                faults.add(pointer, "goes not with graphite, ganglia and influx: they take every measurement");
+                faults.add(pointer, "does not go with graphite, ganglia and influx: they take every measurement");
             }
         }
         let by_default = !contacts.is_empty() || then.as_ref().is_some_and(Then::is_message);

@@ -131,7 +131,7 @@ impl WebhookDocument {
         }
         let method = self.method.unwrap_or_default();
         if method == Method::Get && self.body.is_some() {
-            faults.add("/then/webhook/body", "goes not with GET, which has none");
+            faults.add("/then/webhook/body", "does not go with GET, which has none");
         }
         let headers = self.headers.unwrap_or_default();
         check_headers(&headers, faults);

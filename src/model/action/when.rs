@@ -111,6 +111,7 @@ pub struct WhenDocument {
     pub on: Option<On>,
     /// At the n-th PROBLEM in a row, once; in place of `on`.
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "crate::model::whole::within::<1, 4294967295, u32, _>")]
     pub after: Option<u32>,
     /// When a hard PROBLEM is that old and unhandled, once.
     pub lasting: Option<Span>,
@@ -215,20 +216,21 @@ fn check_moment(document: &WhenDocument, measures: bool, faults: &mut Faults) ->
         faults.add("/when/after", "must be at least 1: the number of the PROBLEM in a row");
     }
     if after.is_some() && on.is_some() {
-        faults.add("/when/on", "goes not with after, which is a moment of its own");
+        faults.add("/when/on", "does not go with after, which is a moment of its own");
     }
     if lasting.is_some_and(|lasting| lasting.get().is_zero()) {
         faults.add("/when/lasting", "must be longer than 0");
     }
     if lasting.is_some() && after.is_some() {
-        faults.add("/when/lasting", "goes not with after: each is a moment of its own");
+        faults.add("/when/lasting", "does not go with after: each is a moment of its own");
     }
     if lasting.is_some() && on.is_some_and(|on| on != On::Hard) {
         faults.add("/when/on", "must be hard or left out with lasting, which is of hard PROBLEMs");
     }
     if measures && (lasting.is_some() || matches!(on, Some(On::Late | On::Stale))) {
         let field = if lasting.is_some() { "lasting" } else { "on" };
-        let detail = "goes not with graphite, ganglia and influx: no Result comes with it that could hold measurements";
+        let detail =
+            "does not go with graphite, ganglia and influx: no Result comes with it that could hold measurements";
         faults.add(format!("/when/{field}"), detail);
     }
     match (after, lasting) {
@@ -251,13 +253,13 @@ fn check_host(document: &WhenDocument, measures: bool, faults: &mut Faults) {
         ("perf", document.perf.is_some()),
     ];
     for (field, _) in of_tasks.into_iter().filter(|(_, given)| *given) {
-        faults.add(format!("/when/{field}"), "goes not with object: host, whose events are of no task");
+        faults.add(format!("/when/{field}"), "does not go with object: host, whose events are of no task");
     }
     if matches!(document.on, Some(On::Late | On::Stale)) {
-        faults.add("/when/on", "goes not with object: host: only a task on a host is late or stale");
+        faults.add("/when/on", "does not go with object: host: only a task on a host is late or stale");
     }
     if document.outcome == Some(Outcome::Skipped) {
-        faults.add("/when/outcome", "goes not with object: host, whose events are OK or PROBLEM");
+        faults.add("/when/outcome", "does not go with object: host, whose events are OK or PROBLEM");
     }
 }
 

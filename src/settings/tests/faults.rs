@@ -40,6 +40,14 @@ fn an_unknown_key_names_its_source_and_what_is_allowed() {
     assert_file_refused("a.toml", "[htpp]\nlisten = 1", &["htpp.listen", "mean http.listen?"]);
     assert_file_refused("a.toml", "listen = 1", &["key listen in", "mean http.listen?"]);
     assert_file_refused("a.yaml", "ssh:\n  usr: x\n", &["ssh.usr", "mean ssh.user?"]);
+    assert_file_refused("a.toml", "[http.tls]\ncert = 1", &["http.tls.cert", "mean http.tls.certificate?"]);
+    assert_refused(
+        load(&Flags::default(), &[("ALF_HTTP__", "x")]),
+        &[
+            "unknown key http.(nothing stands after it) in environment variable ALF_HTTP__",
+            "allowed in http are listen",
+        ],
+    );
     assert_file_refused("a.json", r#"{"runs": {"q\n": 1}}"#, &["runs.q\\n", "max_in_flight"]);
 }
 

@@ -249,7 +249,7 @@ impl Generator {
         when
     }
 
-    /// What follows; sometimes what goes not with all else that an Action says.
+    /// What follows; sometimes what does not go with all else that an Action says.
     fn then_done(&mut self) -> Value {
         let text = self.plain().replace(['{', '}'], "");
         match self.below(8) {

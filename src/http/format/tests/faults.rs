@@ -27,7 +27,7 @@ fn all_faults_of_a_json_document() {
     );
     let bits = "expected a whole number from 0 to 4294967295, found -1";
     let port = "expected a whole number from 0 to 65535, found ";
-    let integer = "expected a whole number from -9223372036854775808 to 9223372036854775807, found ";
+    let integer = "expected a whole number, found ";
     let key_fields = "unknown field; allowed: algorithm, bits, comment";
     assert_faults(
         &faults,
@@ -84,7 +84,7 @@ fn all_faults_of_an_xml_document() {
     );
     let attribute =
         |name: &str| format!("unknown attribute `{name}`; allowed: encoding, null, key or key64 of an entry");
-    let integer = "expected a whole number from -9223372036854775808 to 9223372036854775807, found text ";
+    let integer = "expected a whole number, found text ";
     let entry = "an <entry> has its key as the attribute `key` or `key64`";
     assert_faults(
         &faults,

@@ -63,7 +63,7 @@ fn types_are_strict() {
         (r#"{"host_key": ["a", 1, "c"]}"#, "/host_key", "expected an object, found a list"),
         (r#"{"policy": "lax"}"#, "/policy", "unknown value \"lax\"; allowed: strict, accept-new"),
         (r#"{"policy": " strict"}"#, "/policy", "unknown value \" strict\"; allowed: strict, accept-new"),
-        (r#"{"policy": 1}"#, "/policy", "expected text or an object with one field, found 1"),
+        (r#"{"policy": 1}"#, "/policy", "expected one of strict, accept-new, found 1"),
         ("[]", "", "expected an object, found a list"),
         ("null", "", "expected an object, found null"),
     ];
@@ -94,5 +94,5 @@ fn choices_with_data_are_objects_with_one_field() {
     assert_eq!(good_json::<Then>(r#"{"run": "a"}"#), Then::Run("a".to_owned()));
     assert_eq!(good_json::<Policy>(r#""accept-new""#), Policy::AcceptNew);
     let (_, faults) = from_json::<Host>(r#"{"then": {"run": "a", "between": [1, 2]}}"#);
-    assert_eq!(faults[0].1, "expected text or an object with one field, found an object");
+    assert_eq!(faults[0].1, "expected one of nothing, run, webhook, between, maybe, found an object");
 }
