@@ -52,6 +52,8 @@ struct Inner {
     runs: HashMap<RunId, Run>,
     /// Which of the runs are on a host: nobody looks through those of all hosts.
     of_host: HashMap<Name, HashSet<RunId>>,
+    /// The runs of each host that were open when Alf ended last, until its actor has taken them in.
+    cut_off: HashMap<Name, Vec<(Option<Name>, OpenRun)>>,
     figures: Figures,
     pause: Option<Pause>,
 }
@@ -103,6 +105,7 @@ impl Board {
         let mut pairs: BTreeMap<Name, Vec<(Name, Pair)>> = BTreeMap::new();
         for record in loaded.pairs {
             for open in record.open {
+                inner.cut_off.entry(record.host.clone()).or_default().push((record.task.clone(), open.clone()));
                 inner.begin(Run::new(&record.host, record.task.as_ref(), open));
             }
             let Some(task) = record.task else { continue };
@@ -244,6 +247,11 @@ impl Board {
         orphans
     }
 
+    /// The runs of a host that were open when Alf ended last, for who asks first.
+    pub(super) fn take_cut_off(&self, host: &Name) -> Vec<(Option<Name>, OpenRun)> {
+        self.write().cut_off.remove(host).unwrap_or_default()
+    }
+
     /// Whether a pair has runs on the board, those on their way to the store left out.
     pub(super) fn has_runs(&self, host: &Name, task: &Name) -> bool {
         self.read().runs_of(host).any(|run| !run.storing && run.task.as_ref() == Some(task))
@@ -295,7 +303,9 @@ impl Board {
 
     /// A host is gone with all that is known of it.
     pub(super) fn forget_host(&self, host: &Name) {
-        self.write().hosts.remove(host);
+        let mut inner = self.write();
+        inner.hosts.remove(host);
+        inner.cut_off.remove(host);
     }
 
     /// A host's key was learnt.

@@ -50,7 +50,7 @@ pub(super) struct Connection {
     pub(super) link: watch::Sender<Link>,
     /// Successful connects.
     pub(super) logins: u64,
-    /// Runs that an earlier connection was lost under.
+    /// Runs whose end nobody has seen.
     pub(super) leftovers: Leftovers,
     /// Hosts behind this one want the connection until then.
     pub(super) wanted_until: Option<Instant>,
@@ -145,7 +145,7 @@ struct Try {
 }
 
 impl Try {
-    /// Connects, pins what was learnt, ends what an earlier connection left behind.
+    /// Connects, pins what was learnt, ends what is left of runs whose end nobody has seen.
     async fn connect(mut self) -> Result<Arc<OpenSession>, NotConnected> {
         let unreachable = |message: String| Failure { reason: Reason::Unreachable, message };
         let name = self.host.meta.name.clone();
@@ -290,7 +290,7 @@ impl HostActor {
     /// Whether others than its runs, which ask by themselves, wait for a connection.
     fn is_wanted_by_others(&self) -> bool {
         let behind = self.connection.wanted_until.is_some_and(|until| until > Instant::now());
-        behind || self.connection.leftovers.are_urgent()
+        behind || (self.plan.host.enabled && self.connection.leftovers.are_urgent())
     }
 
     /// Connects for those who do not ask by themselves.
@@ -333,6 +333,13 @@ impl HostActor {
                 actor.look_later(ctx);
             });
         }
+    }
+
+    /// What is left of the runs that were open when Alf ended last is looked for at the first login, which is made for
+    /// it.
+    pub(super) fn remember_cut_off(&mut self, ctx: &mut Context<Self>) {
+        self.connection.leftovers.cut_off(&self.plan.host, &self.parts);
+        self.connect_if_wanted(ctx);
     }
 
     /// Looks again for what could not be looked for although the connection holds: the host was stuck for a while.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Connection;
 use super::error::AlfError;
 use super::jump;
-use super::ledger::{ResultOf, RunEnd};
+use super::ledger::{CUT_OFF, ResultOf, RunEnd};
 use super::node::FindHost;
 use super::order::Order;
 use super::parts::NodeParts;
@@ -347,11 +347,11 @@ impl Actor for HostActor {
         let parent = self.parent.clone();
         ctx.spawn(async move { parent.cancelled().await }.into_actor(self).map(|(), _, ctx| ctx.stop()));
         self.parts.board.know_host(self.name());
+        self.remember_cut_off(ctx);
         for plan in Arc::clone(&self.plan.pairs).iter() {
             self.start_child(Arc::clone(plan), ctx);
         }
-        let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
-        self.settle_orphans(Reason::Aborted, message);
+        self.settle_orphans(Reason::Aborted, CUT_OFF);
     }
 }
 

@@ -10,6 +10,8 @@ use crate::ssh::Ending;
 use crate::ssh::output::Output;
 use crate::store::OpenRun;
 
+/// What is said of a run that was open when Alf, or the actor that ran it, ended.
+pub(super) const CUT_OFF: &str = "Alf stopped or crashed in the middle of the run; what became of it is not known";
 /// Longest message, in characters.
 const LONGEST_MESSAGE: usize = 300;
 

@@ -72,6 +72,10 @@ impl OpenSession {
         self.session.refused()
     }
 
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.session.refusal()
+    }
+
     pub(super) fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
         self.session.sweep(leftover)
     }

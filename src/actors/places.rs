@@ -159,6 +159,12 @@ impl Places {
         self.inner().lanes.iter().find(|lane| !lane.lost).map(|lane| Arc::clone(&lane.session))
     }
 
+    /// In words, that the host gives no session on any of its connections, although nobody has one.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let refusals: Option<Vec<String>> = self.inner().lanes.iter().map(|lane| lane.session.refusal()).collect();
+        refusals?.pop()
+    }
+
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
         self.inner().queue.len()

@@ -103,7 +103,7 @@ impl Job {
             hide(&secrets, &mut ending);
             let untouched = ending.started_at.is_none() && !self.cancel.is_cancelled();
             match ending.end {
-                End::NoPlace(_) => return self.late("did not get a session of the host"),
+                End::NoPlace(_) => return self.without_session(),
                 End::ConnectionLost(_) if untouched && turn.place.session.is_lost() => {
                     // Nothing was sent: it waits for the next connection like any other run that is due.
                     turn.place.condemn();
@@ -113,7 +113,7 @@ impl Job {
                     if turn.place.session.is_lost() {
                         turn.place.condemn();
                     }
-                    self.leftovers.note(self.run.id, &exec, &ending);
+                    self.leftovers.note(self.task(), self.run.id, &exec, &ending);
                 }
                 _ => {}
             }
@@ -169,7 +169,18 @@ impl Job {
     /// deadline.
     async fn turn(&mut self, deadline: Instant) -> Result<Turn, RunEnd> {
         let _waiting = Waiting::new(&self.waiting);
-        let (place, slot) = self.place_and_slot(deadline).await?;
+        let (place, slot) = loop {
+            let got = self.place_and_slot(deadline).await?;
+            let Some(task) =
+                self.task().filter(|task| self.plan.task.overlap != Overlap::Allow && self.leftovers.hold(task))
+            else {
+                break got;
+            };
+            // Others may use what it cannot use yet.
+            drop(got);
+            let late = || "waited for the end of what an earlier run had left behind: it did not come".to_owned();
+            self.in_time(self.leftovers.let_go(task).map(Some), deadline, late).await?;
+        };
         let node = self.parts.in_flight.place(Arc::clone(&self.share));
         let node = self.in_time(node, deadline, || "did not get a place on the node".to_owned()).await?;
         Ok(Turn { place, node, _slot: slot })
@@ -225,7 +236,18 @@ impl Job {
             let message = format!("no connection to {} yet", self.host.meta.name);
             return RunEnd::NotRun { reason: Reason::Unreachable, message };
         }
-        self.late("did not get a session of the host")
+        self.without_session()
+    }
+
+    /// The end of a run that got no session in time: others of ours have them all, or sshd gives none.
+    fn without_session(&self) -> RunEnd {
+        match self.places.refusal() {
+            Some(said) => {
+                let message = format!("sshd of {} refused: {said}", self.host.meta.name);
+                RunEnd::NotRun { reason: Reason::Refused, message }
+            }
+            None => self.late("did not get a session of the host"),
+        }
     }
 
     /// What it waits for, if that comes before the deadline and the run is not cancelled.

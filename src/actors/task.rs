@@ -15,7 +15,7 @@ use super::audit;
 use super::due::{self, Due, Lines};
 use super::error::AlfError;
 use super::host::StartRun;
-use super::ledger::{ResultOf, RunEnd, instant_of, unsent};
+use super::ledger::{CUT_OFF, ResultOf, RunEnd, instant_of, unsent};
 use super::news::Draft;
 use super::order::{Fired, Order};
 use super::parts::NodeParts;
@@ -394,8 +394,7 @@ impl Actor for TaskActor {
         let same_lines = self.remember_lines();
         let alive = self.in_flight.keys().copied().collect();
         for (_, orphan) in self.parts.board.orphans(&self.host, Some(self.task()), &alive) {
-            let message = "Alf stopped or crashed in the middle of the run; what became of it is not known";
-            self.ended(&orphan, RunEnd::NotRun { reason: Reason::Aborted, message: message.to_owned() });
+            self.ended(&orphan, RunEnd::NotRun { reason: Reason::Aborted, message: CUT_OFF.to_owned() });
             claimed_until = claimed_until.max(instant_of(&orphan));
         }
         (self.cursor, self.behind) = (claimed_until.map_or(self.cursor, Timestamp::get), claimed_until.is_some());

@@ -207,6 +207,11 @@ async fn steps(
     *open = Some(Arc::clone(&session));
     let took = began.elapsed();
     findings.push(Finding::fine(Check::Login, format!("logged in as \"{}\" in {}", target.user, short(took))));
+    if let Some(finding) = remote_checks::no_session(&session).await {
+        findings.push(Finding::skipped(Check::Shell, "not looked at, because sessions failed"));
+        findings.push(finding);
+        return;
+    }
     findings.push(remote_checks::shell(&session, target).await);
     if has_failed(findings) {
         return;

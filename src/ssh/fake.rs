@@ -10,6 +10,8 @@
 //! fake.always("web2", FakeExec::hang());                                              // until timeout or cancel
 //! ```
 
+mod script;
+
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::{Expected, Finding};
@@ -26,117 +29,7 @@ use super::output::{LiveOutput, Stream};
 use super::{ConnectError, Connected, Connector, End, Ending, Exec, KillReport, Leftover, OfferedKey, Session, Target};
 use crate::clock::Clock;
 use crate::model::PublicKey;
-
-/// What becomes of one connect.
-#[derive(Debug, Clone)]
-pub struct FakeConnect {
-    delay: Duration,
-    /// None: never answers.
-    outcome: Option<Result<Option<PublicKey>, ConnectError>>,
-}
-
-impl FakeConnect {
-    /// Succeeds.
-    pub fn ok() -> Self {
-        Self { delay: Duration::ZERO, outcome: Some(Ok(None)) }
-    }
-
-    /// Succeeds and has learnt this key.
-    pub fn learns(key: PublicKey) -> Self {
-        Self { delay: Duration::ZERO, outcome: Some(Ok(Some(key))) }
-    }
-
-    /// Fails.
-    pub fn fails(error: ConnectError) -> Self {
-        Self { delay: Duration::ZERO, outcome: Some(Err(error)) }
-    }
-
-    /// Fails as unreachable.
-    pub fn unreachable(detail: &str) -> Self {
-        Self::fails(ConnectError::Unreachable { detail: detail.to_owned() })
-    }
-
-    /// Fails as a refused login.
-    pub fn auth(detail: &str) -> Self {
-        Self::fails(ConnectError::Auth { detail: detail.to_owned() })
-    }
-
-    /// Fails by the host's key.
-    pub fn host_key(detail: &str) -> Self {
-        Self::fails(ConnectError::HostKey { detail: detail.to_owned() })
-    }
-
-    /// Never answers.
-    pub fn hang() -> Self {
-        Self { delay: Duration::ZERO, outcome: None }
-    }
-
-    /// The same, after so long.
-    pub fn after(self, delay: Duration) -> Self {
-        Self { delay, ..self }
-    }
-}
-
-/// What becomes of one command.
-#[derive(Debug, Clone)]
-pub struct FakeExec {
-    /// None: runs until it is stopped.
-    delay: Option<Duration>,
-    end: End,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    gone: Option<bool>,
-    kill: Duration,
-    panics: bool,
-}
-
-impl FakeExec {
-    /// Ends like this. [`End::Refused`] and [`End::Setup`] count as never started.
-    pub fn ends(end: End) -> Self {
-        let (stdout, stderr) = (Vec::new(), Vec::new());
-        Self { delay: Some(Duration::ZERO), end, stdout, stderr, gone: Some(true), kill: Duration::ZERO, panics: false }
-    }
-
-    /// Ends with an exit code.
-    pub fn exit(code: i32) -> Self {
-        Self::ends(End::Exited(code))
-    }
-
-    /// Runs until its timeout, a cancel, or the end of the connection.
-    pub fn hang() -> Self {
-        Self { delay: None, ..Self::exit(0) }
-    }
-
-    /// Panics.
-    pub fn panics() -> Self {
-        Self { panics: true, ..Self::exit(0) }
-    }
-
-    /// With this standard output.
-    pub fn stdout(self, text: impl Into<Vec<u8>>) -> Self {
-        Self { stdout: text.into(), ..self }
-    }
-
-    /// With this standard error.
-    pub fn stderr(self, text: impl Into<Vec<u8>>) -> Self {
-        Self { stderr: text.into(), ..self }
-    }
-
-    /// After so long.
-    pub fn after(self, delay: Duration) -> Self {
-        Self { delay: Some(delay), ..self }
-    }
-
-    /// What a kill finds afterwards; `Some(true)` unless said otherwise.
-    pub fn kill_finds(self, gone: Option<bool>) -> Self {
-        Self { gone, ..self }
-    }
-
-    /// How long it takes to end it by a cancel; no time unless said otherwise.
-    pub fn kill_takes(self, kill: Duration) -> Self {
-        Self { kill, ..self }
-    }
-}
+pub use script::{FakeConnect, FakeExec};
 
 /// Scripted hosts; clones share them.
 #[derive(Clone)]
@@ -168,7 +61,9 @@ struct FakeHost {
     targets: Vec<Target>,
     seen: Vec<Exec>,
     swept: Vec<Leftover>,
+    sweep: Duration,
     refused: u64,
+    refusal: Option<String>,
     running: usize,
     most_running: usize,
     /// Open connections: cancelled with a cause when cut.
@@ -264,6 +159,18 @@ impl FakeConnector {
     /// What was looked for after a connection was lost.
     pub fn swept(&self, host: &str) -> Vec<Leftover> {
         self.host(host, |it| it.swept.clone())
+    }
+
+    /// How long it takes to look for what was left behind; no time unless said otherwise.
+    pub fn sweep_takes(&self, host: &str, sweep: Duration) -> &Self {
+        self.host(host, |it| it.sweep = sweep);
+        self
+    }
+
+    /// The host gives no session from now on, in these words; none: it does again.
+    pub fn on_session(&self, host: &str, refusal: Option<&str>) -> &Self {
+        self.host(host, |it| it.refusal = refusal.map(str::to_owned));
+        self
     }
 
     /// The host has refused so many more sessions for want of a place.
@@ -391,6 +298,16 @@ impl Session for FakeSession {
             let end = End::ConnectionLost(lock(&link.cause).clone());
             return Box::pin(async move { ending(None, &clock, end, &FakeExec::exit(0), &exec.output, None) });
         }
+        if self.refusal().is_some() {
+            return Box::pin(async move {
+                let late = exec.start_by.map(|by| by.saturating_duration_since(Instant::now()));
+                let end = tokio::select! {
+                    () = exec.cancel.cancelled() => End::Cancelled,
+                    () = sleep(late) => End::NoPlace("no session (scripted)".to_owned()),
+                };
+                ending(None, &clock, end, &FakeExec::exit(0), &exec.output, None)
+            });
+        }
         let step = self.script(&exec);
         let running = Running { shared: Arc::clone(&self.shared), host: self.host.clone() };
         Box::pin(async move {
@@ -426,12 +343,22 @@ impl Session for FakeSession {
 
     fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
         let requested_at = self.shared.clock.now();
-        self.shared.host(&self.host, |it| it.swept.push(leftover));
-        Box::pin(async move { KillReport { requested_at, gone: Some(true), detail: "scripted".to_owned() } })
+        let takes = self.shared.host(&self.host, |it| {
+            it.swept.push(leftover);
+            it.sweep
+        });
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            KillReport { requested_at, gone: Some(true), detail: "scripted".to_owned() }
+        })
     }
 
     fn refused(&self) -> u64 {
         self.shared.host(&self.host, |it| it.refused)
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.shared.host(&self.host, |it| it.refusal.clone())
     }
 
     fn as_any(&self) -> &dyn Any {

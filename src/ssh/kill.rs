@@ -13,7 +13,7 @@ use super::output::Collector;
 use super::processes::{self, Search, Verdict};
 use super::session::{Link, NoSession, Opened, Second};
 use super::sudo::{self, Ears};
-use super::{KillReport, RunAs, remote};
+use super::{Begun, KillReport, RunAs, remote};
 
 /// What a kill may take beyond the grace between TERM and KILL, once it has a session.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -38,8 +38,8 @@ pub(super) struct Prey {
     pub(super) run_as: Option<RunAs>,
     /// Between TERM and KILL.
     pub(super) grace: Duration,
-    /// Whether it is left alone if it has ended by itself.
-    pub(super) only_unended: bool,
+    /// Of one that is only looked for, what is known of its beginning: it is left alone if it has ended by itself.
+    pub(super) looked_for: Option<Begun>,
 }
 
 /// Kills a run and looks whether anything of it is left. Always ends, a while after the grace.
@@ -59,11 +59,23 @@ pub(super) async fn kill(link: Arc<Link>, prey: Prey) -> KillReport {
                 format!("{}, {} of them still there: {}", in_words(count, "found"), left.len(), pids.join(" "));
             (Some(false), detail)
         }
-        Ok(Verdict::Ended) => (Some(true), "the run had ended by itself".to_owned()),
+        Ok(Verdict::Ended) => nothing(prey.looked_for.unwrap_or(Begun::Surely)),
         Ok(Verdict::Unknown) => (None, "could not be looked at: the host has no /proc".to_owned()),
         Err(cause) => (None, format!("could not be looked at: {cause}")),
     };
     KillReport { requested_at, gone, detail }
+}
+
+/// What it means that a run is not there.
+fn nothing(begun: Begun) -> (Option<bool>, String) {
+    let (gone, detail) = match begun {
+        Begun::Surely => (Some(true), "the run had ended by itself"),
+        Begun::Perhaps => (Some(true), "the run had ended by itself, or never begun"),
+        Begun::PerhapsAsAnother => {
+            (None, "nothing that is the login's own was found, and whom the run was done as is not known any more")
+        }
+    };
+    (gone, detail.to_owned())
 }
 
 fn in_words(count: usize, what: &str) -> String {
@@ -80,7 +92,7 @@ async fn session(link: &Arc<Link>) -> Result<(Opened, Option<Second>), String> {
     let own = async {
         link.open(&never, None).await.map(|opened| (opened, None)).map_err(|error| match error {
             NoSession::Refused(cause) | NoSession::NoPlace(cause) => cause,
-            NoSession::Cancelled | NoSession::Lost => link.lost_cause(),
+            NoSession::Cancelled | NoSession::Lost => link.lost(),
         })
     };
     tokio::pin!(own);
@@ -111,7 +123,7 @@ async fn ask(link: &Link, mut session: Opened, prey: &Prey) -> Result<Verdict, S
         run: &prey.run,
         leader: prey.leader,
         by_sudo: prey.run_as.is_some(),
-        only_unended: prey.only_unended,
+        only_unended: prey.looked_for.is_some(),
         grace: prey.grace,
     };
     let delivery = remote::in_header(&processes::script(search, &token), prey.run_as.as_ref())?;
@@ -126,7 +138,7 @@ async fn ask(link: &Link, mut session: Opened, prey: &Prey) -> Result<Verdict, S
         let message = tokio::select! {
             message = session.hear() => message,
             done = &mut send, if !sent => {
-                done.map_err(|_| link.lost_cause())?;
+                done.map_err(|_| link.lost())?;
                 sent = true;
                 continue;
             }

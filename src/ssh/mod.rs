@@ -293,7 +293,7 @@ pub struct RunAs {
     pub password: Option<SecretText>,
 }
 
-/// A run whose connection was lost before its end: what may be left of it on the host.
+/// A run whose end nobody has seen: what may be left of it on the host.
 #[derive(Debug, Clone)]
 pub struct Leftover {
     /// The run's id.
@@ -304,6 +304,19 @@ pub struct Leftover {
     pub run_as: Option<RunAs>,
     /// Between TERM and KILL.
     pub kill_grace: Duration,
+    /// What is known of its beginning.
+    pub begun: Begun,
+}
+
+/// What is known of the beginning of a run that left something behind, or did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It had begun.
+    Surely,
+    /// It had begun or not.
+    Perhaps,
+    /// The same, and perhaps as another user than the one who looks, who does not see another's processes.
+    PerhapsAsAnother,
 }
 
 /// How a command that was started came to its end.
@@ -378,11 +391,14 @@ pub trait Session: Send + Sync {
     /// of a free place on the host is tried again, never reported, until `start_by` or `cancel`.
     fn exec(&self, exec: Exec) -> BoxFuture<'static, Ending>;
 
-    /// Looks for what is left of a run that an earlier connection was lost under, and ends it.
+    /// Looks for what is left of a run whose end nobody has seen, and ends it.
     fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport>;
 
     /// How many sessions the host has refused so far for want of a free place; each was asked for again.
     fn refused(&self) -> u64;
+
+    /// In words, that the host gives no session at all: it refused the last one although none of ours was open.
+    fn refusal(&self) -> Option<String>;
 
     /// Resolves, with the cause, when the connection is lost.
     fn lost(&self) -> BoxFuture<'static, String>;

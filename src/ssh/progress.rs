@@ -17,7 +17,7 @@ use super::kill::{self, Prey};
 use super::output::Stream;
 use super::remote::{self, Delivery, Missing};
 use super::run::NeedsProgram;
-use super::session::Link;
+use super::session::{Link, Lost};
 use super::sudo::{self, Ears, Heard};
 use super::{End, Ending, Exec, KillReport};
 
@@ -155,7 +155,7 @@ impl Run {
             Some(ChannelMsg::Close) => self.close(Closed::ByHost),
             Some(_) => {}
             None => {
-                self.link.note_lost();
+                self.link.note_lost(Lost::Closed);
                 self.close(Closed::Lost);
             }
         }
@@ -255,7 +255,7 @@ impl Run {
             leader: self.leader,
             run_as: self.exec.run_as.clone(),
             grace: self.exec.kill_grace,
-            only_unended: false,
+            looked_for: None,
         };
         self.killing = Some(Box::pin(kill::kill(Arc::clone(&self.link), prey)));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::session::Link;
+use super::session::{Link, Lost};
 
 /// How often a connection is looked at. Its end is not announced by async-ssh2-tokio; a run in flight notices at once.
 const LOOK: Duration = Duration::from_millis(500);
@@ -24,14 +24,16 @@ pub(super) async fn watch(link: Weak<Link>) {
         tokio::time::sleep(look).await;
         let Some(link) = link.upgrade() else { return };
         if link.wire.is_closed() {
-            link.note_lost();
+            link.note_lost(Lost::Closed);
         }
         if link.gone.is_cancelled() {
             link.wire.cut();
             return;
         }
-        if link.silent_for() >= link.limits.keepalive_interval && !answers(&link).await {
-            link.note_lost();
+        if link.silent_for() >= link.limits.keepalive_interval
+            && let Err(lost) = answers(&link).await
+        {
+            link.note_lost(lost);
             let _ = timeout(GOODBYE, link.wire.disconnect()).await;
             link.wire.cut();
             return;
@@ -40,18 +42,19 @@ pub(super) async fn watch(link: Weak<Link>) {
 }
 
 /// Whether a silent host is still there: it answers, or something else of it is heard meanwhile.
-async fn answers(link: &Arc<Link>) -> bool {
+async fn answers(link: &Arc<Link>) -> Result<(), Lost> {
     let patience = link.limits.keepalive_interval * link.limits.keepalive_max.max(1) as u32;
     let answer = tokio::select! {
         answer = timeout(patience, link.open_once()) => answer,
-        () = link.gone.cancelled() => return false,
+        () = link.gone.cancelled() => return Err(Lost::Closed),
     };
     match answer {
         Ok(Ok(_) | Err(russh::Error::ChannelOpenFailure(_))) => {
             link.note_heard();
-            true
+            Ok(())
         }
-        Ok(Err(_)) => false,
-        Err(_) => link.silent_for() < patience,
+        Ok(Err(_)) => Err(Lost::Closed),
+        Err(_) if link.silent_for() < patience => Ok(()),
+        Err(_) => Err(Lost::Silent),
     }
 }

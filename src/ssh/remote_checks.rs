@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::doctor::{Check, Expected, Finding, Verdict, short, small};
 use super::explain;
-use super::session::SshSession;
+use super::session::{NoSession, SshSession};
 use super::{End, Ending, Exec, RunAs, Session, Target};
 use crate::clock::Clock;
 
@@ -24,6 +24,8 @@ const HOLD: u64 = 4;
 const GIVE_UP: Duration = Duration::from_millis(2500);
 /// Sessions opened at once at most, whatever the definition says.
 const MOST_SESSIONS: u32 = 100;
+/// How long the first session may take.
+const FIRST: Duration = Duration::from_secs(2);
 /// How long a login shell may take for `true`.
 const BARE: Duration = Duration::from_secs(15);
 
@@ -43,13 +45,27 @@ fn why(ending: &Ending) -> String {
         End::Signaled(signal) => format!("it was ended by signal {signal}"),
         End::TimedOut => "it did not end in time".to_owned(),
         End::Cancelled => "it was cancelled".to_owned(),
-        End::ConnectionLost(cause) | End::Refused(cause) | End::Setup(cause) | End::NoPlace(cause) => cause.clone(),
+        End::ConnectionLost(cause) => format!("the connection was lost: {cause}"),
+        End::Refused(cause) | End::Setup(cause) | End::NoPlace(cause) => cause.clone(),
     }
 }
 
 fn not_found_out(check: Check, ending: &Ending) -> Finding {
     let detail = format!("cannot be found out: {}", why(ending));
     Finding::new(check, Verdict::Warning, detail, "run the command by hand: see alf exec, or ssh")
+}
+
+/// That the host gives no session at all, if so.
+pub(super) async fn no_session(session: &Arc<dyn Session>) -> Option<Finding> {
+    let link = session.as_any().downcast_ref::<SshSession>()?.link();
+    let opened = link.open(&CancellationToken::new(), Some(Instant::now() + FIRST)).await;
+    let detail = match opened {
+        Ok(_) => return None,
+        Err(NoSession::Refused(cause)) => cause,
+        Err(_) => link.refusal()?,
+    };
+    let remedy = "set MaxSessions in sshd_config on the host to 10, its default, or more, and have sshd read it again";
+    Some(Finding::new(Check::Sessions, Verdict::Failed, detail, remedy))
 }
 
 /// What a login shell makes of `true`, with nothing of Alf's around it.

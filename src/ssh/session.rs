@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -27,6 +27,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_millis(200);
 
+/// How long after its end a session may still take its place on the host.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// What all runs over one connection share.
 pub(super) struct Link {
     pub(super) wire: Wire,
@@ -34,6 +37,8 @@ pub(super) struct Link {
     pub(super) place: String,
     /// Set when something has found the connection gone.
     pub(super) gone: CancellationToken,
+    /// Why it is gone, as who found it so first says.
+    why_lost: OnceLock<Lost>,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
     begun: Instant,
@@ -41,6 +46,7 @@ pub(super) struct Link {
     heard: AtomicU64,
     /// Sessions that the host has refused for want of a place.
     refused: AtomicU64,
+    seats: Arc<Seats>,
     /// Held by the run that brings a program to the host.
     pub(super) bringing: Mutex<()>,
     /// Makes a connection like this one.
@@ -49,6 +55,55 @@ pub(super) struct Link {
 
 /// Makes one more connection to the same host, with the same login, held to the same key.
 type Again = Box<dyn Fn() -> BoxFuture<'static, Result<Connected, ConnectError>> + Send + Sync>;
+
+/// Why a connection is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The other end closed it, or something on the way.
+    Closed,
+    /// The host gave no answer for too long.
+    Silent,
+    /// It was not wanted any more.
+    ByUs,
+}
+
+/// The sessions of a connection.
+#[derive(Default)]
+struct Seats(std::sync::Mutex<Taken>);
+
+#[derive(Default)]
+struct Taken {
+    open: usize,
+    /// When the last one ended.
+    ended: Option<Instant>,
+    /// Refusals in a row while none of ours took a place.
+    refusals: u64,
+    /// What was answered to the last of those.
+    answer: Option<ChannelOpenFailure>,
+}
+
+impl Seats {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self) {
+        let mut taken = self.taken();
+        *taken = Taken { open: taken.open + 1, ..Taken::default() };
+    }
+
+    fn ended(&self) {
+        let mut taken = self.taken();
+        (taken.open, taken.ended) = (taken.open.saturating_sub(1), Some(Instant::now()));
+    }
+
+    /// The host has refused one. That is its last word only where none of ours was in its way.
+    fn refused(&self, answer: ChannelOpenFailure) {
+        let mut taken = self.taken();
+        let free = taken.open == 0 && taken.ended.is_none_or(|ended| ended.elapsed() >= SETTLING);
+        (taken.refusals, taken.answer) = if free { (taken.refusals + 1, Some(answer)) } else { (0, None) };
+    }
+}
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -96,8 +151,9 @@ impl Link {
             match opened {
                 Ok(opened) => return Ok(opened),
                 Err(russh::Error::ChannelOpenFailure(
-                    ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
+                    answer @ (ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage),
                 )) => {
+                    self.seats.refused(answer);
                     self.refused.fetch_add(1, Ordering::Relaxed);
                     refused += 1;
                 }
@@ -105,7 +161,7 @@ impl Link {
                     return Err(NoSession::Refused(format!("{} refused to open a session: {reason:?}", self.place)));
                 }
                 Err(_) => {
-                    self.gone.cancel();
+                    self.note_lost(Lost::Closed);
                     return Err(NoSession::Lost);
                 }
             }
@@ -124,7 +180,7 @@ impl Link {
         let (give, take) = oneshot::channel::<Result<Opened, russh::Error>>();
         let link = Arc::clone(self);
         tokio::spawn(async move {
-            let opened = link.wire.open().await.map(Opened::new);
+            let opened = link.wire.open().await.map(|channel| Opened::new(channel, &link.seats));
             // What cannot be given is dropped, and so closed.
             let _ = give.send(opened);
         });
@@ -139,8 +195,27 @@ impl Link {
         own.map(|link| Second { session, link }).ok_or_else(|| "the second connection is of another kind".to_owned())
     }
 
+    /// In words, that the host gives no session at all, if that was its last word.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let taken = self.seats.taken();
+        let answer = match taken.answer.as_ref()? {
+            ChannelOpenFailure::ResourceShortage => "resource shortage",
+            _ => "open failed",
+        };
+        let times = match taken.refusals {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        Some(format!(
+            "{} gives no session although Alf has none open there (it answered \"{answer}\" {times}); see MaxSessions in \
+             its sshd_config",
+            self.place
+        ))
+    }
+
     /// Notes that the connection is gone.
-    pub(super) fn note_lost(&self) {
+    pub(super) fn note_lost(&self, why: Lost) {
+        self.why_lost.get_or_init(|| why);
         self.gone.cancel();
     }
 
@@ -160,10 +235,25 @@ impl Link {
         self.begun.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
-    /// In words, that the connection is lost.
+    /// In words, why the connection is lost: what follows on `… was lost: `.
     pub(super) fn lost_cause(&self) -> String {
-        let patience = self.limits.keepalive_interval * (self.limits.keepalive_max as u32 + 1);
-        format!("the connection to {} was lost: closed by the host, or silent for {patience:?}", self.place)
+        let place = &self.place;
+        match self.why_lost.get() {
+            Some(Lost::Silent) => {
+                let patience = self.limits.keepalive_interval * (self.limits.keepalive_max as u32 + 1);
+                format!("{place} was silent for {patience:?}")
+            }
+            Some(Lost::ByUs) => "Alf closed it".to_owned(),
+            Some(Lost::Closed) | None => match self.wire.lost_jump() {
+                Some(jump) => format!("so was that to its jump host: {}", jump.lost_cause()),
+                None => format!("{place} closed it"),
+            },
+        }
+    }
+
+    /// In words, that the connection is lost, and why.
+    pub(super) fn lost(&self) -> String {
+        format!("the connection to {} was lost: {}", self.place, self.lost_cause())
     }
 }
 
@@ -196,12 +286,14 @@ pub(super) struct Opened {
     reader: ChannelReadHalf,
     writer: Arc<ChannelWriteHalf<Msg>>,
     closed: bool,
+    seats: Arc<Seats>,
 }
 
 impl Opened {
-    fn new(channel: Channel<Msg>) -> Self {
+    fn new(channel: Channel<Msg>, seats: &Arc<Seats>) -> Self {
+        seats.opened();
         let (reader, writer) = channel.split();
-        Self { reader, writer: Arc::new(writer), closed: false }
+        Self { reader, writer: Arc::new(writer), closed: false, seats: Arc::clone(seats) }
     }
 
     /// What is said to the host.
@@ -219,6 +311,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
+        self.seats.ended();
         if !self.closed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -240,8 +333,9 @@ impl SshSession {
     pub(super) fn new(wire: Wire, place: String, limits: Limits, clock: Clock) -> Self {
         let gone = CancellationToken::new();
         let (begun, heard, refused) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
-        let (bringing, again) = (Mutex::new(()), OnceLock::new());
-        let link = Arc::new(Link { wire, place, gone, clock, limits, begun, heard, refused, bringing, again });
+        let (why_lost, bringing, again, seats) = (OnceLock::new(), Mutex::new(()), OnceLock::new(), Arc::default());
+        let link = Link { wire, place, gone, why_lost, clock, limits, begun, heard, refused, seats, bringing, again };
+        let link = Arc::new(link);
         tokio::spawn(pulse::watch(Arc::downgrade(&link)));
         Self { link }
     }
@@ -277,12 +371,16 @@ impl Session for SshSession {
 
     fn sweep(&self, leftover: Leftover) -> BoxFuture<'static, KillReport> {
         let link = Arc::clone(&self.link);
-        let Leftover { run, leader, run_as, kill_grace: grace } = leftover;
-        Box::pin(kill::kill(link, Prey { run, leader, run_as, grace, only_unended: true }))
+        let Leftover { run, leader, run_as, kill_grace: grace, begun } = leftover;
+        Box::pin(kill::kill(link, Prey { run, leader, run_as, grace, looked_for: Some(begun) }))
     }
 
     fn refused(&self) -> u64 {
         self.link.refused.load(Ordering::Relaxed)
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.link.refusal()
     }
 
     fn lost(&self) -> BoxFuture<'static, String> {
@@ -303,7 +401,7 @@ impl Session for SshSession {
                 }
             })
             .await;
-            link.note_lost();
+            link.note_lost(Lost::ByUs);
             link.wire.cut();
         })
     }

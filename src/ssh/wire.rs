@@ -74,9 +74,15 @@ impl Wire {
     pub(super) fn is_closed(&self) -> bool {
         match self {
             Self::Client(client) => client.is_closed(),
-            Self::Handle { handle, through, .. } => {
-                handle.is_closed() || through.as_ref().is_some_and(|jump| jump.is_lost())
-            }
+            Self::Handle { handle, .. } => handle.is_closed() || self.lost_jump().is_some(),
+        }
+    }
+
+    /// The jump host's connection that it went through, if that one is lost.
+    pub(super) fn lost_jump(&self) -> Option<&Arc<Link>> {
+        match self {
+            Self::Client(_) => None,
+            Self::Handle { through, .. } => through.as_ref().filter(|jump| jump.is_lost()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use super::support::service::Service;
+use super::support::service::{Service, until};
 use super::support::sshd::{Options, Sshd};
 
 /// `(verdict, detail and remedy)` of each check.
@@ -87,6 +87,46 @@ fn a_session_limit_below_the_definitions_is_counted() {
         seen.says("clock", "ok", "off");
         seen.says("host_key", "warning", "alf host trust web1 --expect SHA256:");
     }
+}
+
+#[test]
+fn an_sshd_that_gives_no_session_is_named_by_the_doctor_and_by_the_results_of_runs() {
+    let sshd = Sshd::start_with(&Options { max_sessions: Some(0), ..Options::default() });
+    let service = service(&sshd);
+    service.add_task("check", "web1", json!({"command": "true", "start_within": "3s"}), None);
+    service.add_task("other", "web1", json!({"command": "true", "start_within": "5s"}), None);
+    let other = service.send("POST", "hosts/web1/tasks/other/run", &json!({})).expect(202).json()["run"].clone();
+    let result = service.run("check");
+    assert_eq!((&result["outcome"], &result["state"]), (&json!("PROBLEM"), &json!("UNKNOWN")), "{result}");
+    assert_eq!((&result["reason"], &result["started_at"]), (&json!("refused"), &Value::Null), "{result}");
+    let message = result["message"].as_str().unwrap();
+    assert!(message.starts_with("sshd of web1 refused: 127.0.0.1:") && message.contains("MaxSessions"), "{message}");
+    let other = until("the other one's Result", || {
+        let answer = service.call("GET", &format!("/api/v1/results/{}", other.as_str().unwrap()), &[], None);
+        (answer.status == 200).then(|| answer.json())
+    });
+    assert_eq!(other["reason"], "refused", "{other}");
+    assert_eq!(service.get("status/web1")["state"], "UP");
+    let seen = Seen::of(&service);
+    seen.says("sessions", "failed", "gives no session");
+    seen.says("sessions", "failed", "set MaxSessions in sshd_config");
+    seen.says("shell", "skipped", "because sessions failed");
+    seen.ends_with("sessions");
+}
+
+#[test]
+fn where_our_own_run_has_the_only_session_the_other_is_late() {
+    let sshd = Sshd::start_with(&Options { max_sessions: Some(1), ..Options::default() });
+    let service = service(&sshd);
+    service.add_task("long", "web1", json!({"command": "sleep 300"}), None);
+    service.add_task("check", "web1", json!({"command": "true", "start_within": "3s"}), None);
+    let long = service.send("POST", "hosts/web1/tasks/long/run", &json!({})).expect(202).json()["run"].clone();
+    let long = format!("runs/{}", long.as_str().unwrap());
+    until("it runs", || Some(service.get(&long)).filter(|run| run["state"] == "running"));
+    let result = service.run("check");
+    assert_eq!((&result["outcome"], &result["reason"]), (&json!("SKIPPED"), &json!("late")), "{result}");
+    service.call("DELETE", &format!("/api/v1/{long}"), &[], None).expect(204);
+    until("it has ended", || (service.call("GET", &format!("/api/v1/{long}"), &[], None).status == 404).then_some(()));
 }
 
 #[test]

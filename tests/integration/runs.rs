@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::ssh_kill::marked;
 use crate::support::service::{Service, until};
 use crate::support::sshd::Sshd;
 
@@ -87,6 +88,52 @@ fn a_run_that_was_cut_off_by_a_crash_is_told_as_aborted() {
     service.call("GET", &format!("/api/v1/runs/{run}"), &[], None).expect(404);
     let status = service.get("status/web1/slow");
     assert_eq!(status["state"], Value::Null, "an aborted run leaves the state as it was");
+}
+
+#[test]
+fn what_a_killed_alf_left_on_a_host_is_ended_before_its_task_runs_again() {
+    let (sshd, mut service) = (Sshd::start(), Service::start());
+    service.add_host(&sshd);
+    let file = |name: &str| sshd.dir().join(name);
+    let (pids, twice) = (file("pids"), file("twice"));
+    let (pids_there, twice_there) = (pids.display(), twice.display());
+    // The first run goes on for long; each looks whether one before it is still there.
+    let command = format!(
+        "touch {pids_there}
+         while read -r pid run; do
+           ! grep -qs ALF_RUN_ID=$run /proc/$pid/environ || echo $pid >>{twice_there}
+         done <{pids_there}
+         first=$([ -s {pids_there} ] || echo yes)
+         echo $$ $ALF_RUN_ID >>{pids_there}
+         [ -z \"$first\" ] || {{ sleep 411 & sleep 410; :; }}"
+    );
+    service.add_task("slow", "web1", json!({"command": "sleep 412"}), None);
+    let slow = service.send("POST", "hosts/web1/tasks/slow/run", &json!({})).expect(202).json()["run"].clone();
+    let slow = slow.as_str().unwrap();
+    until("it runs", || Some(service.get(&format!("runs/{slow}"))).filter(|run| run["state"] == "running"));
+    service.add_task("often", "web1", json!({"command": command, "kill_grace": "1s"}), Some("@every 2s"));
+    let begun = || -> Vec<String> {
+        let text = std::fs::read_to_string(&pids).unwrap_or_default();
+        text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect()
+    };
+    let often = until("the scheduled one runs", || begun().pop().filter(|run| run.len() == 36));
+    until("all of it is there", || (marked(&often).len() == 3).then_some(()));
+    service.end("KILL");
+    assert!(!marked(slow).is_empty() && !marked(&often).is_empty(), "nobody has ended them");
+    service.restart();
+    for run in [slow, &*often] {
+        let result = until("what was left is told", || {
+            let answer = service.call("GET", &format!("/api/v1/results/{run}"), &[], None);
+            (answer.status == 200).then(|| answer.json()).filter(|result| !result["kill"].is_null())
+        });
+        assert_eq!((&result["reason"], &result["kill"]["gone"]), (&json!("aborted"), &json!(true)), "{result}");
+        let detail = result["kill"]["detail"].as_str().unwrap();
+        assert!(detail.starts_with("looked for after the next login: ") && detail.ends_with(" ended"), "{detail}");
+        assert_eq!(marked(run), [] as [u32; 0]);
+    }
+    until("it runs again", || (begun().len() > 1).then_some(()));
+    assert_eq!(std::fs::read_to_string(&twice).ok(), None, "two of it ran at once");
+    assert!(service.log().contains("left behind when Alf stopped or crashed: "), "{}", service.log());
 }
 
 #[test]

@@ -121,6 +121,8 @@ async fn with_the_jump_host_s_connection_the_ones_through_it_are_lost() {
     timeout(LONG, session.lost()).await.unwrap();
     assert!(matches!(timeout(LONG, run).await.unwrap().unwrap().end, End::ConnectionLost(_)));
     timeout(LONG, jump.session.lost()).await.unwrap();
+    let closed = format!("127.0.0.1:{} closed it", bastion.port());
+    assert_eq!(session.lost().await, format!("so was that to its jump host: {closed}"));
     let detail = unreachable(connect_with(limits(), through(&jump, target(&web))).await);
     assert!(detail.contains("the connection to the jump host bastion was lost"), "{detail}");
 }

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use alf::ssh::{End, Exec, Leftover};
-use tokio::time::timeout;
+use alf::ssh::{Begun, End, Exec, Leftover};
+use tokio::time::{Instant, timeout};
 
 use crate::ssh_exec::script;
 use crate::support::ssh::{connect, exec, stdout};
@@ -85,6 +85,32 @@ async fn places_taken_by_others_do_not_hold_a_kill_up() {
 }
 
 #[tokio::test]
+async fn a_host_that_gives_no_session_is_told_from_one_whose_sessions_are_taken() {
+    let sshd = Sshd::start_with(&Options { max_sessions: Some(1), ..Options::default() });
+    let session = connect(&sshd).await.session;
+    let run = exec("sleep 300");
+    let (id, stop) = (run.run.clone(), run.cancel.clone());
+    let running = tokio::spawn(session.exec(run));
+    until_marked(&id, |count| count > 0).await;
+    let soon = || Some(Instant::now() + Duration::from_secs(1));
+    let ending = session.exec(Exec { start_by: soon(), ..exec("true") }).await;
+    assert!(matches!(ending.end, End::NoPlace(_)), "{ending:?}");
+    assert!(session.refused() > 0);
+    assert_eq!(session.refusal(), None, "the place is taken by a run of ours");
+    stop.cancel();
+    timeout(LONG, running).await.unwrap().unwrap();
+
+    let sshd = Sshd::start_with(&Options { max_sessions: Some(0), ..Options::default() });
+    let session = connect(&sshd).await.session;
+    assert_eq!(session.refusal(), None, "not asked yet");
+    let ending = session.exec(Exec { start_by: soon(), ..exec("true") }).await;
+    assert!(matches!(ending.end, End::NoPlace(_)), "{ending:?}");
+    let refusal = session.refusal().unwrap();
+    let begins = format!("127.0.0.1:{} gives no session although Alf has none open there (it answered \"", sshd.port());
+    assert!(refusal.starts_with(&begins) && refusal.ends_with("; see MaxSessions in its sshd_config"), "{refusal}");
+}
+
+#[tokio::test]
 async fn a_second_connection_is_held_to_the_same_key() {
     let mut sshd = Sshd::start_with(&Options { max_sessions: Some(1), ..Options::default() });
     let session = connect(&sshd).await.session;
@@ -119,7 +145,8 @@ async fn swept(
     assert!(matches!(ending.end, End::ConnectionLost(_)), "{ending:?}");
     before(&id);
     let leader = ending.leader.filter(|_| tell_leader);
-    let leftover = Leftover { run: id.clone(), leader, run_as: None, kill_grace: Duration::from_secs(1) };
+    let leftover =
+        Leftover { run: id.clone(), leader, run_as: None, kill_grace: Duration::from_secs(1), begun: Begun::Surely };
     let report = timeout(LONG, connect(&sshd).await.session.sweep(leftover)).await.unwrap();
     (id, report)
 }
@@ -171,8 +198,17 @@ async fn a_run_that_never_was_there_harms_nobody() {
     let sshd = Sshd::start();
     let session = connect(&sshd).await.session;
     for leader in [None, Some(1), Some(std::process::id())] {
-        let leftover = Leftover { run: uuid(), leader, run_as: None, kill_grace: Duration::ZERO };
-        let report = timeout(LONG, session.sweep(leftover)).await.unwrap();
+        let leftover = Leftover { run: uuid(), leader, run_as: None, kill_grace: Duration::ZERO, begun: Begun::Surely };
+        let report = timeout(LONG, session.sweep(leftover.clone())).await.unwrap();
         assert_eq!((report.gone, &*report.detail), (Some(true), "the run had ended by itself"));
+        // Of a run that Alf has crashed under less is known.
+        for (begun, gone, words) in [
+            (Begun::Perhaps, Some(true), "or never begun"),
+            (Begun::PerhapsAsAnother, None, "whom the run was done as is not known any more"),
+        ] {
+            let report = timeout(LONG, session.sweep(Leftover { begun, ..leftover.clone() })).await.unwrap();
+            assert_eq!(report.gone, gone, "{}", report.detail);
+            assert!(report.detail.contains(words), "{}", report.detail);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use alf::model::SecretText;
-use alf::ssh::{End, Exec, Leftover, RunAs, Work};
+use alf::ssh::{Begun, End, Exec, Leftover, RunAs, Work};
 use tokio::time::timeout;
 
 use crate::ssh_exec::{all_characters, list, script, setup};
@@ -138,7 +138,8 @@ async fn what_is_left_of_another_user_s_run_is_ended() {
         let ending = timeout(LONG, running).await.unwrap().unwrap();
         assert!(matches!(ending.end, End::ConnectionLost(_)), "{ending:?}");
         let leader = ending.leader.filter(|_| tell);
-        let leftover = Leftover { run: id.clone(), leader, run_as, kill_grace: Duration::from_secs(1) };
+        let leftover =
+            Leftover { run: id.clone(), leader, run_as, kill_grace: Duration::from_secs(1), begun: Begun::Surely };
         let report = timeout(LONG, connect(&sshd).await.session.sweep(leftover)).await.unwrap();
         // sudo itself may have ended it when its connection went.
         assert_eq!(report.gone, Some(true), "{}", report.detail);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::support::{Alf, World, name, seconds};
-use crate::model::{HostState, Outcome, Reason, Rights};
+use super::support::{Alf, World, name, seconds, verdict};
+use crate::actors::handle::{If, Order, What};
+use crate::model::{HostState, Noun, Outcome, Reason, Rights, RunId, State};
+use crate::ssh::Begun;
 use crate::ssh::fake::{FakeConnect, FakeExec};
 
 /// The task `check` on two hosts behind `bastion`, due by nothing.
@@ -118,6 +120,118 @@ async fn what_a_lost_connection_left_behind_is_looked_for_before_anything_else_s
     alf.hosts().cut("web1", "again");
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!((alf.hosts().swept("web1").len(), alf.hosts().connects("web1")), (1, 2), "once is enough");
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn what_a_crash_cut_off_is_looked_for_at_the_first_login_and_its_task_waits_for_that() {
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "web1"}, {"name": "off"}],
+            "tasks": [{"name": "check", "command": "check", "run_as": "deploy", "kill_grace": "20s"},
+                {"name": "both", "command": "both", "overlap": "allow"}, {"name": "other", "command": "other"}],
+            "host_tasks": [{"name": "all", "task": "check", "selector": "*"}, {"task": "both", "host": "web1"},
+                {"task": "other", "host": "web1"}]}"#,
+    )
+    .await;
+    for host in ["web1", "web1", "web1", "off"] {
+        alf.hosts().on_exec(host, FakeExec::hang());
+    }
+    let check = alf.run("web1", "check").await.unwrap();
+    let both = alf.run("web1", "both").await.unwrap();
+    let ad_hoc = alf.handle.ad_hoc(serde_json::from_str(r#"{"command": "x"}"#).unwrap()).unwrap();
+    let ad_hoc = alf.handle.start(name("web1"), What::AdHoc(ad_hoc), Order::default()).await.unwrap();
+    let off = alf.run("off", "check").await.unwrap();
+    alf.until(|alf| alf.hosts().running("web1") == 3 && alf.hosts().running("off") == 1).await;
+    alf.put(Noun::Host, r#"{"name": "off", "enabled": false}"#, If::Exists).await.unwrap();
+    alf.put(Noun::Task, r#"{"name": "both", "command": "two", "overlap": "allow"}"#, If::Exists).await.unwrap();
+    let world = alf.crash().await;
+    assert_eq!(world.hosts.swept("web1").len(), 0);
+    world.hosts.sweep_takes("web1", seconds(30));
+    let alf = world.start().await;
+    // Nothing is due, and yet it is not left there.
+    alf.until(|alf| alf.hosts().swept("web1").len() == 3).await;
+    let swept = alf.hosts().swept("web1");
+    let of = |run: RunId| swept.iter().find(|left| left.run == run.to_string()).unwrap();
+    assert_eq!(of(check).run_as.as_ref().map(|run_as| run_as.user.as_str()), Some("deploy"));
+    assert_eq!((of(check).kill_grace, of(check).leader, of(check).begun), (seconds(20), None, Begun::Perhaps));
+    assert_eq!(of(both).begun, Begun::PerhapsAsAnother, "the task is another one by now");
+    assert_eq!(of(ad_hoc).begun, Begun::PerhapsAsAnother);
+    let mut again = Vec::new();
+    for task in ["other", "both", "check"] {
+        again.push(alf.run("web1", task).await.unwrap());
+    }
+    let mut late = Vec::new();
+    for run in again {
+        let result = alf.handle.wait(run, seconds(100)).await.unwrap().unwrap();
+        assert_eq!(result.outcome, Outcome::Ok, "{}", result.message);
+        late.push(result.lateness_ms().unwrap() / 1000);
+    }
+    assert_eq!(late, [9, 9, 29], "others do not wait for long, and whoever may overlap does not wait for itself");
+    for run in [check, both, ad_hoc] {
+        let result = alf.handle.result(run).await.unwrap().unwrap();
+        let kill = result.kill.unwrap();
+        assert_eq!((result.reason, kill.gone), (Some(Reason::Aborted), Some(true)));
+        assert_eq!(kill.detail, "looked for after the next login: scripted");
+    }
+    tokio::time::sleep(seconds(3600)).await;
+    assert_eq!(alf.hosts().connects("off"), 1, "a host that is switched off is left in peace");
+    alf.put(Noun::Host, r#"{"name": "off"}"#, If::Exists).await.unwrap();
+    alf.run_to_end("off", "check").await;
+    assert_eq!(alf.hosts().swept("off")[0].run, off.to_string());
+    let alf = alf.end().await.start().await;
+    tokio::time::sleep(seconds(3600)).await;
+    assert_eq!((alf.hosts().swept("web1").len(), alf.hosts().swept("off").len()), (3, 1), "once is enough");
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn what_is_not_ended_in_time_keeps_its_task_from_running_for_as_long_as_a_run_may_wait() {
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "web1"}], "tasks": [{"name": "check", "command": "check", "start_within": "20s"}],
+            "host_tasks": [{"task": "check", "host": "web1"}]}"#,
+    )
+    .await;
+    alf.hosts().on_exec("web1", FakeExec::hang()).sweep_takes("web1", seconds(100));
+    alf.run("web1", "check").await.unwrap();
+    alf.until(|alf| alf.hosts().running("web1") == 1).await;
+    alf.hosts().cut("web1", "pulled the plug");
+    alf.until(|alf| alf.hosts().swept("web1").len() == 1).await;
+    let result = alf.run_to_end("web1", "check").await;
+    assert_eq!((result.outcome, result.reason), (Outcome::Skipped, Some(Reason::Late)));
+    let message =
+        "waited for the end of what an earlier run had left behind: it did not come within start_within (20s)";
+    assert_eq!(result.message, message);
+    tokio::time::sleep(seconds(100)).await;
+    let result = alf.run_to_end("web1", "check").await;
+    assert_eq!((result.outcome, result.lateness_ms()), (Outcome::Ok, Some(0)));
+    alf.end().await;
+}
+
+#[actix_rt::test]
+async fn a_host_that_gives_no_session_is_a_problem_and_one_whose_sessions_we_have_makes_late() {
+    let alf = Alf::with(
+        r#"{"hosts": [{"name": "web1", "max_sessions": 2}],
+            "tasks": [{"name": "long", "command": "long"}, {"name": "check", "command": "check", "start_within": "30s"}],
+            "host_tasks": [{"task": "long", "host": "web1"}, {"task": "check", "host": "web1"}]}"#,
+    )
+    .await;
+    alf.hosts().on_command("long", FakeExec::hang()).on_session("web1", Some("web1:22 gives no session"));
+    // One of them asks for a session, the other waits for its turn to do so.
+    let long = alf.run("web1", "long").await.unwrap();
+    for _ in 0..2 {
+        let result = alf.run_to_end("web1", "check").await;
+        assert_eq!(verdict(&result), (Outcome::Problem, Some(State::Unknown), Some(Reason::Refused)));
+        assert_eq!(result.message, "sshd of web1 refused: web1:22 gives no session");
+    }
+    let host = alf.handle.host_status(&name("web1")).unwrap();
+    assert_eq!(host.state, Some(HostState::Up));
+    let result = alf.handle.wait(long, seconds(600)).await.unwrap().unwrap();
+    assert_eq!(result.reason, Some(Reason::Refused));
+    alf.hosts().on_session("web1", None);
+    alf.run("web1", "long").await.unwrap();
+    let result = alf.run_to_end("web1", "check").await;
+    assert_eq!((result.outcome, result.reason), (Outcome::Skipped, Some(Reason::Late)));
+    assert_eq!(result.message, "did not get a session of the host within start_within (30s)");
     alf.end().await;
 }
 
