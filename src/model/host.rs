@@ -1,6 +1,6 @@
 //! Hosts: machines reached over SSH.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
