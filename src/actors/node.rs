@@ -255,7 +255,7 @@ impl Handler<CatalogChanged> for NodeActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, changed: CatalogChanged, ctx: &mut Context<Self>) -> Self::Result {
-        heard::by_all(&self.take_up(&changed.touched, ctx))
+        heard::by_all(self.take_up(&changed.touched, ctx))
     }
 }
 
@@ -264,7 +264,7 @@ impl Handler<Heard> for NodeActor {
 
     fn handle(&mut self, _: Heard, _: &mut Context<Self>) -> Self::Result {
         let hosts: Vec<_> = self.children.values().filter_map(|child| child.addr.clone()).collect();
-        heard::by_all(&hosts)
+        heard::by_all(hosts)
     }
 }
 
